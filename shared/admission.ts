@@ -1,0 +1,142 @@
+/**
+ * Accept: is the agent known, is it a duplicate, is there room? What is stored here is the 202; nothing earlier is (M1).
+ * Never here: who may publish (shared/permissions.ts), when it is released (shared/release.ts).
+ */
+import type { AgentRecord } from './agent.ts'
+import { type Delivery, hasEnded } from './delivery.ts'
+import { deliveryId, mid } from './ids.ts'
+import { limits } from './limits.ts'
+import { agentOf, type Draft, deliveryOf, insert } from './mailbox.ts'
+import { headOf, type Message } from './message.ts'
+import { publisherDepth } from './policy.ts'
+
+/** A message at the mailbox's door. */
+export interface Incoming {
+  readonly message: Message
+  /** The message as JSON text: what is stored and later delivered. */
+  readonly body: string
+  readonly key: string
+  readonly contentHash: string
+  readonly hops: number
+  /** An effect, reply or redrive of the broker's own: its id is never released, and it may use the reserved tenth. */
+  readonly brokerMade: boolean
+}
+
+export type Admission =
+  | { readonly status: 'accepted'; readonly id: string }
+  | { readonly status: 'duplicate'; readonly id: string }
+  | { readonly status: 'conflict'; readonly id: string }
+  | { readonly status: 'full'; readonly depth: number; readonly max: number; readonly retryAfterSeconds: number }
+  | { readonly status: 'unknown' }
+
+/** Reads a delivery that is no longer live, by its primary key. */
+export type Stored = (id: string) => Delivery | undefined
+
+// A key that died this often within its own window is an accident of the publisher's: the loop below stays short.
+const generationsMax = 1_000
+
+/**
+ * Admits each message or says why not. `token` names the call: its repeat finds its own rows and gets the same answer.
+ * One refused message never spoils its batch.
+ */
+export function accept(
+  draft: Draft,
+  incoming: readonly Incoming[],
+  token: string,
+  rows: number,
+  stored: Stored,
+  now: number,
+): Admission[] {
+  return incoming.map((one) => acceptOne(draft, one, token, rows, stored, now))
+}
+
+function acceptOne(draft: Draft, one: Incoming, token: string, rows: number, stored: Stored, now: number): Admission {
+  const agent = agentOf(draft)
+  if (agent === undefined) return { status: 'unknown' }
+  const found = findPlace(draft, agent, one, token, stored, now)
+  if (found.status !== 'free') return found
+
+  const max = one.brokerMade ? agent.policy.depth : publisherDepth(agent.policy)
+  if (draft.depth >= max || rows + draft.inserted.size >= limits.mailboxRows) {
+    return {
+      status: 'full',
+      depth: draft.depth,
+      max,
+      retryAfterSeconds: Math.max(1, Math.ceil(agent.policy.backoff.initialSeconds)),
+    }
+  }
+  draft.sequence += 1
+  insert(draft, newDelivery(found.id, agent.incarnation, one, token, draft.sequence, now), one.body)
+  return { status: 'accepted', id: found.id }
+}
+
+type Place = { readonly status: 'free'; readonly id: string } | Extract<Admission, { id: string }>
+
+// Walks the generations of a key to the one that is live, remembered, or free.
+function findPlace(draft: Draft, agent: AgentRecord, one: Incoming, token: string, stored: Stored, now: number): Place {
+  let id = ''
+  for (let generation = 0; generation < generationsMax; generation++) {
+    id = deliveryId(agent.name, mid(one.message.source, one.key, generation))
+    const holder = deliveryOf(draft, id) ?? stored(id)
+    if (holder === undefined) return { status: 'free', id }
+    // Within one call the first of two equal messages is not a repeat of the call: it was inserted just now.
+    if (holder.acceptToken === token && !draft.inserted.has(id)) return { status: 'accepted', id }
+    if (isKeyReleased(holder, agent, now)) continue
+    return { status: holder.contentHash === one.contentHash ? 'duplicate' : 'conflict', id }
+  }
+  return { status: 'conflict', id }
+}
+
+/**
+ * A publisher's key is free again when its message died, so that a re-send works; except under exactly_once, where only a
+ * redrive revives it. It is also free after the dedupe window. Ids made by the broker are never released.
+ */
+export function isKeyReleased(holder: Delivery, agent: AgentRecord, now: number): boolean {
+  if (!hasEnded(holder)) return false
+  if (holder.incarnation !== agent.incarnation) return true
+  if (holder.brokerMade) return false
+  const died = holder.state.status !== 'completed'
+  if (died && holder.mode !== 'exactly_once') return true
+  return holder.acceptedAt + agent.policy.dedupeSeconds * 1_000 <= now
+}
+
+function newDelivery(
+  id: string,
+  incarnation: string,
+  one: Incoming,
+  token: string,
+  sequence: number,
+  now: number,
+): Delivery {
+  const { message } = one
+  const dueAt = message.delivertime === undefined ? now : Math.max(now, Date.parse(message.delivertime))
+  return {
+    v: 1,
+    id,
+    incarnation,
+    sequence,
+    hops: one.hops,
+    mode: message.deliverymode ?? 'at_least_once',
+    key: one.key,
+    contentHash: one.contentHash,
+    acceptToken: token,
+    brokerMade: one.brokerMade,
+    acceptedAt: now,
+    lineAt: dueAt,
+    dueAt,
+    ...(message.expirytime === undefined ? {} : { expiresAt: Date.parse(message.expirytime) }),
+    priority: message.priority ?? 4,
+    ...(message.partitionkey === undefined ? {} : { partitionKey: message.partitionkey }),
+    head: headOf(message),
+    bodyBytes: one.body.length,
+    leases: 0,
+    attempt: 0,
+    attempts: [],
+    suspect: false,
+    releasedAtAccept: false,
+    redrives: 0,
+    steps: [{ step: 'accepted', at: now }],
+    truncated: false,
+    state: { at: 'waiting' },
+  }
+}

@@ -1,0 +1,166 @@
+/**
+ * An agent: a named participant with a mailbox. What an operator sends (`Registration`), and the record that is its truth
+ * (`AgentRecord`), which lives in its own object and travels with the lease. Never here: its mail (shared/mailbox.ts).
+ */
+import * as z from 'zod'
+import { limits } from './limits.ts'
+import { permissionsInput, permissionsSchema, resolvePermissions } from './permissions.ts'
+import { type AgentKind, agentKind, policyInput, policySchema, resolvePolicy } from './policy.ts'
+
+const label = z.string().min(1).max(limits.typeLength)
+
+/** The body of PUT /v1/agents/{agent}. */
+export const registration = z
+  .strictObject({
+    kind: agentKind,
+    url: z.string().min(1).max(limits.urlLength).optional(),
+    capabilities: z.array(label).max(limits.capabilitiesPerAgent).optional(),
+    accepts: z.array(label).max(limits.capabilitiesPerAgent).optional(),
+    policy: policyInput.optional(),
+    permissions: permissionsInput.optional(),
+  })
+  .superRefine((r, ctx) => {
+    if (r.kind === 'webhook' && r.url === undefined)
+      ctx.addIssue({ code: 'custom', path: ['url'], message: 'a webhook agent needs a url' })
+    if (r.kind !== 'webhook' && r.url !== undefined)
+      ctx.addIssue({ code: 'custom', path: ['url'], message: `a ${r.kind} agent has no url` })
+  })
+export type Registration = z.infer<typeof registration>
+
+/** A signing secret. The newest signs first; an older one keeps signing beside it until `retireAt`. */
+export const secretSchema = z.strictObject({
+  secret: z.string(),
+  createdAt: z.number(),
+  retireAt: z.number().optional(),
+})
+export type Secret = z.infer<typeof secretSchema>
+
+export const agentRecord = z.strictObject({
+  v: z.literal(1),
+  name: z.string(),
+  kind: agentKind,
+  url: z.string().optional(),
+  capabilities: z.array(z.string()),
+  accepts: z.array(z.string()),
+  policy: policySchema,
+  permissions: permissionsSchema,
+  /** A deleted agent's name may be taken again: the new one is another incarnation and inherits nothing. */
+  incarnation: z.string(),
+  secrets: z.array(secretSchema),
+  /** Webhooks: until the challenge was answered, mail waits. */
+  verified: z.boolean(),
+  /** Webhooks, unverified: when the challenge is due again. */
+  verifyAt: z.number().optional(),
+  paused: z.strictObject({ since: z.number(), reason: z.string(), until: z.number().optional() }).optional(),
+  /** A 429 or Retry-After holds the whole agent until then, at no attempt. */
+  heldUntil: z.number().optional(),
+  createdAt: z.number(),
+  updatedAt: z.number(),
+  /** The highest sequence number given, saved when the rows that show it are dropped. */
+  sequence: z.int(),
+})
+export type AgentRecord = z.infer<typeof agentRecord>
+
+export interface Enrolment {
+  readonly name: string
+  readonly registration: Registration
+  /** Used if the agent is new: chosen by the caller, because chance is an argument here. */
+  readonly freshIncarnation: string
+  readonly freshSecret: string
+  /** Development: no challenge. */
+  readonly trusted: boolean
+  readonly now: number
+}
+
+/** Creates or updates. A changed url must prove itself again; secrets, pauses and mail stay. */
+export function enrol(current: AgentRecord | undefined, e: Enrolment): AgentRecord {
+  const { registration: r } = e
+  const sameUrl = current?.kind === r.kind && current.url === r.url
+  const verified = r.kind !== 'webhook' || e.trusted || (sameUrl && current.verified)
+  const secrets = current?.secrets ?? []
+  const kept =
+    current === undefined
+      ? {}
+      : {
+          ...(current.paused && { paused: current.paused }),
+          ...(current.heldUntil && { heldUntil: current.heldUntil }),
+        }
+  return {
+    v: 1,
+    name: e.name,
+    kind: r.kind,
+    ...(r.url === undefined ? {} : { url: r.url }),
+    capabilities: r.capabilities ?? [],
+    accepts: r.accepts ?? [],
+    policy: resolvePolicy(r.kind, r.policy),
+    permissions: resolvePermissions(e.name, r.permissions),
+    incarnation: current?.incarnation ?? e.freshIncarnation,
+    secrets: r.kind === 'webhook' && secrets.length === 0 ? [{ secret: e.freshSecret, createdAt: e.now }] : secrets,
+    verified,
+    ...(verified ? {} : { verifyAt: e.now + verifyRetryMs }),
+    ...kept,
+    createdAt: current?.createdAt ?? e.now,
+    updatedAt: e.now,
+    sequence: current?.sequence ?? 0,
+  }
+}
+
+/** The challenge is retried hourly (docs/protocol.md, "Challenge"). */
+export const verifyRetryMs = 3_600_000
+
+/** Adds a secret in front; the others sign beside it for `overlapMs`, then retire. */
+export function rotateSecret(agent: AgentRecord, fresh: string, overlapMs: number, now: number): AgentRecord {
+  const older = agent.secrets
+    .filter((s) => s.retireAt === undefined || s.retireAt > now)
+    .map((s) => ({ ...s, retireAt: Math.min(s.retireAt ?? Number.POSITIVE_INFINITY, now + overlapMs) }))
+  return {
+    ...agent,
+    secrets: [{ secret: fresh, createdAt: now }, ...older].slice(0, limits.secretsPerAgent),
+    updatedAt: now,
+  }
+}
+
+/** The secrets that sign now, newest first. */
+export function liveSecrets(agent: AgentRecord, now: number): string[] {
+  return agent.secrets.filter((s) => s.retireAt === undefined || s.retireAt > now).map((s) => s.secret)
+}
+
+/** Why this agent's mail is parked now, if it is. */
+export function parkedBecause(agent: AgentRecord, now: number): string | undefined {
+  if (agent.paused !== undefined && (agent.paused.until === undefined || agent.paused.until > now))
+    return `paused: ${agent.paused.reason}`
+  if (!agent.verified) return 'unverified: the webhook has not answered its challenge'
+  if (agent.heldUntil !== undefined && agent.heldUntil > now)
+    return `held: the agent asked for quiet until ${new Date(agent.heldUntil).toISOString()}`
+  return undefined
+}
+
+/** When a parked agent's mail is due to be looked at again; undefined when only a person can tell. */
+export function unparkAt(agent: AgentRecord, now: number): number | undefined {
+  if (agent.paused !== undefined && (agent.paused.until === undefined || agent.paused.until > now))
+    return agent.paused.until
+  if (!agent.verified) return undefined
+  return agent.heldUntil !== undefined && agent.heldUntil > now ? agent.heldUntil : undefined
+}
+
+/** What outsiders may see of an agent: everything but its secrets. */
+export function publicAgent(agent: AgentRecord, now: number) {
+  return {
+    agent: agent.name,
+    kind: agent.kind as AgentKind,
+    ...(agent.url === undefined ? {} : { url: agent.url }),
+    capabilities: agent.capabilities,
+    accepts: agent.accepts,
+    policy: agent.policy,
+    permissions: agent.permissions,
+    verified: agent.verified,
+    ...(agent.paused === undefined
+      ? {}
+      : { paused: { since: new Date(agent.paused.since).toISOString(), reason: agent.paused.reason } }),
+    ...(agent.heldUntil !== undefined && agent.heldUntil > now
+      ? { heldUntil: new Date(agent.heldUntil).toISOString() }
+      : {}),
+    createdAt: new Date(agent.createdAt).toISOString(),
+    updatedAt: new Date(agent.updatedAt).toISOString(),
+  }
+}

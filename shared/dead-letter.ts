@@ -1,0 +1,79 @@
+/**
+ * A dead letter: a delivery that ended badly, or an effect that was refused, with its reason and history. The index of all of
+ * them is one object; the body stays in the mailbox. Never here: redriving (workers/exhume.ts).
+ */
+import * as z from 'zod'
+import type { AgentRecord } from './agent.ts'
+import { attemptSchema, type Delivery, deadReason, isDeadLetter } from './delivery.ts'
+import type { Effect } from './effects.ts'
+import { deadLetterId, effectDeadLetterId } from './ids.ts'
+import type { Head } from './message.ts'
+import { attemptError } from './outcome.ts'
+
+export const deadLetter = z.strictObject({
+  v: z.literal(1),
+  id: z.string(),
+  /** The delivery that died, or whose effect was refused. */
+  delivery: z.string(),
+  agent: z.string(),
+  kind: z.enum(['delivery', 'effect']),
+  reason: deadReason,
+  error: attemptError.optional(),
+  attempts: z.array(attemptSchema),
+  at: z.number(),
+  /** Lives before this one. */
+  redrives: z.int(),
+  message: z.custom<Head>((v) => typeof v === 'object' && v !== null),
+  /** For a refused effect: what was asked for. */
+  effect: z.record(z.string(), z.unknown()).optional(),
+})
+export type DeadLetter = z.infer<typeof deadLetter>
+
+export interface DeadLetterFilter {
+  readonly agent?: string | undefined
+  readonly reason?: string | undefined
+}
+
+/** The index entry of a delivery that died. */
+export function deadLetterOf(agent: string, delivery: Delivery): DeadLetter | undefined {
+  if (!isDeadLetter(delivery) || delivery.state.reason === undefined) return undefined
+  const { reason, error, endedAt } = delivery.state
+  return {
+    v: 1,
+    id: deadLetterId(delivery.id, delivery.redrives),
+    delivery: delivery.id,
+    agent,
+    kind: 'delivery',
+    reason,
+    ...(error === undefined ? {} : { error }),
+    attempts: delivery.attempts,
+    at: endedAt,
+    redrives: delivery.redrives,
+    message: delivery.head,
+  }
+}
+
+/** The index entry of an effect that was refused for good (E1). */
+export function deadLetterOfEffect(
+  agent: AgentRecord,
+  delivery: string,
+  head: Head,
+  effect: Effect,
+  now: number,
+): DeadLetter | undefined {
+  if (effect.state.status !== 'refused') return undefined
+  return {
+    v: 1,
+    id: effectDeadLetterId(delivery, effect.n),
+    delivery,
+    agent: agent.name,
+    kind: 'effect',
+    reason: 'effect_refused',
+    error: { code: effect.state.reason, message: effect.state.detail },
+    attempts: [],
+    at: now,
+    redrives: 0,
+    message: head,
+    effect: effect.publish,
+  }
+}

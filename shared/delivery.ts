@@ -1,0 +1,201 @@
+/**
+ * A delivery: one message on its way to one agent.
+ *
+ *            accept                    settle: ok ─────────────► completed
+ *   ────────────────► waiting ──take──► leased ── retry ──► waiting (due later)
+ *                     │  ▲  ▲             │  └─── fail ───────► dead_lettered
+ *          cancel,    │  │  └─ redrive    └─ attempts exhausted ─► dead_lettered
+ *          expiry ────┘  └──────────── dead_lettered, expired
+ *
+ * Stored is only `waiting` and `ended`: a release lives in memory (a lost one is repeated), a lease in its take's row
+ * (shared/lease.ts). What a person sees (`held`, `parked`, `queued`, `dispatched`, …) is derived (shared/receipt.ts).
+ * A settled result is never replaced (M2). Never here: which delivery goes first (shared/mailbox.ts).
+ */
+import * as z from 'zod'
+import { effectSchema } from './effects.ts'
+import { limits } from './limits.ts'
+import { deliveryMode, type Head } from './message.ts'
+import { type AttemptError, attemptError } from './outcome.ts'
+
+export const deadReason = z.enum([
+  'attempts_exhausted',
+  'terminal',
+  'expired',
+  'hop_limit',
+  'no_handler',
+  'agent_deleted',
+  'effect_refused',
+])
+export type DeadReason = z.infer<typeof deadReason>
+
+export const stepSchema = z.strictObject({
+  step: z.string(),
+  at: z.number(),
+  attempt: z.int().optional(),
+  detail: z.string().optional(),
+})
+export type Step = z.infer<typeof stepSchema>
+
+export const attemptSchema = z.strictObject({
+  number: z.int(),
+  startedAt: z.number(),
+  endedAt: z.number(),
+  /** `ok`, `retry`, `fail`, or what was not counted: `hold`, `gone`, `unsent`, `silence`. */
+  outcome: z.string(),
+  /** Whether it used one of the policy's attempts (M4). */
+  counted: z.boolean(),
+  error: attemptError.optional(),
+  httpStatus: z.int().optional(),
+})
+export type Attempt = z.infer<typeof attemptSchema>
+
+/** Effects journaled with the ack. Open until each is carried or refused (E1). */
+export const journalSchema = z.strictObject({
+  effects: z.array(effectSchema),
+  openedAt: z.number(),
+  closedAt: z.number().optional(),
+})
+export type Journal = z.infer<typeof journalSchema>
+
+export const endedStatus = z.enum(['completed', 'failed', 'dead_lettered', 'expired', 'cancelled'])
+export type EndedStatus = z.infer<typeof endedStatus>
+
+const waiting = z.strictObject({ at: z.literal('waiting') })
+const ended = z.strictObject({
+  at: z.literal('ended'),
+  status: endedStatus,
+  endedAt: z.number(),
+  result: z.unknown().optional(),
+  journal: journalSchema.optional(),
+  /** Dead letters: why, and whether the index has it. Unburied ones stay live until it does. */
+  reason: deadReason.optional(),
+  error: attemptError.optional(),
+  buried: z.boolean().optional(),
+  /** A purged dead letter leaves its key, so that a late duplicate is still recognised. */
+  purged: z.boolean().optional(),
+})
+export type Ended = z.infer<typeof ended>
+
+export const deliverySchema = z.strictObject({
+  v: z.literal(1),
+  id: z.string(),
+  /** Which incarnation of the agent it was accepted for: a re-created agent inherits nothing. */
+  incarnation: z.string(),
+  sequence: z.int(),
+  hops: z.int(),
+  mode: deliveryMode,
+  /** The publisher's key: with `head.source`, what a duplicate is recognised by. */
+  key: z.string(),
+  contentHash: z.string(),
+  /** The token of the accept that stored it: the platform's repeat of that call is not a duplicate. */
+  acceptToken: z.string(),
+  /** Made by the broker: never released, and remembered at least a day after its maker's journal closed. */
+  brokerMade: z.boolean(),
+  acceptedAt: z.number(),
+  /** Its place among its partition key's: when it first became due. A retry keeps its place (M3). */
+  lineAt: z.number(),
+  /** Not before. A retry's pause moves it. */
+  dueAt: z.number(),
+  expiresAt: z.number().optional(),
+  priority: z.int(),
+  partitionKey: z.string().optional(),
+  head: z.custom<Head>((v) => typeof v === 'object' && v !== null),
+  bodyBytes: z.int(),
+  /** Leases that were closed: the fence. The lease in force is number `leases + 1`; any other is stale. */
+  leases: z.int(),
+  /** The token of the lease closed last: its repeated report gets the same answer. */
+  closedToken: z.string().optional(),
+  /** Attempts that counted, in this life. */
+  attempt: z.int(),
+  attempts: z.array(attemptSchema),
+  /** A lease ended in silence: released alone, and silence then counts. */
+  suspect: z.boolean(),
+  /** Released in the same transaction that stored it, so that a lease of it may be missing from storage. */
+  releasedAtAccept: z.boolean(),
+  redrives: z.int(),
+  redriveToken: z.string().optional(),
+  steps: z.array(stepSchema),
+  truncated: z.boolean(),
+  state: z.discriminatedUnion('at', [waiting, ended]),
+})
+export type Delivery = z.infer<typeof deliverySchema>
+
+export function step(delivery: Delivery, entry: Step): Delivery {
+  const steps = [...delivery.steps, entry]
+  const over = steps.length - limits.stepsPerReceipt
+  // The first step (accepted) always stays: it says when the story began.
+  return over > 0
+    ? { ...delivery, steps: [...steps.slice(0, 1), ...steps.slice(1 + over)], truncated: true }
+    : { ...delivery, steps }
+}
+
+export function withAttempt(delivery: Delivery, attempt: Attempt): Delivery {
+  const attempts = [...delivery.attempts, attempt]
+  const over = attempts.length - limits.attemptsPerReceipt
+  return {
+    ...delivery,
+    attempts: over > 0 ? attempts.slice(over) : attempts,
+    truncated: delivery.truncated || over > 0,
+    attempt: attempt.counted ? delivery.attempt + 1 : delivery.attempt,
+  }
+}
+
+export function end(
+  delivery: Delivery,
+  status: EndedStatus,
+  at: number,
+  more: Omit<Ended, 'at' | 'status' | 'endedAt'> = {},
+): Delivery {
+  const detail = more.reason ?? undefined
+  return step(
+    { ...delivery, state: { at: 'ended', status, endedAt: at, ...more } },
+    { step: status, at, ...(detail === undefined ? {} : { detail }) },
+  )
+}
+
+/** A bad end is a dead letter: unburied until the index has it. */
+export function endDead(
+  delivery: Delivery,
+  status: 'dead_lettered' | 'expired',
+  reason: DeadReason,
+  at: number,
+  error?: AttemptError,
+): Delivery {
+  return end(delivery, status, at, {
+    reason,
+    buried: false,
+    ...(error === undefined ? {} : { error }),
+  })
+}
+
+/** Has it ended, so that it no longer counts towards depth? */
+export function hasEnded(delivery: Delivery): delivery is Delivery & { state: Ended } {
+  return delivery.state.at === 'ended'
+}
+
+/** Is anything still to be done for it: not ended, effects open, or a dead letter unburied? Live things wake (M6). */
+export function isLive(delivery: Delivery): boolean {
+  if (delivery.state.at === 'waiting') return true
+  return hasOpenJournal(delivery) || isUnburied(delivery)
+}
+
+export function hasOpenJournal(delivery: Delivery): boolean {
+  return (
+    delivery.state.at === 'ended' &&
+    delivery.state.journal !== undefined &&
+    delivery.state.journal.closedAt === undefined
+  )
+}
+
+export function isUnburied(delivery: Delivery): boolean {
+  return delivery.state.at === 'ended' && delivery.state.buried === false
+}
+
+/** A dead letter keeps its body, so that it can be redriven. */
+export function keepsBody(delivery: Delivery): boolean {
+  return delivery.state.at === 'waiting' || (isDeadLetter(delivery) && delivery.state.purged !== true)
+}
+
+export function isDeadLetter(delivery: Delivery): delivery is Delivery & { state: Ended } {
+  return delivery.state.at === 'ended' && delivery.state.reason !== undefined
+}

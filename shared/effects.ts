@@ -1,0 +1,90 @@
+/**
+ * What an attempt wants to happen next, journaled with its ack and carried out afterwards. Every effect ends as carried or
+ * refused, and a refusal is told (E1). Never here: carrying out (workers/effects.ts).
+ */
+import * as z from 'zod'
+import { effectId } from './ids.ts'
+import { limits } from './limits.ts'
+import { type Head, type PublishInput, publishInput } from './message.ts'
+import { err, ok, type Result } from './result.ts'
+
+/** What a handler or a receiver's JSON answer may ask for. */
+export const effectsInput = z.strictObject({
+  reply: z.strictObject({ type: z.string().min(1).max(limits.typeLength).optional(), data: z.unknown() }).optional(),
+  messages: z.array(z.unknown()).max(limits.effectsPerAttempt).optional(),
+})
+export type EffectsInput = z.infer<typeof effectsInput>
+
+/** An answer is read as effects when it is an object with one of these; anything else is the attempt's result. */
+export const effectNames = ['reply', 'messages'] as const
+
+export const effectStatus = z.discriminatedUnion('status', [
+  z.strictObject({ status: z.literal('pending') }),
+  z.strictObject({ status: z.literal('carried'), deliveries: z.array(z.string()) }),
+  z.strictObject({ status: z.literal('refused'), reason: z.string(), detail: z.string() }),
+])
+export type EffectStatus = z.infer<typeof effectStatus>
+
+/** One journaled effect: the message to publish, under a deterministic id, and what became of it. */
+export const effectSchema = z.strictObject({
+  n: z.int(),
+  kind: z.enum(['reply', 'message']),
+  /** What will be published; for an effect refused before it could become a message, what was asked for. */
+  publish: z.record(z.string(), z.unknown()),
+  state: effectStatus,
+})
+export type Effect = z.infer<typeof effectSchema>
+
+const pending: EffectStatus = { status: 'pending' }
+const refused = (reason: string, detail: string): EffectStatus => ({ status: 'refused', reason, detail })
+
+/**
+ * Turns what was asked for into numbered effects. An effect that can never be carried is refused here, with its reason, and
+ * spoils neither the ack nor its neighbours: the work was done and paid for.
+ */
+export function expandEffects(delivery: string, head: Head, input: EffectsInput): Effect[] {
+  const effects: Effect[] = []
+  let n = 0
+  if (input.reply !== undefined) {
+    n += 1
+    const publish = inherit(head, effectId(delivery, n), {
+      type: input.reply.type ?? `${head.type}.reply`,
+      data: input.reply.data,
+      ...(typeof head.replyto === 'string' ? { to: head.replyto } : {}),
+    })
+    const state =
+      head.replyto === undefined
+        ? refused('no_replyto', 'the message names no `replyto`, so nobody waits for a reply')
+        : pending
+    effects.push({ n, kind: 'reply', publish, state })
+  }
+  for (const raw of input.messages ?? []) {
+    n += 1
+    const parsed = parseEmitted(raw)
+    if (parsed.ok)
+      effects.push({ n, kind: 'message', publish: inherit(head, effectId(delivery, n), parsed.value), state: pending })
+    else effects.push({ n, kind: 'message', publish: { asked: raw }, state: refused('invalid', parsed.error) })
+  }
+  return effects
+}
+
+// Emitted messages get the broker's deterministic id and their agent's source; neither is the handler's to choose.
+function parseEmitted(raw: unknown): Result<PublishInput, string> {
+  const parsed = publishInput.safeParse(raw)
+  if (!parsed.success)
+    return err(parsed.error.issues.map((i) => `${i.path.join('.') || '(message)'}: ${i.message}`).join('; '))
+  if (parsed.data.deliverymode === 'at_most_once')
+    return err('deliverymode: an effect is durable, so it cannot be at_most_once')
+  return ok(parsed.data)
+}
+
+function inherit(head: Head, id: string, input: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const { source: _source, ...own } = input
+  return {
+    ...own,
+    id,
+    correlationid: input.correlationid ?? head.correlationid,
+    causationid: head.id,
+    ...(input.workflowid === undefined && typeof head.workflowid === 'string' ? { workflowid: head.workflowid } : {}),
+  }
+}

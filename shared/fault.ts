@@ -1,0 +1,293 @@
+/**
+ * Everything Switchboard refuses, as one union with evidence, and the one exhaustive place that decides what a caller sees
+ * (RFC 9457 problem details). Never here: what only logs should know; an `internal` fault carries no cause outward.
+ * Each code has a page in docs/problems.md (a test compares the two).
+ */
+import { unreachable } from './result.ts'
+
+/** Where in the input something was wrong: a JSON path such as `policy.backoff.factor`, and what was expected there. */
+export interface Issue {
+  readonly path: string
+  readonly message: string
+}
+
+export type Fault =
+  | { readonly code: 'invalid_json'; readonly reason: string }
+  | { readonly code: 'invalid_request'; readonly issues: readonly Issue[] }
+  | { readonly code: 'too_large'; readonly what: string; readonly limitBytes: number; readonly gotBytes: number }
+  | { readonly code: 'too_deep'; readonly limit: number }
+  | { readonly code: 'unsupported_media_type'; readonly got: string; readonly supported: readonly string[] }
+  | { readonly code: 'unauthenticated'; readonly reason: string }
+  | { readonly code: 'invalid_signature'; readonly reason: string }
+  | { readonly code: 'stale_timestamp'; readonly toleranceSeconds: number; readonly skewSeconds: number }
+  | { readonly code: 'forbidden'; readonly action: string; readonly subject: string }
+  | { readonly code: 'foreign_source'; readonly claimed: string; readonly allowed: readonly string[] }
+  | { readonly code: 'agent_not_found'; readonly agent: string }
+  | { readonly code: 'not_found'; readonly what: string; readonly id: string }
+  | { readonly code: 'route_not_found'; readonly path: string }
+  | { readonly code: 'method_not_allowed'; readonly method: string; readonly allow: readonly string[] }
+  | { readonly code: 'key_reused'; readonly key: string; readonly delivery: string }
+  | { readonly code: 'key_required' }
+  | { readonly code: 'already_expired'; readonly expirytime: string }
+  | { readonly code: 'not_durable'; readonly attribute: string }
+  | { readonly code: 'destination_not_supported'; readonly destination: string }
+  | { readonly code: 'invalid_url'; readonly url: string; readonly reason: string }
+  | { readonly code: 'stale_lease'; readonly delivery: string; readonly reason: string }
+  | { readonly code: 'already_settled'; readonly delivery: string; readonly ended: string; readonly result?: unknown }
+  | { readonly code: 'not_redrivable'; readonly delivery: string; readonly ended: string }
+  | { readonly code: 'agent_has_mail'; readonly agent: string; readonly depth: number }
+  | { readonly code: 'wrong_kind'; readonly agent: string; readonly kind: string; readonly needed: string }
+  | {
+      readonly code: 'backpressure'
+      readonly agent: string
+      readonly depth: number
+      readonly max: number
+      readonly retryAfterSeconds: number
+    }
+  | { readonly code: 'too_many_keys'; readonly agent: string; readonly max: number }
+  | { readonly code: 'not_configured' }
+  | { readonly code: 'unavailable'; readonly what: string; readonly retryAfterSeconds: number }
+  | { readonly code: 'internal'; readonly incident: string }
+
+export type FaultCode = Fault['code']
+
+/** What a caller sees: an RFC 9457 document, with the response's status and headers beside it. */
+export interface Problem {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: {
+    readonly type: string
+    readonly title: string
+    readonly status: number
+    readonly code: FaultCode
+    readonly detail: string
+    readonly retryable: boolean
+    readonly instance?: string
+  } & Readonly<Record<string, unknown>>
+}
+
+interface Wire {
+  status: number
+  title: string
+  detail: string
+  retryable?: boolean
+  headers?: Record<string, string>
+}
+
+/** Renders a fault for the outside. `instance` is the path of the request, or of the item within a batch. */
+export function problemOf(fault: Fault, instance?: string): Problem {
+  const { code, ...evidence } = fault
+  const wire = wireOf(fault)
+  return {
+    status: wire.status,
+    headers: wire.headers ?? {},
+    body: {
+      type: `/problems#${code}`,
+      title: wire.title,
+      status: wire.status,
+      code,
+      detail: wire.detail,
+      retryable: wire.retryable ?? false,
+      ...(instance === undefined ? {} : { instance }),
+      ...evidence,
+    },
+  }
+}
+
+// One arm a code: the status, and a sentence that tells the caller what to do next.
+function wireOf(f: Fault): Wire {
+  switch (f.code) {
+    case 'invalid_json':
+      return {
+        status: 400,
+        title: 'Not JSON',
+        detail: `The body is not valid JSON: ${f.reason}. Send application/json in UTF-8.`,
+      }
+    case 'invalid_request':
+      return {
+        status: 400,
+        title: 'Invalid request',
+        detail: `Correct these and send again: ${f.issues.map((i) => `${i.path || '(body)'}: ${i.message}`).join('; ')}.`,
+      }
+    case 'too_large':
+      return {
+        status: 413,
+        title: 'Too large',
+        detail: `The ${f.what} has ${f.gotBytes} bytes; at most ${f.limitBytes} are accepted. Store the content elsewhere and send a reference.`,
+      }
+    case 'too_deep':
+      return {
+        status: 400,
+        title: 'Nested too deeply',
+        detail: `Arrays and objects may be nested ${f.limit} deep. Flatten the data, or send it as a string.`,
+      }
+    case 'unsupported_media_type':
+      return {
+        status: 415,
+        title: 'Unsupported media type',
+        detail: `Content-Type \`${f.got}\` is not accepted here. Use one of: ${f.supported.join(', ')}.`,
+      }
+    case 'unauthenticated':
+      return {
+        status: 401,
+        title: 'Unauthenticated',
+        detail: `${f.reason} Send \`Authorization: Bearer <key>\`; an agent's key was shown when the agent was created.`,
+        headers: { 'WWW-Authenticate': 'Bearer realm="switchboard"' },
+      }
+    case 'invalid_signature':
+      return {
+        status: 401,
+        title: 'Invalid signature',
+        detail: `${f.reason} Sign \`id.timestamp.body\` over the raw bytes with the agent's secret (Standard Webhooks).`,
+        headers: { 'WWW-Authenticate': 'Bearer realm="switchboard"' },
+      }
+    case 'stale_timestamp':
+      return {
+        status: 401,
+        title: 'Timestamp outside the window',
+        detail: `webhook-timestamp is ${f.skewSeconds} s from now; ${f.toleranceSeconds} s are allowed. Sign afresh for each attempt, and check the clock.`,
+        headers: { 'WWW-Authenticate': 'Bearer realm="switchboard"' },
+      }
+    case 'forbidden':
+      return {
+        status: 403,
+        title: 'Not allowed',
+        detail: `This key may not ${f.action} \`${f.subject}\`. Ask an admin to widen its permissions.`,
+      }
+    case 'foreign_source':
+      return {
+        status: 403,
+        title: 'Foreign source',
+        detail: `This key may not publish as \`${f.claimed}\`. Leave \`source\` out (it is filled in), or use one of: ${f.allowed.join(', ')}.`,
+      }
+    case 'agent_not_found':
+      return {
+        status: 404,
+        title: 'No such agent',
+        detail: `No agent is registered as \`${f.agent}\`. Register it with PUT /v1/agents/${f.agent}. Nothing was sent.`,
+      }
+    case 'not_found':
+      return { status: 404, title: 'Not found', detail: `There is no ${f.what} \`${f.id}\`, or it is no longer kept.` }
+    case 'route_not_found':
+      return {
+        status: 404,
+        title: 'No such route',
+        detail: `Nothing is served at ${f.path}. The routes are listed at /openapi.json and /docs.`,
+      }
+    case 'method_not_allowed':
+      return {
+        status: 405,
+        title: 'Method not allowed',
+        detail: `${f.method} is not served here. Use ${f.allow.join(' or ')}.`,
+        headers: { Allow: f.allow.join(', ') },
+      }
+    case 'key_reused':
+      return {
+        status: 422,
+        title: 'Key used for another message',
+        detail: `\`${f.key}\` was already used for a message with other content. Use a new key for a new message, or send the same content again.`,
+      }
+    case 'key_required':
+      return {
+        status: 422,
+        title: 'Key required',
+        detail:
+          'exactly_once needs an `id` or an Idempotency-Key chosen by the publisher: without it a re-send cannot be told from a new message.',
+      }
+    case 'already_expired':
+      return {
+        status: 422,
+        title: 'Already expired',
+        detail: `\`expirytime\` ${f.expirytime} has passed, or comes before \`delivertime\`: the message could never be delivered.`,
+      }
+    case 'not_durable':
+      return {
+        status: 422,
+        title: 'Needs a durable mode',
+        detail: `\`${f.attribute}\` needs the message to be stored; at_most_once stores nothing. Use at_least_once.`,
+      }
+    case 'destination_not_supported':
+      return {
+        status: 422,
+        title: 'Destination not supported',
+        detail: `\`${f.destination}\` cannot be published to. Name one agent in \`to\`.`,
+      }
+    case 'invalid_url':
+      return { status: 422, title: 'URL not allowed', detail: `\`${f.url}\` cannot be a webhook: ${f.reason}` }
+    case 'stale_lease':
+      return {
+        status: 409,
+        title: 'Stale lease',
+        detail: `${f.reason} The delivery may have been given to another worker: stop, and lease again.`,
+      }
+    case 'already_settled':
+      return {
+        status: 409,
+        title: 'Already settled',
+        detail: `This delivery ended as ${f.ended}. The first settlement wins and is not replaced.`,
+      }
+    case 'not_redrivable':
+      return {
+        status: 409,
+        title: 'Cannot be redriven',
+        detail: `This delivery is ${f.ended}; only a dead letter can be redriven.`,
+      }
+    case 'agent_has_mail':
+      return {
+        status: 409,
+        title: 'Agent has mail',
+        detail: `\`${f.agent}\` still holds ${f.depth} deliveries. Say what becomes of them: ?mail=dead, or ?mail=reassign:<agent>.`,
+      }
+    case 'wrong_kind':
+      return {
+        status: 409,
+        title: 'Wrong kind of agent',
+        detail: `\`${f.agent}\` is a ${f.kind} agent; this needs a ${f.needed} agent.`,
+      }
+    case 'backpressure':
+      return {
+        status: 429,
+        title: 'Mailbox full',
+        detail: `\`${f.agent}\` holds ${f.depth} deliveries that have not ended; ${f.max} is the most it takes from publishers. Nothing was stored: send again later.`,
+        retryable: true,
+        headers: { 'Retry-After': String(f.retryAfterSeconds) },
+      }
+    case 'too_many_keys':
+      return {
+        status: 409,
+        title: 'Too many keys',
+        detail: `\`${f.agent}\` has ${f.max} keys already. Revoke one first.`,
+      }
+    case 'not_configured':
+      return {
+        status: 503,
+        title: 'No admin key',
+        detail:
+          'This Switchboard has no admin key, so it serves nobody. Set one with `npx wrangler secret put SWITCHBOARD_ADMIN_KEY` (locally: in .dev.vars, or just `npm start`).',
+      }
+    case 'unavailable':
+      return {
+        status: 503,
+        title: 'Temporarily unavailable',
+        detail: `The ${f.what} did not answer. Whether the call took effect is not known: send it again with the same id or key, which cannot double it.`,
+        retryable: true,
+        headers: { 'Retry-After': String(f.retryAfterSeconds) },
+      }
+    case 'internal':
+      return {
+        status: 500,
+        title: 'Internal error',
+        detail: `Something broke on our side. The log has it as incident ${f.incident}.`,
+        retryable: true,
+      }
+    default:
+      return unreachable(f)
+  }
+}
+
+/** A zod error's issues, as paths a caller can find in what they sent. */
+export function issuesOf(error: {
+  readonly issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[]
+}): Issue[] {
+  return error.issues.slice(0, 20).map((i) => ({ path: i.path.map(String).join('.'), message: i.message }))
+}

@@ -1,0 +1,71 @@
+/**
+ * Names and identities. A delivery's id says where its truth lives: `<agent>_<mid>`. Never here: dice (they are arguments).
+ */
+import { sha256 } from '@noble/hashes/sha2.js'
+import { utf8ToBytes } from '@noble/hashes/utils.js'
+import * as z from 'zod'
+import { limits } from './limits.ts'
+
+export const agentName = z
+  .string()
+  .max(limits.agentNameLength)
+  .regex(/^[a-z0-9-]{1,64}$/, 'an agent name is 1 to 64 of a-z, 0-9 and -')
+
+const midPattern = /^[a-z2-7]{26}$/
+const base32Alphabet = 'abcdefghijklmnopqrstuvwxyz234567'
+
+/** RFC 4648 base32 in lower case, without padding. */
+export function base32(bytes: Uint8Array): string {
+  let text = ''
+  let buffer = 0
+  let bits = 0
+  for (const byte of bytes) {
+    buffer = (buffer << 8) | byte
+    bits += 8
+    while (bits >= 5) {
+      bits -= 5
+      text += base32Alphabet[(buffer >> bits) & 31]
+    }
+    buffer &= (1 << bits) - 1
+  }
+  return bits > 0 ? text + base32Alphabet[(buffer << (5 - bits)) & 31] : text
+}
+
+/** 26 characters (130 bits) of base32(SHA-256). The parts are length-prefixed, so that no two lists of parts collide. */
+export function digest(...parts: readonly string[]): string {
+  return base32(sha256(utf8ToBytes(parts.map((p) => `${p.length}:${p}`).join('')))).slice(0, 26)
+}
+
+/**
+ * The broker's name for a message: the same source and key always give the same one, which is how a re-send is recognised.
+ * `generation` grows when an earlier holder of the key died and the key was released.
+ */
+export function mid(source: string, key: string, generation: number): string {
+  return digest(source, key, String(generation))
+}
+
+/** Also the row's key, the dedupe key and the `webhook-id` (Standard Webhooks ids hold no dots). */
+export function deliveryId(agent: string, messageMid: string): string {
+  return `${agent}_${messageMid}`
+}
+
+export function parseDeliveryId(id: string): { readonly agent: string; readonly mid: string } | undefined {
+  const cut = id.lastIndexOf('_')
+  const agent = id.slice(0, cut)
+  const tail = id.slice(cut + 1)
+  return cut > 0 && agentName.safeParse(agent).success && midPattern.test(tail) ? { agent, mid: tail } : undefined
+}
+
+/** The nth message that a delivery emits. Deterministic, so that a repeat is a duplicate downstream (M2). */
+export function effectId(delivery: string, n: number): string {
+  return `${delivery}-${n}`
+}
+
+/** A dead letter's id names the delivery and which of its lives ended. */
+export function deadLetterId(delivery: string, redrives: number): string {
+  return redrives === 0 ? delivery : `${delivery}-r${redrives}`
+}
+
+export function effectDeadLetterId(delivery: string, n: number): string {
+  return `${delivery}-e${n}`
+}

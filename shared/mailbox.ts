@@ -1,0 +1,264 @@
+/**
+ * The mailbox of one agent: what is live, what is leased, what was released. The mailbox decides what is released; the queue
+ * carries what is released. This file holds the state and the questions one may ask of it; the steps are in
+ * shared/admission.ts (accept), shared/release.ts (release, take), shared/settlement.ts (settle) and shared/upkeep.ts.
+ *
+ * A step reads a mailbox and writes a `Draft` over it; it never changes the mailbox. The object saves the draft in one
+ * transaction and only then lays it over its memory, so a failed save leaves nothing half done.
+ *
+ *  M1 accepted is never lost · M3 order within a partition key · M4 a hold burns no attempt · M5 depth and concurrency are
+ *  bounds · M6 live things wake. Never here: storage, clocks, dice.
+ */
+import { type AgentRecord, parkedBecause, unparkAt } from './agent.ts'
+import { type Delivery, hasEnded, hasOpenJournal, isLive, isUnburied } from './delivery.ts'
+
+/** `dispatched`: the broker runs it. `delivered`: a 202 was answered. `claimed`: an agent holds it by token. */
+export type LeasePhase = 'dispatched' | 'delivered' | 'claimed'
+
+/** The right to work on a delivery until a deadline, fenced by a token. */
+export interface Lease {
+  readonly id: string
+  readonly token: string
+  /** The call that granted it: its repeat is granted the same lease. */
+  readonly takeToken: string
+  /** Counts this delivery's leases: `delivery.leases + 1` while in force. */
+  readonly number: number
+  /** The row that saves it, shared by the leases of one take. */
+  readonly slot: number
+  /** When its reference was enqueued, where there was one. */
+  readonly queuedAt?: number
+  readonly at: number
+  readonly deadlineAt: number
+  readonly phase: LeasePhase
+  /** Ran alone in its isolate as far as the mailbox can tell, so silence is its own doing. */
+  readonly alone: boolean
+  /** Written to storage. The first lease of a delivery released at its accept is written behind (docs/decisions/0003). */
+  readonly saved: boolean
+}
+
+/** A reference to it is on the queue, or was and may be lost. */
+export interface Release {
+  readonly at: number
+  readonly tries: number
+  readonly retryAt: number
+}
+
+/** Effects or a burial that somebody was asked to finish. */
+export interface Chore {
+  readonly tries: number
+  readonly retryAt: number
+}
+
+export interface Mailbox {
+  readonly agent: AgentRecord | undefined
+  readonly live: ReadonlyMap<string, Delivery>
+  readonly leases: ReadonlyMap<string, Lease>
+  readonly releases: ReadonlyMap<string, Release>
+  readonly chores: ReadonlyMap<string, Chore>
+  /** `at_most_once` in flight: until when. Memory only, as the mode promises nothing more. */
+  readonly fleeting: ReadonlyMap<string, number>
+  readonly sequence: number
+  /** Live deliveries that have not ended: what depth counts (M5). */
+  readonly depth: number
+}
+
+export const emptyMailbox: Mailbox = {
+  agent: undefined,
+  live: new Map(),
+  leases: new Map(),
+  releases: new Map(),
+  chores: new Map(),
+  fleeting: new Map(),
+  sequence: 0,
+  depth: 0,
+}
+
+/** Changes over a mailbox. `null` in a map removes. */
+export interface Draft {
+  readonly base: Mailbox
+  agent: AgentRecord | undefined | null
+  readonly inserted: Map<string, string>
+  readonly deliveries: Map<string, Delivery>
+  readonly leases: Map<string, Lease | null>
+  readonly releases: Map<string, Release | null>
+  readonly chores: Map<string, Chore | null>
+  readonly fleeting: Map<string, number | null>
+  /** Lease rows to be written. */
+  readonly slots: Set<number>
+  sequence: number
+  depth: number
+}
+
+export function begin(base: Mailbox): Draft {
+  return {
+    base,
+    agent: undefined,
+    inserted: new Map(),
+    deliveries: new Map(),
+    leases: new Map(),
+    releases: new Map(),
+    chores: new Map(),
+    fleeting: new Map(),
+    slots: new Set(),
+    sequence: base.sequence,
+    depth: base.depth,
+  }
+}
+
+/** Lays a saved draft over its mailbox. Linear in the changes: the maps belong to the caller, who gave up the old mailbox. */
+export function apply(draft: Draft): Mailbox {
+  const { base } = draft
+  const live = base.live as Map<string, Delivery>
+  for (const [id, delivery] of draft.deliveries) {
+    if (isLive(delivery)) live.set(id, delivery)
+    else live.delete(id)
+  }
+  return {
+    agent: draft.agent === null ? undefined : (draft.agent ?? base.agent),
+    live,
+    leases: laid(base.leases, draft.leases),
+    releases: laid(base.releases, draft.releases),
+    chores: laid(base.chores, draft.chores),
+    fleeting: laid(base.fleeting, draft.fleeting),
+    sequence: draft.sequence,
+    depth: draft.depth,
+  }
+}
+
+function laid<T>(under: ReadonlyMap<string, T>, over: ReadonlyMap<string, T | null>): ReadonlyMap<string, T> {
+  const map = under as Map<string, T>
+  for (const [id, value] of over) {
+    if (value === null) map.delete(id)
+    else map.set(id, value)
+  }
+  return map
+}
+
+// --- reading through a draft ------------------------------------------------------------------------------------------
+
+export function agentOf(draft: Draft): AgentRecord | undefined {
+  return draft.agent === null ? undefined : (draft.agent ?? draft.base.agent)
+}
+
+export function deliveryOf(draft: Draft, id: string): Delivery | undefined {
+  return draft.deliveries.get(id) ?? draft.base.live.get(id)
+}
+
+export function leaseOf(draft: Draft, id: string): Lease | undefined {
+  return through(draft.leases, draft.base.leases, id)
+}
+
+export function releaseOf(draft: Draft, id: string): Release | undefined {
+  return through(draft.releases, draft.base.releases, id)
+}
+
+function through<T>(over: ReadonlyMap<string, T | null>, under: ReadonlyMap<string, T>, id: string): T | undefined {
+  const value = over.get(id)
+  return value === null ? undefined : (value ?? under.get(id))
+}
+
+export function* liveOf(draft: Draft): Generator<Delivery> {
+  for (const [id, delivery] of draft.base.live) if (!draft.deliveries.has(id)) yield delivery
+  for (const delivery of draft.deliveries.values()) if (isLive(delivery)) yield delivery
+}
+
+export function* leasesOf(draft: Draft): Generator<Lease> {
+  for (const [id, lease] of draft.base.leases) if (!draft.leases.has(id)) yield lease
+  for (const lease of draft.leases.values()) if (lease !== null) yield lease
+}
+
+// --- writing into a draft ---------------------------------------------------------------------------------------------
+
+/** Puts a changed or new delivery, keeping count of what has not ended. */
+export function put(draft: Draft, delivery: Delivery): void {
+  const before = deliveryOf(draft, delivery.id)
+  const was = before !== undefined && !hasEnded(before) ? 1 : 0
+  draft.depth += (hasEnded(delivery) ? 0 : 1) - was
+  draft.deliveries.set(delivery.id, delivery)
+}
+
+export function insert(draft: Draft, delivery: Delivery, body: string): void {
+  draft.inserted.set(delivery.id, body)
+  put(draft, delivery)
+}
+
+// --- questions --------------------------------------------------------------------------------------------------------
+
+export function sizeThrough<T>(over: ReadonlyMap<string, T | null>, under: ReadonlyMap<string, T>): number {
+  let size = under.size
+  for (const [id, value] of over) size += (value === null ? 0 : 1) - (under.has(id) ? 1 : 0)
+  return size
+}
+
+/** Leased now, fleeting ones included (M5). */
+export function inFlight(draft: Draft): number {
+  return sizeThrough(draft.leases, draft.base.leases) + sizeThrough(draft.fleeting, draft.base.fleeting)
+}
+
+/** How many more may be released: released but untaken ones already have a claim on their place (M5). */
+export function freeConcurrency(draft: Draft): number {
+  const agent = agentOf(draft)
+  if (agent === undefined) return 0
+  return agent.policy.concurrency - inFlight(draft) - sizeThrough(draft.releases, draft.base.releases)
+}
+
+/** An unsaved lease is written at the latest then (docs/decisions/0003). */
+export const writeBehindMs = 5_000
+
+/** When something of this delivery is due; undefined when only an outside event can move it. */
+export function dueAtOf(draft: Draft, delivery: Delivery, now: number): number | undefined {
+  if (hasEnded(delivery)) {
+    const chore = through(draft.chores, draft.base.chores, delivery.id)
+    return hasOpenJournal(delivery) || isUnburied(delivery) ? (chore?.retryAt ?? now) : undefined
+  }
+  const lease = leaseOf(draft, delivery.id)
+  if (lease !== undefined) return lease.saved ? lease.deadlineAt : Math.min(lease.deadlineAt, lease.at + writeBehindMs)
+  const due = [
+    delivery.expiresAt,
+    releaseOf(draft, delivery.id)?.retryAt,
+    delivery.dueAt > now ? delivery.dueAt : undefined,
+  ]
+  return earliest(due)
+}
+
+/** The next instant at which this mailbox has something to do, over the given deliveries (M6). */
+export function nextDueAt(draft: Draft, deliveries: Iterable<Delivery>, now: number): number | undefined {
+  const agent = agentOf(draft)
+  let next: number | undefined
+  if (agent !== undefined)
+    next = earliest([agent.verified ? undefined : agent.verifyAt, draft.depth > 0 ? unparkAt(agent, now) : undefined])
+  for (const delivery of deliveries) next = earliest([next, dueAtOf(draft, delivery, now)])
+  return next
+}
+
+export function earliest(times: readonly (number | undefined)[]): number | undefined {
+  let first: number | undefined
+  for (const at of times) if (at !== undefined && (first === undefined || at < first)) first = at
+  return first
+}
+
+export interface Figures {
+  readonly depth: number
+  readonly inFlight: number
+  readonly released: number
+  readonly parked?: string
+  readonly oldestAt?: number
+  readonly nextDueAt?: number
+}
+
+/** What an operator asks first: how much, how old, what is going on. */
+export function figuresOf(mailbox: Mailbox, now: number): Figures {
+  const draft = begin(mailbox)
+  let oldestAt: number | undefined
+  for (const d of mailbox.live.values()) if (!hasEnded(d)) oldestAt = earliest([oldestAt, d.acceptedAt])
+  const parked = mailbox.agent === undefined ? undefined : parkedBecause(mailbox.agent, now)
+  const due = nextDueAt(draft, mailbox.live.values(), now)
+  return {
+    depth: mailbox.depth,
+    inFlight: inFlight(draft),
+    released: mailbox.releases.size,
+    ...(parked === undefined ? {} : { parked }),
+    ...(oldestAt === undefined ? {} : { oldestAt }),
+    ...(due === undefined ? {} : { nextDueAt: due }),
+  }
+}

@@ -1,0 +1,157 @@
+/**
+ * A message is a CloudEvents 1.0.2 event; ours are the extension attributes of docs/protocol.md, "The message".
+ * Immutable once accepted. What came in (`PublishInput`) and what was accepted (`Message`) have different names, and nothing
+ * after `composeMessage` takes the raw one. Never here: the CloudEvents wire forms (shared/cloudevents.ts), identity (shared/ids.ts).
+ */
+import * as z from 'zod'
+import { digest } from './ids.ts'
+import { canonical } from './json.ts'
+import { limits } from './limits.ts'
+
+export const deliveryMode = z.enum(['at_most_once', 'at_least_once', 'exactly_once'])
+export type DeliveryMode = z.infer<typeof deliveryMode>
+
+const nonEmpty = (max: number) => z.string().min(1).max(max)
+const timestamp = z.iso.datetime({ offset: true, error: 'must be an RFC 3339 time such as 2026-01-31T12:00:00Z' })
+
+/** CloudEvents 1.0.2, "Attributes": lower-case letters and digits; a name is at most 20 characters. */
+export const attributeName = new RegExp(`^[a-z0-9]{1,${limits.attributeNameLength}}$`)
+
+const extensionValue = z.union([z.string().max(limits.attributeLength), z.int(), z.boolean()])
+
+const known = {
+  specversion: z.literal('1.0').optional(),
+  id: nonEmpty(limits.idLength).optional(),
+  source: nonEmpty(limits.idLength).optional(),
+  type: nonEmpty(limits.typeLength),
+  time: timestamp.optional(),
+  subject: nonEmpty(limits.attributeLength).optional(),
+  datacontenttype: nonEmpty(255).optional(),
+  dataschema: nonEmpty(limits.urlLength).optional(),
+  data: z.unknown().optional(),
+  data_base64: z.base64().optional(),
+  to: nonEmpty(limits.topicLength).optional(),
+  topic: nonEmpty(limits.topicLength).optional(),
+  correlationid: nonEmpty(limits.idLength).optional(),
+  causationid: nonEmpty(limits.idLength).optional(),
+  replyto: nonEmpty(limits.topicLength).optional(),
+  workflowid: nonEmpty(limits.idLength).optional(),
+  deliverymode: deliveryMode.optional(),
+  partitionkey: nonEmpty(limits.idLength).optional(),
+  delivertime: timestamp.optional(),
+  expirytime: timestamp.optional(),
+  priority: z.int().min(0).max(9).optional(),
+  chain: z.array(nonEmpty(limits.agentNameLength)).min(1).max(limits.hops).optional(),
+  traceparent: z.string().max(limits.attributeLength).optional(),
+  tracestate: z.string().max(limits.attributeLength).optional(),
+}
+const knownNames: ReadonlySet<string> = new Set(Object.keys(known))
+
+/** A message as a publisher sends it. Exactly one of `to` and `topic`; absent never means broadcast (T1). */
+export const publishInput = z
+  .object(known)
+  .catchall(extensionValue)
+  .superRefine((input, ctx) => {
+    const extensions = Object.keys(input).filter((name) => !knownNames.has(name))
+    for (const name of extensions) {
+      if (!attributeName.test(name))
+        ctx.addIssue({
+          code: 'custom',
+          path: [name],
+          message: 'not an attribute name: 1 to 20 lower-case letters and digits. Put your own fields into `data`',
+        })
+    }
+    if (extensions.length > limits.extensionAttributes)
+      ctx.addIssue({
+        code: 'custom',
+        path: [],
+        message: `at most ${limits.extensionAttributes} attributes of your own`,
+      })
+    if ((input.to === undefined) === (input.topic === undefined))
+      ctx.addIssue({
+        code: 'custom',
+        path: ['to'],
+        message: 'exactly one of `to` and `topic` is needed; leaving both out does not mean everybody',
+      })
+    if (input.data !== undefined && input.data_base64 !== undefined)
+      ctx.addIssue({ code: 'custom', path: ['data_base64'], message: 'only one of `data` and `data_base64`' })
+  })
+export type PublishInput = z.infer<typeof publishInput>
+
+/** A message once accepted: what storage holds, receivers get and nobody changes. */
+export const messageSchema = z.looseObject({
+  ...known,
+  specversion: z.literal('1.0'),
+  id: z.string(),
+  source: z.string(),
+  time: z.string(),
+  correlationid: z.string(),
+})
+export type Message = z.infer<typeof messageSchema>
+
+/** A message without its data: the part that outlives the body, for receipts and lists. */
+export type Head = Message
+
+export function headOf(message: Message): Head {
+  const { data: _data, data_base64: _base64, ...head } = message
+  return head
+}
+
+export interface Stamp {
+  /** The authenticated source (S1). */
+  readonly source: string
+  /** Used when the publisher gave none: UUIDv7. */
+  readonly freshId: string
+  readonly now: number
+  readonly traceparent: string
+  readonly tracestate?: string | undefined
+}
+
+/** Fills in what the publisher left out. Total: whatever passed `publishInput` becomes a message. */
+export function composeMessage(input: PublishInput, stamp: Stamp): Message {
+  const id = input.id ?? stamp.freshId
+  const { traceparent: _traceparent, tracestate: _tracestate, ...own } = input
+  return {
+    ...own,
+    specversion: '1.0',
+    id,
+    source: stamp.source,
+    time: input.time ?? new Date(stamp.now).toISOString(),
+    correlationid: input.correlationid ?? id,
+    ...(input.data !== undefined && input.datacontenttype === undefined ? { datacontenttype: 'application/json' } : {}),
+    traceparent: stamp.traceparent,
+    ...(stamp.tracestate === undefined ? {} : { tracestate: stamp.tracestate }),
+  }
+}
+
+/**
+ * Two sends with one key are the same message when this agrees: what the publisher sent, less time, trace context and
+ * what the broker fills in (the id and source are the key's own scope).
+ */
+export function contentHash(input: PublishInput): string {
+  const {
+    specversion: _v,
+    id: _id,
+    source: _source,
+    time: _time,
+    traceparent: _tp,
+    tracestate: _ts,
+    ...content
+  } = input
+  return digest(canonical(content))
+}
+
+export type Destination =
+  | { readonly kind: 'agent'; readonly agent: string }
+  | { readonly kind: 'many'; readonly name: string }
+
+/** Whom a message is for. `*`, `capability:` and topics reach many. */
+export function destinationOf(input: {
+  readonly to?: string | undefined
+  readonly topic?: string | undefined
+}): Destination {
+  if (input.to === undefined) return { kind: 'many', name: `topic ${input.topic ?? ''}` }
+  return input.to === '*' || input.to.startsWith('capability:')
+    ? { kind: 'many', name: input.to }
+    : { kind: 'agent', agent: input.to }
+}

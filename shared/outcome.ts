@@ -1,0 +1,123 @@
+/**
+ * The messy world, squeezed into one union at its edge. What an attempt came to decides what the mailbox does; nothing
+ * past this file knows about HTTP. Never here: the request itself (workers/webhook.ts).
+ */
+import * as z from 'zod'
+import { effectNames, effectsInput } from './effects.ts'
+import { limits } from './limits.ts'
+
+export const attemptError = z.strictObject({
+  /** `http`, `timeout`, `network`, `handler`, `no_handler`, `nack`, `silence`, … */
+  code: z.string(),
+  message: z.string(),
+  httpStatus: z.int().optional(),
+  /** The first bytes of the answer, as evidence. */
+  body: z.string().optional(),
+})
+export type AttemptError = z.infer<typeof attemptError>
+
+export const outcomeSchema = z.discriminatedUnion('kind', [
+  /** Done. `effects` is still raw: the mailbox expands it, so that it is journaled whatever it is. */
+  z.strictObject({
+    kind: z.literal('ok'),
+    result: z.unknown().optional(),
+    effects: z.unknown().optional(),
+    httpStatus: z.int().optional(),
+  }),
+  /** 202 under `ack: "later"`: the receiver has it and will settle with the token. */
+  z.strictObject({ kind: z.literal('later'), httpStatus: z.int() }),
+  /** Failed, may work next time. `delayMs` is a pause that the receiver asked for: exact, in place of the curve. */
+  z.strictObject({
+    kind: z.literal('retry'),
+    error: attemptError,
+    retryAfterMs: z.number().optional(),
+    delayMs: z.number().optional(),
+  }),
+  /** Will never work for this message; the agent is fine. */
+  z.strictObject({ kind: z.literal('fail'), error: attemptError }),
+  /** The agent asks for quiet: all of its mail is held, no attempt burned (M4). */
+  z.strictObject({ kind: z.literal('hold'), error: attemptError, holdMs: z.number() }),
+  /** 410: the agent is gone. It is paused and its mail parked. */
+  z.strictObject({ kind: z.literal('gone'), error: attemptError }),
+  /** Never started: no connection slot in time. Burns nothing. */
+  z.strictObject({ kind: z.literal('unsent') }),
+])
+export type Outcome = z.infer<typeof outcomeSchema>
+
+/** A receiver's answer, as plain data. `body` holds at most `limits.answerBytes`. */
+export interface Answer {
+  readonly status: number
+  readonly retryAfter: string | null
+  readonly body: string
+  readonly truncated: boolean
+}
+
+const terminal: ReadonlySet<number> = new Set([400, 409, 413, 415, 422])
+const throttling: ReadonlySet<number> = new Set([502, 503, 504])
+const defaultHoldMs = 5_000
+
+/** docs/protocol.md, "What a webhook may answer". A redirect is not followed and is a failure. */
+export function outcomeOfAnswer(answer: Answer, ack: 'response' | 'later', now: number): Outcome {
+  const { status } = answer
+  if (status >= 200 && status < 300) {
+    if (status === 202 && ack === 'later') return { kind: 'later', httpStatus: status }
+    return { kind: 'ok', httpStatus: status, ...readAnswer(answer) }
+  }
+  const error: AttemptError = {
+    code: 'http',
+    message: status >= 300 && status < 400 ? `answered ${status}; redirects are not followed` : `answered ${status}`,
+    httpStatus: status,
+    ...(answer.body === '' ? {} : { body: answer.body.slice(0, limits.errorBodyBytes) }),
+  }
+  const askedMs = retryAfterMs(answer.retryAfter, now)
+  if (status === 410) return { kind: 'gone', error }
+  if (status === 429) return { kind: 'hold', error, holdMs: askedMs ?? defaultHoldMs }
+  if (throttling.has(status) && askedMs !== undefined) return { kind: 'hold', error, holdMs: askedMs }
+  if (terminal.has(status)) return { kind: 'fail', error }
+  return { kind: 'retry', error, ...(askedMs === undefined ? {} : { retryAfterMs: askedMs }) }
+}
+
+/** RFC 9110, 10.2.3: seconds or an HTTP date. Bounded by a year; nonsense is as good as absent. */
+export function retryAfterMs(value: string | null, now: number): number | undefined {
+  if (value === null || value.trim() === '') return undefined
+  const seconds = Number(value)
+  const ms = Number.isFinite(seconds) ? seconds * 1_000 : Date.parse(value) - now
+  return Number.isNaN(ms) ? undefined : Math.min(Math.max(0, ms), limits.delaySeconds * 1_000)
+}
+
+// An empty or non-JSON answer is a plain ack. An object that names an effect is effects (and may carry a `result` beside
+// them); any other JSON is the result. What is too large becomes a refused effect, told on the receipt, because the work is done.
+function readAnswer(answer: Answer): { result?: unknown; effects?: unknown } {
+  if (answer.body.trim() === '') return {}
+  if (answer.truncated) return { effects: { refused: `the answer has more than ${limits.answerBytes} bytes` } }
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(answer.body)
+  } catch {
+    return {}
+  }
+  return splitAnswer(parsed)
+}
+
+/** Splits a JSON answer into its result and its effects. */
+export function splitAnswer(parsed: unknown): { result?: unknown; effects?: unknown } {
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) return { result: parsed }
+  if (!effectNames.some((name) => name in parsed)) return { result: parsed }
+  const { result, ...effects } = parsed as { result?: unknown }
+  return { effects, ...(result === undefined ? {} : { result }) }
+}
+
+/** Parses raw effects; the reason for a refusal otherwise. */
+export function parseEffects(
+  raw: unknown,
+): { ok: true; value: z.infer<typeof effectsInput> } | { ok: false; reason: string } {
+  if (raw === undefined) return { ok: true, value: {} }
+  if (JSON.stringify(raw).length > limits.effectsBytes)
+    return { ok: false, reason: `effects are limited to ${limits.effectsBytes} bytes` }
+  const parsed = effectsInput.safeParse(raw)
+  if (parsed.success) return { ok: true, value: parsed.data }
+  return {
+    ok: false,
+    reason: parsed.error.issues.map((i) => `${i.path.join('.') || '(effects)'}: ${i.message}`).join('; '),
+  }
+}

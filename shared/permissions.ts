@@ -1,0 +1,81 @@
+/**
+ * Who may do what. A principal is what a key proved; its permissions are patterns. Never here: keys (durable-objects/directory.ts).
+ */
+import * as z from 'zod'
+import { limits } from './limits.ts'
+
+const patterns = z.array(z.string().min(1).max(limits.topicLength)).max(limits.permissionPatterns)
+
+/** What PUT /v1/agents/{agent} and POST /v1/keys take: every part optional. `*` alone matches everything; a trailing `*` matches the rest. */
+export const permissionsInput = z.strictObject({
+  send: patterns.optional(),
+  publish: patterns.optional(),
+  subscribe: patterns.optional(),
+  readState: patterns.optional(),
+  writeState: patterns.optional(),
+  sources: patterns.optional(),
+})
+export type PermissionsInput = z.infer<typeof permissionsInput>
+
+export const permissionsSchema = permissionsInput.required()
+export type Permissions = z.infer<typeof permissionsSchema>
+
+export const principalSchema = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('admin') }),
+  z.strictObject({ kind: z.literal('agent'), name: z.string(), permissions: permissionsSchema }),
+  z.strictObject({ kind: z.literal('app'), name: z.string(), permissions: permissionsSchema }),
+])
+export type Principal = z.infer<typeof principalSchema>
+
+/** Everything but operating other agents; and it may speak only as itself. */
+export function resolvePermissions(ownSource: string, input: PermissionsInput = {}): Permissions {
+  return {
+    send: input.send ?? ['*'],
+    publish: input.publish ?? ['*'],
+    subscribe: input.subscribe ?? ['*'],
+    readState: input.readState ?? ['*'],
+    writeState: input.writeState ?? ['*'],
+    sources: input.sources ?? [ownSource],
+  }
+}
+
+/** The source that the broker stamps when the publisher claims none (S1). An agent's is its name. */
+export function ownSource(principal: Principal): string {
+  switch (principal.kind) {
+    case 'admin':
+      return 'admin'
+    case 'agent':
+      return principal.name
+    case 'app':
+      return `app/${principal.name}`
+  }
+}
+
+export function matches(pattern: string, subject: string): boolean {
+  return pattern.endsWith('*') ? subject.startsWith(pattern.slice(0, -1)) : pattern === subject
+}
+
+export function allows(principal: Principal, action: Exclude<keyof Permissions, 'sources'>, subject: string): boolean {
+  return principal.kind === 'admin' || principal.permissions[action].some((p) => matches(p, subject))
+}
+
+/** May this principal publish as `source`? (S1) */
+export function maySpeakAs(principal: Principal, source: string): boolean {
+  return (
+    principal.kind === 'admin' ||
+    source === ownSource(principal) ||
+    principal.permissions.sources.some((p) => matches(p, source))
+  )
+}
+
+/** A receipt is readable by its sender, its addressee and an admin, and nobody else (S2). */
+export function mayRead(principal: Principal, delivery: { readonly agent: string; readonly source: string }): boolean {
+  if (principal.kind === 'admin') return true
+  if (principal.kind === 'agent' && principal.name === delivery.agent) return true
+  return maySpeakAs(principal, delivery.source)
+}
+
+/** Settling, leasing and operating a mailbox belong to the agent itself and to an admin. */
+export function mayOperate(principal: Principal, agent: string): boolean {
+  return principal.kind === 'admin' || (principal.kind === 'agent' && principal.name === agent)
+}

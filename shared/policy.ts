@@ -1,0 +1,114 @@
+/**
+ * What an operator may decide per agent, with its defaults. Resolved once: past `resolvePolicy` nothing is optional.
+ * Every number of seconds may be a fraction. Never here: what the mailbox does with it (shared/mailbox.ts).
+ */
+import * as z from 'zod'
+import { limits } from './limits.ts'
+
+export const agentKind = z.enum(['webhook', 'handler', 'pull'])
+export type AgentKind = z.infer<typeof agentKind>
+
+const seconds = (max: number) => z.number().min(0).max(max)
+const day = 86_400
+
+const backoffCurve = z.strictObject({
+  initialSeconds: seconds(day),
+  factor: z.number().min(1).max(100),
+  capSeconds: seconds(30 * day),
+  jitter: z.enum(['full', 'none']),
+})
+export type BackoffCurve = z.infer<typeof backoffCurve>
+
+/**
+ * Named curves. `quick`: calls that heal in seconds. `llm`: model providers, whose limits heal in minutes.
+ * `webhook`: patient, close to the schedule that Standard Webhooks advises (5 s, 5 min, 30 min, 2 h, …).
+ */
+export const backoffPresets = {
+  quick: { initialSeconds: 0.2, factor: 2, capSeconds: 5, jitter: 'full' },
+  llm: { initialSeconds: 2, factor: 5, capSeconds: 1_800, jitter: 'full' },
+  webhook: { initialSeconds: 5, factor: 20, capSeconds: 36_000, jitter: 'full' },
+} as const satisfies Record<string, BackoffCurve>
+
+const defaultBackoff: BackoffCurve = { initialSeconds: 1, factor: 2, capSeconds: 3_600, jitter: 'full' }
+
+/** What PUT /v1/agents/{agent} takes as `policy`: every part optional. */
+export const policyInput = z.strictObject({
+  depth: z.int().min(1).max(100_000).optional(),
+  maxAttempts: z.int().min(1).max(limits.attemptsPerReceipt).optional(),
+  timeoutSeconds: z.number().min(0.05).max(840).optional(),
+  ack: z.enum(['response', 'later']).optional(),
+  ackSeconds: z.number().min(0.05).max(limits.claimSeconds).optional(),
+  backoff: z.union([z.enum(['quick', 'llm', 'webhook']), backoffCurve.partial()]).optional(),
+  concurrency: z.int().min(1).max(1_000).optional(),
+  dedupeSeconds: seconds(7 * day).optional(),
+  receiptSeconds: seconds(7 * day).optional(),
+})
+export type PolicyInput = z.infer<typeof policyInput>
+
+/** The policy in force. */
+export const policySchema = z.strictObject({
+  /** Deliveries that have not ended. A tenth is kept for effects, replies and redrives. */
+  depth: z.int(),
+  /** Attempts in all: 1 and its retries. */
+  maxAttempts: z.int(),
+  /** One attempt's deadline. */
+  timeoutSeconds: z.number(),
+  /** `response`: any 2xx is the ack. `later`: a 202 means "I will ack with the token". */
+  ack: z.enum(['response', 'later']),
+  /** How long after a 202 the ack may take, before extensions. */
+  ackSeconds: z.number(),
+  backoff: backoffCurve,
+  /** Deliveries in flight at once. */
+  concurrency: z.int(),
+  /** How long a publisher's key is remembered. */
+  dedupeSeconds: z.number(),
+  /** How long a receipt is kept after its delivery ended. */
+  receiptSeconds: z.number(),
+})
+export type Policy = z.infer<typeof policySchema>
+
+export function resolvePolicy(kind: AgentKind, input: PolicyInput = {}): Policy {
+  const backoff =
+    typeof input.backoff === 'string'
+      ? backoffPresets[input.backoff]
+      : { ...defaultBackoff, ...defined(input.backoff ?? {}) }
+  return {
+    depth: input.depth ?? 1_000,
+    maxAttempts: input.maxAttempts ?? 4,
+    timeoutSeconds: input.timeoutSeconds ?? (kind === 'handler' ? 300 : 30),
+    ack: input.ack ?? 'response',
+    ackSeconds: input.ackSeconds ?? 300,
+    backoff,
+    concurrency: input.concurrency ?? 10,
+    dedupeSeconds: input.dedupeSeconds ?? day,
+    receiptSeconds: input.receiptSeconds ?? day,
+  }
+}
+
+function defined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as {
+    [K in keyof T]: Exclude<T[K], undefined>
+  }
+}
+
+/** What ordinary publishers may fill; the rest of `depth` is for what the broker itself must place (section "Mailbox" of docs/protocol.md). */
+export function publisherDepth(policy: Policy): number {
+  return policy.depth - Math.floor(policy.depth / 10)
+}
+
+/**
+ * A lease is the attempt's deadline plus a margin. Half of the margin is for waiting for a connection slot, the other half
+ * for reporting back, so that an honest report never arrives after its lease.
+ */
+export function leaseMarginMs(policy: Policy): number {
+  return Math.min(15_000, Math.max(1_000, (policy.timeoutSeconds * 1_000) / 3))
+}
+
+export function leaseMs(policy: Policy): number {
+  return policy.timeoutSeconds * 1_000 + leaseMarginMs(policy)
+}
+
+/** How long a delivery may wait for a connection slot before it is given back `unsent`. */
+export function slotWaitMs(policy: Policy): number {
+  return leaseMarginMs(policy) / 2
+}

@@ -1,0 +1,227 @@
+/**
+ * The platform, as narrow as it is used: what the two sentences (publish, consume) and the objects need of queues, storage,
+ * stubs, clocks, dice and fetch. Cloudflare's own types satisfy these shapes, and so does the simulator's
+ * (test/simulator/). Never here: an implementation.
+ */
+import type { Admission, Incoming } from './admission.ts'
+import type { AgentRecord, Registration } from './agent.ts'
+import type { DeadLetter, DeadLetterFilter } from './dead-letter.ts'
+import type { KeyRecord, RegisteredAgent } from './directory.ts'
+import type { Effect } from './effects.ts'
+import type { Figures } from './mailbox.ts'
+import type { Head } from './message.ts'
+import type { Outcome } from './outcome.ts'
+import type { Receipt } from './receipt.ts'
+import type { Reference, WorkReference } from './reference.ts'
+import type { References } from './release.ts'
+import type { Report, Settlement } from './settlement.ts'
+import type { Cancelled, CarriedEffect, Extended, Redriven } from './upkeep.ts'
+
+// --- what the objects need --------------------------------------------------------------------------------------------
+
+export type SqlValue = string | number | null
+
+export interface SqlPort {
+  exec(query: string, ...bindings: SqlValue[]): { toArray(): Record<string, unknown>[] }
+}
+
+export interface StoragePort {
+  readonly sql: SqlPort
+  transactionSync<T>(work: () => T): T
+  getAlarm(): Promise<number | null>
+  setAlarm(at: number): Promise<void>
+}
+
+export interface QueuePort<T> {
+  send(body: T): Promise<unknown>
+}
+
+export interface ChancePort {
+  now(): number
+  /** Uniform in [0, 1). */
+  random(): number
+  /** Unguessable, 128 bits or more, URL-safe. */
+  token(): string
+  uuidv7(): string
+}
+
+// --- what the verbs need of an agent's object -------------------------------------------------------------------------
+
+/** A lease as the consumer gets it: the delivery with its body, and what the agent's record says about how to deliver. */
+export interface LeasedDelivery {
+  readonly id: string
+  readonly token: string
+  readonly attempt: number
+  readonly maxAttempts: number
+  readonly sequence: number
+  readonly hops: number
+  readonly firstAcceptedAt: number
+  /** The message as JSON text, exactly as it will be sent. */
+  readonly body: string
+  readonly head: Head
+  readonly deadlineAt: number
+  /** To be run after its batch-mates have reported, by itself. */
+  readonly alone: boolean
+  readonly previousError?: string
+}
+
+/** Effects to carry and burials to finish, read from the journal. */
+export interface Unfinished {
+  readonly id: string
+  readonly hops: number
+  readonly head: Head
+  readonly openedAt: number
+  readonly effects: readonly Effect[]
+  readonly burial?: DeadLetter
+}
+
+export interface TakeAnswer {
+  readonly agent: AgentRecord | undefined
+  readonly leases: readonly LeasedDelivery[]
+  readonly unfinished: readonly Unfinished[]
+  readonly references: References
+}
+
+export interface SettleAnswer {
+  readonly settlements: readonly Settlement[]
+  readonly agent: AgentRecord | undefined
+  readonly unfinished: readonly Unfinished[]
+  readonly references: References
+}
+
+export interface AcceptAnswer {
+  readonly admissions: readonly Admission[]
+  readonly references: References
+}
+
+export interface Enrolled {
+  readonly agent: AgentRecord
+  readonly created: boolean
+  /** Set when this call, or the repeat of it, made the secret. */
+  readonly secret?: string
+  readonly references: References
+}
+
+export type FleetingAnswer =
+  | { readonly status: 'admitted'; readonly agent: AgentRecord; readonly token: string; readonly deadlineAt: number }
+  | { readonly status: 'dropped'; readonly reason: string }
+  | { readonly status: 'busy' }
+  | { readonly status: 'seen' }
+  | { readonly status: 'unknown' }
+
+/** What the verbs may ask of one agent's object. Every changing call carries a token: the same token gets the same answer. */
+export interface AgentPort {
+  accept(incoming: readonly Incoming[], token: string): Promise<AcceptAnswer>
+  take(ids: readonly string[], token: string): Promise<TakeAnswer>
+  lease(max: number, durationMs: number, token: string): Promise<TakeAnswer>
+  settle(reports: readonly Report[]): Promise<SettleAnswer>
+  extend(id: string, token: string, extendMs: number): Promise<Extended>
+  unfinished(
+    ids: readonly string[],
+  ): Promise<{
+    readonly agent: AgentRecord | undefined
+    readonly unfinished: readonly Unfinished[]
+    readonly references: References
+  }>
+  carried(id: string, news: readonly CarriedEffect[]): Promise<{ readonly references: References }>
+  buried(ids: readonly string[]): Promise<{ readonly references: References }>
+  /** The platform gave up on references: release what is still due. */
+  nudge(ids: readonly string[]): Promise<{ readonly references: References }>
+  cancel(id: string): Promise<Cancelled & { readonly references?: References }>
+  redrive(id: string, token: string): Promise<Redriven & { readonly references?: References }>
+  purge(id: string): Promise<boolean>
+  receipt(id: string): Promise<Receipt | undefined>
+  list(
+    status: string | undefined,
+    cursor: string | undefined,
+    limit: number,
+  ): Promise<{ readonly items: readonly Receipt[]; readonly cursor?: string }>
+  describe(): Promise<{ readonly agent: AgentRecord; readonly figures: Figures } | undefined>
+  enrol(
+    registration: Registration,
+    fresh: { readonly name: string; readonly incarnation: string; readonly secret: string; readonly trusted: boolean },
+  ): Promise<Enrolled>
+  retire(
+    mail: 'dead' | undefined,
+  ): Promise<{ readonly status: 'retired' | 'unknown' } | { readonly status: 'has_mail'; readonly depth: number }>
+  pause(reason: string, untilMs: number | undefined): Promise<AgentRecord | undefined>
+  resume(): Promise<{ readonly agent: AgentRecord | undefined; readonly references: References }>
+  rotateSecret(fresh: string, overlapMs: number): Promise<AgentRecord | undefined>
+  verified(url: string): Promise<{ readonly references: References }>
+  admitFleeting(): Promise<
+    | { readonly status: 'admitted' }
+    | { readonly status: 'dropped'; readonly reason: string }
+    | { readonly status: 'unknown' }
+  >
+  beginFleeting(id: string): Promise<FleetingAnswer>
+  recordFleeting(
+    incoming: Incoming,
+    id: string,
+    startedAt: number,
+    outcome: Outcome | { readonly kind: 'dropped'; readonly reason: string },
+  ): Promise<void>
+  /** Hourly: re-arms, rotates and cleans up (M6). */
+  sweep(): Promise<{ readonly references: References }>
+}
+
+export interface DirectoryPort {
+  putAgent(agent: RegisteredAgent): Promise<void>
+  removeAgent(name: string): Promise<void>
+  agents(
+    capability: string | undefined,
+    cursor: string | undefined,
+    limit: number,
+  ): Promise<{ readonly items: readonly RegisteredAgent[]; readonly cursor?: string }>
+  /** Stores a key unless its owner (in this incarnation) has `max` already. `first` only when the owner has none. */
+  putKey(
+    key: KeyRecord,
+    options: { readonly first?: boolean; readonly max: number },
+  ): Promise<'stored' | 'has_keys' | 'too_many'>
+  findKey(hash: string): Promise<KeyRecord | undefined>
+  keys(owner: string | undefined): Promise<readonly KeyRecord[]>
+  removeKey(id: string): Promise<boolean>
+  removeKeysOf(owner: string): Promise<void>
+}
+
+export interface DeadLettersPort {
+  bury(letters: readonly DeadLetter[]): Promise<void>
+  get(id: string): Promise<DeadLetter | undefined>
+  list(
+    filter: DeadLetterFilter,
+    cursor: string | undefined,
+    limit: number,
+  ): Promise<{ readonly items: readonly DeadLetter[]; readonly cursor?: string }>
+  remove(id: string): Promise<boolean>
+}
+
+/** Everything the verbs need. One is made per invocation (workers/platform.ts). */
+export interface Platform extends ChancePort {
+  agent(name: string): AgentPort
+  directory(): DirectoryPort
+  deadLetters(): DeadLettersPort
+  readonly deliveries: QueuePort<Reference>
+  readonly work: QueuePort<WorkReference>
+  fetch(
+    url: string,
+    init: { method: string; headers: Record<string, string>; body: string; redirect: 'manual'; signal: AbortSignal },
+  ): Promise<FetchedAnswer>
+  waitUntil(work: Promise<unknown>): void
+  /** After this many milliseconds, for deadlines; cancelled by the returned function. */
+  after(ms: number, then: () => void): () => void
+  log(step: string, ids: Readonly<Record<string, unknown>>): void
+  readonly settings: Settings
+}
+
+export interface FetchedAnswer {
+  readonly status: number
+  readonly headers: { get(name: string): string | null }
+  readonly body: ReadableStream<Uint8Array> | null
+}
+
+export interface Settings {
+  readonly adminKey: string | undefined
+  /** Loopback http webhooks are allowed and the challenge is skipped. */
+  readonly development: boolean
+  /** How long queue() waits for its deliveries before the rest goes on under waitUntil. */
+  readonly patienceMs: number
+}

@@ -1,0 +1,134 @@
+/**
+ * A receipt: what became of a delivery, step by step. Derived from the stored record and from what the mailbox holds in
+ * memory; the status is a view, never stored. Never here: who may read it (shared/permissions.ts).
+ */
+import { parkedBecause } from './agent.ts'
+import { type Delivery, hasEnded, isDeadLetter } from './delivery.ts'
+import type { Effect } from './effects.ts'
+import { deadLetterId } from './ids.ts'
+import { agentOf, type Draft, leaseOf, releaseOf } from './mailbox.ts'
+import type { Head } from './message.ts'
+import type { AttemptError } from './outcome.ts'
+
+export type ReceiptStatus =
+  | 'held'
+  | 'parked'
+  | 'queued'
+  | 'dispatched'
+  | 'delivered'
+  | 'claimed'
+  | 'completed'
+  | 'failed'
+  | 'dead_lettered'
+  | 'expired'
+  | 'cancelled'
+
+export interface Receipt {
+  readonly id: string
+  readonly agent: string
+  readonly message: Head
+  readonly sequence: number
+  readonly hops: number
+  readonly status: ReceiptStatus
+  /** Why it waits, when it does. */
+  readonly because?: string
+  readonly attempt: number
+  readonly maxAttempts: number
+  readonly nextAttemptAt?: string
+  readonly steps: readonly {
+    readonly step: string
+    readonly at: string
+    readonly attempt?: number
+    readonly detail?: string
+  }[]
+  readonly attempts: readonly {
+    readonly number: number
+    readonly startedAt: string
+    readonly endedAt: string
+    readonly outcome: string
+    readonly counted: boolean
+    readonly httpStatus?: number
+    readonly error?: AttemptError
+  }[]
+  readonly result?: unknown
+  readonly effects?: readonly Effect[]
+  readonly deadLetter?: { readonly id: string; readonly reason: string }
+  readonly redrives: number
+  readonly truncated?: true
+}
+
+const iso = (at: number) => new Date(at).toISOString()
+
+export function receiptOf(draft: Draft, delivery: Delivery, agentName: string, now: number): Receipt {
+  const agent = agentOf(draft)
+  const { status, because } = statusOf(draft, delivery, now)
+  const ended = delivery.state.at === 'ended' ? delivery.state : undefined
+  return {
+    id: delivery.id,
+    agent: agentName,
+    message: delivery.head,
+    sequence: delivery.sequence,
+    hops: delivery.hops,
+    status,
+    ...(because === undefined ? {} : { because }),
+    attempt: delivery.attempt,
+    maxAttempts: agent?.policy.maxAttempts ?? delivery.attempt,
+    ...(ended === undefined && delivery.dueAt > now ? { nextAttemptAt: iso(delivery.dueAt) } : {}),
+    steps: liveSteps(draft, delivery).map((s) => ({ ...s, at: iso(s.at) })) as Receipt['steps'],
+    attempts: delivery.attempts.map((a) => ({
+      ...a,
+      startedAt: iso(a.startedAt),
+      endedAt: iso(a.endedAt),
+    })) as Receipt['attempts'],
+    ...(ended?.result === undefined ? {} : { result: ended.result }),
+    ...(ended?.journal === undefined ? {} : { effects: ended.journal.effects }),
+    ...(isDeadLetter(delivery) && ended?.reason !== undefined
+      ? { deadLetter: { id: deadLetterId(delivery.id, delivery.redrives), reason: ended.reason } }
+      : {}),
+    redrives: delivery.redrives,
+    ...(delivery.truncated ? { truncated: true } : {}),
+  }
+}
+
+// What happened since the row was last written is known to memory only.
+function liveSteps(draft: Draft, delivery: Delivery) {
+  const release = releaseOf(draft, delivery.id)
+  const lease = leaseOf(draft, delivery.id)
+  const queuedAt = lease?.queuedAt ?? release?.at
+  return [
+    ...delivery.steps,
+    ...(queuedAt === undefined ? [] : [{ step: 'queued', at: queuedAt }]),
+    ...(lease === undefined
+      ? []
+      : [
+          {
+            step: lease.queuedAt === undefined && lease.phase === 'claimed' ? 'claimed' : 'dispatched',
+            at: lease.at,
+            attempt: delivery.attempt + 1,
+          },
+        ]),
+  ]
+}
+
+/** docs/protocol.md, "Statuses". */
+export function statusOf(
+  draft: Draft,
+  delivery: Delivery,
+  now: number,
+): { readonly status: ReceiptStatus; readonly because?: string } {
+  if (delivery.state.at === 'ended') return { status: delivery.state.status }
+  const lease = leaseOf(draft, delivery.id)
+  if (lease !== undefined) return { status: lease.phase }
+  const agent = agentOf(draft)
+  const parked = agent === undefined || hasEnded(delivery) ? undefined : parkedBecause(agent, now)
+  if (parked !== undefined) return { status: 'parked', because: parked }
+  if (releaseOf(draft, delivery.id) !== undefined) return { status: 'queued' }
+  if (delivery.dueAt > now) return { status: 'held', because: `due at ${iso(delivery.dueAt)}` }
+  return {
+    status: 'held',
+    because:
+      delivery.partitionKey === undefined
+        ? 'waiting for a free place among those in flight'
+        : `waiting for its turn in \`${delivery.partitionKey}\`, or for a free place`,
+  }
+}

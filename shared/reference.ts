@@ -1,0 +1,38 @@
+/**
+ * What travels in the queues: references, with a version, because an old Worker's messages meet a new one's code.
+ * Never here: bodies, except under at_most_once, which stores nothing.
+ */
+import * as z from 'zod'
+import { messageSchema } from './message.ts'
+
+/** On `deliveries`: take these from this agent's mailbox. */
+export const takeReference = z.strictObject({
+  v: z.literal(1),
+  agent: z.string(),
+  deliveries: z.array(z.string()).min(1),
+})
+
+/** On `deliveries`, under at_most_once: the message itself. */
+export const fleetingReference = z.strictObject({
+  v: z.literal(1),
+  agent: z.string(),
+  fleeting: z.strictObject({
+    id: z.string(),
+    message: messageSchema,
+    key: z.string(),
+    contentHash: z.string(),
+    hops: z.int(),
+  }),
+})
+
+export const reference = z.union([takeReference, fleetingReference])
+export type Reference = z.infer<typeof reference>
+export type TakeReference = z.infer<typeof takeReference>
+export type FleetingReference = z.infer<typeof fleetingReference>
+
+/** On `work`: carry the effects and finish the burials of these; or ask the webhook its challenge. */
+export const workReference = z.union([
+  z.strictObject({ v: z.literal(1), agent: z.string(), deliveries: z.array(z.string()).min(1) }),
+  z.strictObject({ v: z.literal(1), agent: z.string(), verify: z.literal(true) }),
+])
+export type WorkReference = z.infer<typeof workReference>

@@ -1,0 +1,242 @@
+/**
+ * Release and take. The mailbox alone decides which delivery goes, and when; a reference on the queue is only a hint.
+ * A doubled reference takes nothing; a lost one is released again. Never here: sending references (workers/enqueue.ts).
+ */
+import { type AgentRecord, parkedBecause } from './agent.ts'
+import { type Delivery, endDead, hasEnded, hasOpenJournal, isLive, isUnburied } from './delivery.ts'
+import {
+  agentOf,
+  type Draft,
+  deliveryOf,
+  freeConcurrency,
+  inFlight,
+  type Lease,
+  type LeasePhase,
+  leaseOf,
+  leasesOf,
+  liveOf,
+  put,
+  releaseOf,
+} from './mailbox.ts'
+import { leaseMs } from './policy.ts'
+
+/** An untaken release is repeated after 5 s, doubling to 5 min. */
+export function releaseRetryMs(tries: number): number {
+  return Math.min(300_000, 5_000 * 2 ** Math.min(tries, 10))
+}
+
+/** References to enqueue. Several of one agent share a queue message; a suspect travels alone, so that it harms nobody. */
+export type References = readonly (readonly string[])[]
+
+/** Releases whatever may go now, and repeats releases that nobody took. Call at the end of every step: it is how freed places are filled. */
+export function release(draft: Draft, now: number): References {
+  const agent = agentOf(draft)
+  if (agent === undefined || agent.kind === 'pull' || parkedBecause(agent, now) !== undefined) return []
+  const chosen: Delivery[] = []
+  for (const delivery of liveOf(draft)) {
+    const before = releaseOf(draft, delivery.id)
+    if (before === undefined || before.retryAt > now) continue
+    draft.releases.set(delivery.id, {
+      at: before.at,
+      tries: before.tries + 1,
+      retryAt: now + releaseRetryMs(before.tries + 1),
+    })
+    chosen.push(delivery)
+  }
+  for (const delivery of nextInLine(draft, freeConcurrency(draft), now)) {
+    draft.releases.set(delivery.id, { at: now, tries: 0, retryAt: now + releaseRetryMs(0) })
+    if (draft.inserted.has(delivery.id)) put(draft, { ...delivery, releasedAtAccept: true })
+    chosen.push(delivery)
+  }
+  const together = chosen.filter((d) => !d.suspect).map((d) => d.id)
+  const alone = chosen.filter((d) => d.suspect).map((d) => [d.id])
+  return together.length > 0 ? [together, ...alone] : alone
+}
+
+/** The first `count` deliveries that may start now, in order: priority with ageing, then the time they became due, then sequence. */
+export function nextInLine(draft: Draft, count: number, now: number): Delivery[] {
+  if (count <= 0) return []
+  const blocked = keysInUse(draft, now)
+  const ready: Delivery[] = []
+  for (const delivery of liveOf(draft)) {
+    if (isReady(draft, delivery, now) && releaseOf(draft, delivery.id) === undefined && isHeadOfKey(blocked, delivery))
+      ready.push(delivery)
+  }
+  ready.sort((a, b) => rank(b, now) - rank(a, now) || inLine(a, b))
+  return ready.slice(0, count)
+}
+
+function isReady(draft: Draft, delivery: Delivery, now: number): boolean {
+  return (
+    !hasEnded(delivery) &&
+    delivery.dueAt <= now &&
+    !isExpired(delivery, now) &&
+    leaseOf(draft, delivery.id) === undefined
+  )
+}
+
+export function isExpired(delivery: Delivery, now: number): boolean {
+  return delivery.expiresAt !== undefined && delivery.expiresAt <= now
+}
+
+/** One level gained per minute waited, so that no priority starves. */
+export function rank(delivery: Delivery, now: number): number {
+  return delivery.priority + Math.max(0, Math.floor((now - delivery.lineAt) / 60_000))
+}
+
+function inLine(a: Delivery, b: Delivery): number {
+  return a.lineAt - b.lineAt || a.sequence - b.sequence
+}
+
+/**
+ * M3: for each partition key, the one delivery that may go: the first in line. A predecessor whose effects are not yet
+ * carried keeps its key to itself. A message not yet due is not yet in line.
+ */
+function keysInUse(draft: Draft, now: number): Map<string, Delivery> {
+  const heads = new Map<string, Delivery>()
+  for (const delivery of liveOf(draft)) {
+    const key = delivery.partitionKey
+    if (key === undefined || delivery.lineAt > now || (hasEnded(delivery) && !hasOpenJournal(delivery))) continue
+    const head = heads.get(key)
+    if (head === undefined || (hasEnded(delivery) ? !hasEnded(head) : !hasEnded(head) && inLine(delivery, head) < 0))
+      heads.set(key, delivery)
+  }
+  return heads
+}
+
+function isHeadOfKey(heads: ReadonlyMap<string, Delivery>, delivery: Delivery): boolean {
+  return delivery.partitionKey === undefined || heads.get(delivery.partitionKey)?.id === delivery.id
+}
+
+// --- take -------------------------------------------------------------------------------------------------------------
+
+export interface Grant {
+  readonly delivery: Delivery
+  readonly lease: Lease
+}
+
+export interface Taken {
+  readonly grants: readonly Grant[]
+  /** Ended already, but with effects to carry or a burial to finish. */
+  readonly unfinished: readonly string[]
+}
+
+/**
+ * Leases those of `ids` that may start now, and says nothing of the others (done, cancelled, expired, held again, leased).
+ * `token` names the call: its repeat is granted the same leases.
+ */
+export function take(draft: Draft, ids: readonly string[], token: string, now: number): Taken {
+  const agent = agentOf(draft)
+  const grants: Grant[] = []
+  const unfinished: string[] = []
+  const heads = keysInUse(draft, now)
+  const parked = agent === undefined || parkedBecause(agent, now) !== undefined
+  for (const id of new Set(ids)) {
+    const delivery = deliveryOf(draft, id)
+    if (delivery === undefined || !isLive(delivery)) continue
+    if (hasOpenJournal(delivery) || isUnburied(delivery)) {
+      unfinished.push(id)
+      continue
+    }
+    const held = leaseOf(draft, id)
+    if (held !== undefined) {
+      if (held.takeToken === token) grants.push({ delivery, lease: held })
+      continue
+    }
+    const before = releaseOf(draft, id)
+    const released = before !== undefined
+    if (released) draft.releases.set(id, null)
+    if (parked || agent === undefined || !isReady(draft, delivery, now) || !isHeadOfKey(heads, delivery)) continue
+    // An untaken release holds its place; a stray reference (its release forgotten) may only use a free one (M5).
+    if (inFlight(draft) >= agent.policy.concurrency || (!released && freeConcurrency(draft) <= 0)) continue
+    grants.push({
+      delivery,
+      lease: grant(draft, agent, delivery, token, leaseMs(agent.policy), 'dispatched', now, before?.at),
+    })
+  }
+  return { grants, unfinished }
+}
+
+/** A pull agent's lease: the next in line, up to `max` and to its concurrency. */
+export function lease(draft: Draft, max: number, durationMs: number, token: string, now: number): readonly Grant[] {
+  const agent = agentOf(draft)
+  if (agent === undefined || parkedBecause(agent, now) !== undefined) return []
+  const repeated = [...leasesOf(draft)].filter((l) => l.takeToken === token)
+  if (repeated.length > 0) return repeated.flatMap((l) => pair(deliveryOf(draft, l.id), l))
+  const free = Math.min(max, agent.policy.concurrency - inFlight(draft))
+  return nextInLine(draft, free, now).map((delivery) => ({
+    delivery,
+    lease: grant(draft, agent, delivery, token, durationMs, 'claimed', now),
+  }))
+}
+
+function pair(delivery: Delivery | undefined, held: Lease): Grant[] {
+  return delivery === undefined ? [] : [{ delivery, lease: held }]
+}
+
+function grant(
+  draft: Draft,
+  agent: AgentRecord,
+  delivery: Delivery,
+  token: string,
+  durationMs: number,
+  phase: LeasePhase,
+  now: number,
+  queuedAt?: number,
+): Lease {
+  const number = delivery.leases + 1
+  const saved = !mayBeWrittenBehind(agent, delivery)
+  const made: Lease = {
+    id: delivery.id,
+    // Unguessable because `token` is, and different for every lease.
+    token: `${token}.${number}.${delivery.sequence}`,
+    takeToken: token,
+    number,
+    slot: slotFor(draft, token),
+    ...(queuedAt === undefined ? {} : { queuedAt }),
+    at: now,
+    deadlineAt: now + durationMs,
+    phase,
+    alone: delivery.suspect,
+    saved,
+  }
+  draft.leases.set(delivery.id, made)
+  if (saved) draft.slots.add(made.slot)
+  return made
+}
+
+/**
+ * A lease that is likely to end within milliseconds is not written at once: the row written at accept already says that the
+ * delivery was released, so a rebuilt mailbox knows that it may have been started once (M4, docs/decisions/0003). Leases that
+ * outsiders hold, and second ones, are always written.
+ */
+function mayBeWrittenBehind(agent: AgentRecord, delivery: Delivery): boolean {
+  return (
+    delivery.releasedAtAccept &&
+    delivery.leases === 0 &&
+    !delivery.suspect &&
+    agent.kind !== 'pull' &&
+    agent.policy.ack === 'response'
+  )
+}
+
+// The leases of one take share a row; a row is free again when no lease in force uses it.
+function slotFor(draft: Draft, token: string): number {
+  const used = new Set<number>()
+  for (const l of leasesOf(draft)) {
+    if (l.takeToken === token) return l.slot
+    used.add(l.slot)
+  }
+  let slot = 0
+  while (used.has(slot)) slot += 1
+  return slot
+}
+
+/** Ends what expired while it waited. In flight it may still finish. */
+export function expire(draft: Draft, now: number): void {
+  for (const delivery of [...liveOf(draft)]) {
+    if (hasEnded(delivery) || !isExpired(delivery, now) || leaseOf(draft, delivery.id) !== undefined) continue
+    draft.releases.set(delivery.id, null)
+    put(draft, endDead(delivery, 'expired', 'expired', now))
+  }
+}

@@ -1,0 +1,237 @@
+/**
+ * Everything else that moves a delivery: time, people, and the news that effects were carried. Never here: accept, release,
+ * take, settle, which have rooms of their own.
+ */
+
+import type { Stored } from './admission.ts'
+import { type AgentRecord, verifyRetryMs } from './agent.ts'
+import { type Delivery, end, endDead, hasEnded, hasOpenJournal, isDeadLetter, isUnburied, step } from './delivery.ts'
+import type { EffectStatus } from './effects.ts'
+import { limits } from './limits.ts'
+import { agentOf, type Chore, type Draft, deliveryOf, leaseOf, leasesOf, liveOf, put } from './mailbox.ts'
+import { publisherDepth } from './policy.ts'
+import { expire } from './release.ts'
+import { silent } from './settlement.ts'
+
+// --- time -------------------------------------------------------------------------------------------------------------
+
+export interface Tick {
+  /** Deliveries whose effects or burial somebody has to finish: a reference for the `work` queue. */
+  readonly chores: readonly string[]
+  /** The webhook's challenge is due. */
+  readonly verify: boolean
+}
+
+/** What time alone changes: leases end, mail expires, chores are asked for again, a hold is over. Bounded by what is live. */
+export function tick(draft: Draft, now: number, dice: () => number): Tick {
+  const agent = agentOf(draft)
+  if (agent === undefined) return { chores: [], verify: false }
+  for (const lease of [...leasesOf(draft)]) {
+    const delivery = deliveryOf(draft, lease.id)
+    if (lease.deadlineAt <= now && delivery !== undefined) silent(draft, agent, delivery, lease, now, dice())
+    else if (!lease.saved) {
+      draft.leases.set(lease.id, { ...lease, saved: true })
+      draft.slots.add(lease.slot)
+    }
+  }
+  for (const [id, until] of draft.base.fleeting) if (until <= now) draft.fleeting.set(id, null)
+  expire(draft, now)
+  return { chores: dueChores(draft, now), verify: challengeDue(draft, agent, now) }
+}
+
+/** A chore that nobody finished is asked for again after 5 s, doubling to 5 min. */
+export function choreRetryMs(tries: number): number {
+  return Math.min(300_000, 5_000 * 2 ** Math.min(tries, 10))
+}
+
+function dueChores(draft: Draft, now: number): string[] {
+  const due: string[] = []
+  for (const delivery of liveOf(draft)) {
+    if (!hasOpenJournal(delivery) && !isUnburied(delivery)) continue
+    const chore: Chore | null | undefined = draft.chores.get(delivery.id) ?? draft.base.chores.get(delivery.id)
+    if (chore === undefined || chore === null || chore.retryAt <= now) {
+      hand(draft, delivery.id, (chore?.tries ?? -1) + 1, now)
+      due.push(delivery.id)
+    }
+  }
+  return due
+}
+
+/** Notes that somebody is at it, so that nobody else is asked for a while. */
+export function hand(draft: Draft, id: string, tries: number, now: number): void {
+  draft.chores.set(id, { tries, retryAt: now + choreRetryMs(tries) })
+}
+
+function challengeDue(draft: Draft, agent: AgentRecord, now: number): boolean {
+  if (agent.verified || agent.verifyAt === undefined || agent.verifyAt > now) return false
+  draft.agent = { ...agent, verifyAt: now + verifyRetryMs }
+  return true
+}
+
+// --- effects and burials ----------------------------------------------------------------------------------------------
+
+export interface CarriedEffect {
+  readonly n: number
+  readonly state: EffectStatus
+}
+
+/** Effects that cannot be placed for this long are given up and told. */
+export const effectGiveUpMs = 86_400_000
+
+/** Writes down what became of effects. What is already carried or refused stays so (E1). */
+export function carried(draft: Draft, id: string, news: readonly CarriedEffect[], now: number): void {
+  const delivery = deliveryOf(draft, id)
+  if (
+    delivery === undefined ||
+    delivery.state.at !== 'ended' ||
+    !hasOpenJournal(delivery) ||
+    delivery.state.journal === undefined
+  )
+    return
+  const journal = delivery.state.journal
+  const effects = journal.effects.map((e) => {
+    const told = news.find((one) => one.n === e.n)
+    return e.state.status === 'pending' && told !== undefined ? { ...e, state: told.state } : e
+  })
+  const open = effects.some((e) => e.state.status === 'pending')
+  const next: Delivery = {
+    ...delivery,
+    state: { ...delivery.state, journal: { ...journal, effects, ...(open ? {} : { closedAt: now }) } },
+  }
+  const refused = effects.filter((e) => e.state.status === 'refused').length
+  put(
+    draft,
+    open
+      ? next
+      : step(next, { step: 'effects', at: now, detail: `${effects.length - refused} carried, ${refused} refused` }),
+  )
+  if (!open) draft.chores.set(id, null)
+}
+
+/** The dead letter index has it. */
+export function buried(draft: Draft, ids: readonly string[]): void {
+  for (const id of ids) {
+    const delivery = deliveryOf(draft, id)
+    if (delivery?.state.at !== 'ended' || !isUnburied(delivery)) continue
+    put(draft, { ...delivery, state: { ...delivery.state, buried: true } })
+    draft.chores.set(id, null)
+  }
+}
+
+// --- people -----------------------------------------------------------------------------------------------------------
+
+export type Cancelled =
+  | { readonly status: 'cancelled' }
+  | { readonly status: 'already_settled'; readonly ended: string }
+  | { readonly status: 'unknown' }
+
+/** Ends a delivery that has not ended. In flight too: its lease is fenced off, so a later ack is refused and its effects never leave. */
+export function cancel(draft: Draft, id: string, stored: Stored, now: number): Cancelled {
+  const delivery = deliveryOf(draft, id) ?? stored(id)
+  if (delivery === undefined) return { status: 'unknown' }
+  if (hasEnded(delivery))
+    return delivery.state.status === 'cancelled'
+      ? { status: 'cancelled' }
+      : { status: 'already_settled', ended: delivery.state.status }
+  const lease = leaseOf(draft, id)
+  draft.leases.set(id, null)
+  draft.releases.set(id, null)
+  put(draft, end(lease === undefined ? delivery : { ...delivery, leases: lease.number }, 'cancelled', now))
+  return { status: 'cancelled' }
+}
+
+export type Redriven =
+  | { readonly status: 'redriven' }
+  | { readonly status: 'not_redrivable'; readonly ended: string }
+  | { readonly status: 'full'; readonly depth: number; readonly max: number }
+  | { readonly status: 'unknown' }
+
+/** Gives a dead letter a new life: same id and message, attempts afresh, at the tail of its line (M3). `token` names the call. */
+export function redrive(draft: Draft, id: string, token: string, stored: Stored, now: number): Redriven {
+  const agent = agentOf(draft)
+  const delivery = deliveryOf(draft, id) ?? stored(id)
+  if (agent === undefined || delivery === undefined) return { status: 'unknown' }
+  if (delivery.redriveToken === token) return { status: 'redriven' }
+  if (!isDeadLetter(delivery) || delivery.state.purged === true || delivery.incarnation !== agent.incarnation) {
+    return { status: 'not_redrivable', ended: delivery.state.at === 'ended' ? delivery.state.status : 'still alive' }
+  }
+  if (draft.depth >= agent.policy.depth) return { status: 'full', depth: draft.depth, max: agent.policy.depth }
+  const { expiresAt: _expired, ...rest } = delivery
+  draft.sequence += 1
+  const revived: Delivery = {
+    ...rest,
+    sequence: draft.sequence,
+    lineAt: now,
+    dueAt: now,
+    attempt: 0,
+    suspect: false,
+    releasedAtAccept: false,
+    redrives: delivery.redrives + 1,
+    redriveToken: token,
+    state: { at: 'waiting' },
+  }
+  put(
+    draft,
+    step(revived, {
+      step: 'redriven',
+      at: now,
+      detail: `life ${revived.redrives + 1}; the one before ended as ${delivery.state.reason ?? delivery.state.status}`,
+    }),
+  )
+  draft.chores.set(id, null)
+  return { status: 'redriven' }
+}
+
+/** Forgets a dead letter's body; its key stays remembered. */
+export function purge(draft: Draft, id: string, stored: Stored): boolean {
+  const delivery = deliveryOf(draft, id) ?? stored(id)
+  if (delivery === undefined || !isDeadLetter(delivery)) return false
+  put(draft, { ...delivery, state: { ...delivery.state, purged: true, buried: true } })
+  draft.chores.set(id, null)
+  return true
+}
+
+export type Extended = { readonly status: 'extended'; readonly deadlineAt: number } | { readonly status: 'stale' }
+
+/** Moves a lease's deadline to `extendMs` from now; all together at most `limits.claimSeconds` from its start. Makes it claimed. */
+export function extend(draft: Draft, id: string, token: string, extendMs: number, now: number): Extended {
+  const lease = leaseOf(draft, id)
+  if (lease === undefined || lease.token !== token) return { status: 'stale' }
+  const deadlineAt = Math.min(now + extendMs, lease.at + limits.claimSeconds * 1_000)
+  draft.leases.set(id, { ...lease, phase: 'claimed', deadlineAt, saved: true })
+  draft.slots.add(lease.slot)
+  return { status: 'extended', deadlineAt }
+}
+
+export function pause(draft: Draft, reason: string, untilMs: number | undefined, now: number): void {
+  const agent = agentOf(draft)
+  if (agent !== undefined)
+    draft.agent = {
+      ...agent,
+      paused: { since: now, reason, ...(untilMs === undefined ? {} : { until: now + untilMs }) },
+    }
+}
+
+/** Lifts a pause and a hold: an operator who says "resume" means now. */
+export function resume(draft: Draft): void {
+  const agent = agentOf(draft)
+  if (agent === undefined) return
+  const { paused: _paused, heldUntil: _held, ...rest } = agent
+  draft.agent = rest
+}
+
+/** What becomes of a deleted agent's mail: everything that has not ended dies as `agent_deleted`, and can be redriven nowhere else. */
+export function abandon(draft: Draft, now: number): void {
+  for (const delivery of [...liveOf(draft)]) {
+    if (hasEnded(delivery)) continue
+    draft.leases.set(delivery.id, null)
+    draft.releases.set(delivery.id, null)
+    put(draft, endDead(delivery, 'dead_lettered', 'agent_deleted', now))
+  }
+}
+
+/** Room for publishers, for a 429's evidence. */
+export function room(draft: Draft): { readonly depth: number; readonly max: number } {
+  const agent = agentOf(draft)
+  return { depth: draft.depth, max: agent === undefined ? 0 : publisherDepth(agent.policy) }
+}

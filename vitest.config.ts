@@ -1,0 +1,50 @@
+import { cloudflareTest } from '@cloudflare/vitest-plugin'
+import { defineConfig } from 'vitest/config'
+
+// Three projects: pure code in Node (milliseconds), the shells in real workerd, the whole over real HTTP with real processes.
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        resolve: {
+          alias: { 'cloudflare:workers': new URL('./test/simulator/cloudflare-workers.ts', import.meta.url).pathname },
+        },
+        test: {
+          name: 'pure',
+          include: [
+            'test/shared/**/*.test.ts',
+            'test/simulator/**/*.test.ts',
+            'test/*.test.ts',
+            'test/agents/**/*.test.ts',
+          ],
+          environment: 'node',
+        },
+      },
+      {
+        plugins: [
+          cloudflareTest({
+            wrangler: { configPath: './wrangler.toml' },
+            miniflare: {
+              bindings: {
+                SWITCHBOARD_ADMIN_KEY: 'test-admin-key',
+                SWITCHBOARD_DEV: '1',
+                SWITCHBOARD_PATIENCE_SECONDS: '0',
+              },
+            },
+          }),
+        ],
+        test: { name: 'workerd', include: ['test/workers/**/*.test.ts', 'test/durable-objects/**/*.test.ts'] },
+      },
+      {
+        test: {
+          name: 'system',
+          include: ['test/system/**/*.test.ts'],
+          environment: 'node',
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+})
