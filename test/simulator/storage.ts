@@ -1,0 +1,59 @@
+/**
+ * A Durable Object's storage over node:sqlite: the same SQL, real transactions, an alarm that its owner fires.
+ * What was committed survives a "crash" (a new object over the same storage); what was not is rolled back.
+ */
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+import type { SqlValue, StoragePort } from '../../shared/ports.ts'
+
+export class SimStorage implements StoragePort {
+  readonly #db = new DatabaseSync(':memory:')
+  readonly #statements = new Map<string, StatementSync>()
+  /** The armed alarm. Part of the transaction that armed it, as on the platform. */
+  alarmAt: number | null = null
+  /** Set to make the next commit fail, as a full disk would. */
+  failNextCommit = false
+
+  readonly sql = {
+    exec: (query: string, ...bindings: SqlValue[]) => {
+      if (query.includes(';') || /^\s*(CREATE|DROP)/i.test(query)) {
+        this.#statements.clear()
+        this.#db.exec(query)
+        return { toArray: () => [] }
+      }
+      let statement = this.#statements.get(query)
+      if (statement === undefined) {
+        statement = this.#db.prepare(query)
+        this.#statements.set(query, statement)
+      }
+      const rows = statement.all(...(bindings as SQLInputValue[])) as Record<string, unknown>[]
+      return { toArray: () => rows }
+    },
+  }
+
+  transactionSync<T>(work: () => T): T {
+    const alarmBefore = this.alarmAt
+    this.#db.exec('BEGIN')
+    try {
+      const value = work()
+      if (this.failNextCommit) {
+        this.failNextCommit = false
+        throw new Error('disk I/O error (simulated)')
+      }
+      this.#db.exec('COMMIT')
+      return value
+    } catch (error) {
+      this.#db.exec('ROLLBACK')
+      this.alarmAt = alarmBefore
+      throw error
+    }
+  }
+
+  getAlarm(): Promise<number | null> {
+    return Promise.resolve(this.alarmAt)
+  }
+
+  setAlarm(at: number): Promise<void> {
+    this.alarmAt = at
+    return Promise.resolve()
+  }
+}
