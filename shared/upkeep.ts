@@ -25,7 +25,8 @@ export interface Tick {
 /** What time alone changes: leases end, mail expires, chores are asked for again, a hold is over. Bounded by what is live. */
 export function tick(draft: Draft, now: number, dice: () => number): Tick {
   const agent = agentOf(draft)
-  if (agent === undefined) return { chores: [], verify: false }
+  // A deleted agent's burials still have to be finished; it has nothing else.
+  if (agent === undefined) return { chores: dueChores(draft, now), verify: false }
   for (const lease of [...leasesOf(draft)]) {
     const delivery = deliveryOf(draft, lease.id)
     if (lease.deadlineAt <= now && delivery !== undefined) silent(draft, agent, delivery, lease, now, dice())

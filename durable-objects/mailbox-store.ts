@@ -1,0 +1,380 @@
+/**
+ * Where a mailbox lives: the tables of one agent's object (docs/storage.md). Parses what storage held, writes what a draft
+ * changed. Never here: a decision about mail (shared/).
+ *
+ * Deliveries live in buckets (docs/decisions/0004): a new table every sixth of the retention, dropped whole once all in it is
+ * past keeping, because a dropped table costs no row and a deleted row costs one. Stragglers move to `kept` first.
+ */
+import * as z from 'zod'
+import { type AgentRecord, agentRecord } from '../shared/agent.ts'
+import { type Delivery, deliverySchema, isDeadLetter, isLive, keepsBody } from '../shared/delivery.ts'
+import { limits } from '../shared/limits.ts'
+import { type Draft, emptyMailbox, type Lease, leasesOf, type Mailbox } from '../shared/mailbox.ts'
+import type { StoragePort } from '../shared/ports.ts'
+
+const bucketSchema = z.strictObject({
+  n: z.int(),
+  since: z.number(),
+  closedAt: z.number().optional(),
+  rows: z.int(),
+  live: z.boolean(),
+})
+type Bucket = z.infer<typeof bucketSchema>
+const bucketsSchema = z.strictObject({ v: z.literal(1), list: z.array(bucketSchema).min(1) })
+
+const leaseSchema = z.strictObject({
+  id: z.string(),
+  token: z.string(),
+  takeToken: z.string(),
+  number: z.int(),
+  slot: z.int(),
+  queuedAt: z.number().optional(),
+  at: z.number(),
+  deadlineAt: z.number(),
+  phase: z.enum(['dispatched', 'delivered', 'claimed']),
+  alone: z.boolean(),
+  saved: z.boolean(),
+})
+const leaseRow = z.strictObject({ v: z.literal(1), leases: z.array(leaseSchema) })
+
+const deadLetterKeptMs = 30 * 86_400_000
+const bucketsPerRetention = 6
+const bucketPeriodMinMs = 600_000
+
+const columns =
+  'id TEXT PRIMARY KEY, live INTEGER NOT NULL, sequence INTEGER NOT NULL, keep_until INTEGER, record TEXT NOT NULL, body TEXT'
+
+export class MailboxStore {
+  readonly #storage: StoragePort
+  /** Newest last. Undefined until the first message: reading an unknown agent must leave no trace. */
+  #buckets: Bucket[] | undefined
+  /** Which table each live delivery is in. */
+  readonly #homes = new Map<string, string>()
+
+  constructor(storage: StoragePort) {
+    this.#storage = storage
+  }
+
+  // --- reading --------------------------------------------------------------------------------------------------------
+
+  /** Rebuilds the mailbox: the agent, what is live, and which leases are in force. */
+  load(): Mailbox {
+    if (!this.#hasTables()) return emptyMailboxOf()
+    const agent = this.#meta('agent', agentRecord)
+    this.#buckets = this.#meta('buckets', bucketsSchema)?.list
+    const live = new Map<string, Delivery>()
+    let sequence = agent?.sequence ?? 0
+    for (const table of this.#liveTables()) {
+      for (const row of this.#all(`SELECT record FROM ${table} WHERE live = 1`)) {
+        const delivery = parseDelivery(row.record)
+        live.set(delivery.id, delivery)
+        this.#homes.set(delivery.id, table)
+      }
+    }
+    const current = this.#current()
+    if (current !== undefined) {
+      const [row] = this.#all(`SELECT max(sequence) AS top, count(*) AS n FROM ${tableOf(current.n)}`)
+      sequence = Math.max(sequence, Number(row?.top ?? 0))
+      current.rows = Number(row?.n ?? 0)
+    }
+    for (const delivery of live.values()) sequence = Math.max(sequence, delivery.sequence)
+    const leases = this.#leases(live)
+    return {
+      ...emptyMailboxOf(),
+      agent,
+      live: withLostLeases(live, leases),
+      leases,
+      sequence,
+      depth: [...live.values()].filter((d) => d.state.at === 'waiting').length,
+    }
+  }
+
+  /** A delivery by its id, live or not. */
+  stored(id: string): Delivery | undefined {
+    for (const table of this.#tables()) {
+      const [row] = this.#all(`SELECT record FROM ${table} WHERE id = ?`, id)
+      if (row !== undefined) return parseDelivery(row.record)
+    }
+    return undefined
+  }
+
+  /** The message as JSON text; undefined once it was dropped. */
+  body(id: string): string | undefined {
+    for (const table of this.#tables()) {
+      const [row] = this.#all(`SELECT body FROM ${table} WHERE id = ?`, id)
+      if (row !== undefined) return typeof row.body === 'string' ? row.body : undefined
+    }
+    return undefined
+  }
+
+  /** A page of deliveries by id, for lists. Reads across buckets; a cursor is the last id. */
+  page(after: string, limit: number): Delivery[] {
+    const rows = this.#tables().flatMap((table) =>
+      this.#all(`SELECT id, record FROM ${table} WHERE id > ? ORDER BY id LIMIT ?`, after, limit),
+    )
+    const found = rows.map((row) => parseDelivery(row.record))
+    return found.sort((a, b) => (a.id < b.id ? -1 : 1)).slice(0, limit)
+  }
+
+  rows(): number {
+    return (this.#buckets ?? []).reduce((sum, b) => sum + b.rows, 0)
+  }
+
+  // --- writing (inside the caller's transaction) ----------------------------------------------------------------------
+
+  /** Writes what changed. */
+  save(draft: Draft, now: number): void {
+    this.#createTables()
+    if (draft.agent !== undefined) {
+      if (draft.agent === null) this.#storage.sql.exec('DELETE FROM meta WHERE key = ?', 'agent')
+      else this.#putMeta('agent', { ...draft.agent, sequence: draft.sequence })
+    }
+    for (const [id, delivery] of draft.deliveries) {
+      const body = draft.inserted.get(id)
+      if (body === undefined) this.#update(delivery, now)
+      else this.#insert(delivery, body, now)
+    }
+    if (draft.slots.size > 0) this.#saveLeases(draft)
+  }
+
+  /** A receipt without a mailbox row before it: `at_most_once`. */
+  record(delivery: Delivery, now: number): void {
+    this.#createTables()
+    this.#insert(delivery, null, now)
+  }
+
+  /**
+   * Opens a new bucket when the current one is old enough, and drops buckets that are past keeping. Stragglers of a dropped
+   * bucket move to `kept`. Returns whether anything changed. `agent.sequence` is saved first, since the rows that show it go.
+   */
+  rotate(mailbox: Mailbox, now: number): boolean {
+    const retentionMs = retentionOf(mailbox.agent)
+    const current = this.#current()
+    if (current === undefined || this.#buckets === undefined) return false
+    const before = JSON.stringify(this.#buckets)
+    if (current.rows > 0 && now - current.since >= Math.max(bucketPeriodMinMs, retentionMs / bucketsPerRetention)) {
+      current.closedAt = now
+      this.#open(current.n + 1, now)
+    }
+    const homes = new Set([...this.#homes.values()])
+    for (const bucket of [...this.#buckets]) {
+      if (bucket.closedAt === undefined) continue
+      bucket.live = homes.has(tableOf(bucket.n))
+      if (bucket.closedAt + retentionMs <= now) this.#drop(bucket, now)
+    }
+    if (JSON.stringify(this.#buckets) === before) return false
+    if (mailbox.agent !== undefined) this.#putMeta('agent', { ...mailbox.agent, sequence: mailbox.sequence })
+    this.#putMeta('buckets', { v: 1, list: this.#buckets })
+    return true
+  }
+
+  /** Removes what `kept` need not keep any longer, a bounded number at a time. */
+  tidy(now: number): void {
+    if (!this.#hasTables()) return
+    const gone = this.#all('SELECT id FROM kept WHERE live = 0 AND keep_until <= ? LIMIT 500', now)
+    for (const row of gone) this.#storage.sql.exec('DELETE FROM kept WHERE id = ?', String(row.id))
+  }
+
+  // --- inside ---------------------------------------------------------------------------------------------------------
+
+  #insert(delivery: Delivery, body: string | null, now: number): void {
+    if (this.#buckets === undefined) {
+      this.#open(1, now)
+      this.#putMeta('buckets', { v: 1, list: this.#buckets })
+    }
+    const current = this.#current()
+    if (current === undefined) throw new Error('no bucket is open')
+    const table = tableOf(current.n)
+    this.#storage.sql.exec(
+      `INSERT INTO ${table} (id, live, sequence, keep_until, record, body) VALUES (?, ?, ?, ?, ?, ?)`,
+      ...rowOf(delivery, now),
+      body,
+    )
+    current.rows += 1
+    if (isLive(delivery)) this.#homes.set(delivery.id, table)
+  }
+
+  #update(delivery: Delivery, now: number): void {
+    const home = this.#homes.get(delivery.id) ?? this.#find(delivery.id)
+    if (home === undefined) throw new Error(`no row for ${delivery.id}`)
+    const [, live, sequence, keepUntil, record] = rowOf(this.#trimmed(delivery, home), now)
+    const dropBody = keepsBody(delivery) ? '' : ', body = NULL'
+    // A dead letter that lives again may lie in a bucket that a rebuild no longer scans: it moves to `kept`, which it does.
+    const table = live === 1 && !this.#homes.has(delivery.id) ? this.#toKept(delivery.id, home) : home
+    this.#storage.sql.exec(
+      `UPDATE ${table} SET live = ?, sequence = ?, keep_until = ?, record = ?${dropBody} WHERE id = ?`,
+      live,
+      sequence,
+      keepUntil,
+      record,
+      delivery.id,
+    )
+    if (live === 1) this.#homes.set(delivery.id, table)
+    else this.#homes.delete(delivery.id)
+  }
+
+  #toKept(id: string, home: string): string {
+    if (home !== 'kept') {
+      this.#storage.sql.exec(`INSERT INTO kept SELECT * FROM ${home} WHERE id = ?`, id)
+      this.#storage.sql.exec(`DELETE FROM ${home} WHERE id = ?`, id)
+    }
+    return 'kept'
+  }
+
+  // Rows are bounded by bytes too: in a crowded bucket a receipt keeps its end and its key, not its story.
+  #trimmed(delivery: Delivery, home: string): Delivery {
+    const current = this.#current()
+    const crowded =
+      current !== undefined && home === tableOf(current.n) && current.rows > limits.detailedReceiptsPerBucket
+    if (!crowded || isLive(delivery) || isDeadLetter(delivery)) return delivery
+    return { ...delivery, steps: delivery.steps.slice(-1), attempts: [], truncated: true }
+  }
+
+  #saveLeases(draft: Draft): void {
+    const bySlot = new Map<number, Lease[]>()
+    for (const slot of draft.slots) bySlot.set(slot, [])
+    for (const lease of leasesOf(draft)) bySlot.get(lease.slot)?.push({ ...lease, saved: true })
+    for (const [slot, leases] of bySlot) {
+      this.#storage.sql.exec(
+        'INSERT INTO leases (slot, leases) VALUES (?, ?) ON CONFLICT (slot) DO UPDATE SET leases = excluded.leases',
+        slot,
+        JSON.stringify({ v: 1, leases }),
+      )
+    }
+  }
+
+  // A saved lease is in force only while it is its delivery's newest: rows are reused, never cleaned.
+  #leases(live: ReadonlyMap<string, Delivery>): Map<string, Lease> {
+    const leases = new Map<string, Lease>()
+    for (const row of this.#all('SELECT leases FROM leases')) {
+      for (const parsed of leaseRow.parse(JSON.parse(String(row.leases))).leases) {
+        const { queuedAt, ...lease } = parsed
+        const delivery = live.get(lease.id)
+        const newest = leases.get(lease.id)
+        if (
+          delivery?.state.at !== 'waiting' ||
+          lease.number <= delivery.leases ||
+          (newest !== undefined && newest.number >= lease.number)
+        )
+          continue
+        leases.set(lease.id, queuedAt === undefined ? lease : { ...lease, queuedAt })
+      }
+    }
+    return leases
+  }
+
+  #open(n: number, now: number): void {
+    this.#storage.sql.exec(`CREATE TABLE ${tableOf(n)} (${columns}) WITHOUT ROWID`)
+    this.#buckets = [...(this.#buckets ?? []), { n, since: now, rows: 0, live: false }]
+  }
+
+  #drop(bucket: Bucket, now: number): void {
+    const table = tableOf(bucket.n)
+    for (const [id, home] of this.#homes) if (home === table) this.#homes.set(id, 'kept')
+    this.#storage.sql.exec(`INSERT INTO kept SELECT * FROM ${table} WHERE live = 1 OR keep_until > ?`, now)
+    this.#storage.sql.exec(`DROP TABLE ${table}`)
+    this.#buckets = this.#buckets?.filter((b) => b.n !== bucket.n)
+  }
+
+  #current(): Bucket | undefined {
+    return this.#buckets?.at(-1)
+  }
+
+  /** Newest first, so that the likely table is asked first. */
+  #tables(): string[] {
+    if (this.#buckets === undefined) return []
+    return [...this.#buckets.map((b) => tableOf(b.n)).reverse(), 'kept']
+  }
+
+  #liveTables(): string[] {
+    if (this.#buckets === undefined) return []
+    const current = this.#current()
+    return ['kept', ...this.#buckets.filter((b) => b.live || b === current).map((b) => tableOf(b.n))]
+  }
+
+  #find(id: string): string | undefined {
+    return this.#tables().find((table) => this.#all(`SELECT 1 FROM ${table} WHERE id = ?`, id).length > 0)
+  }
+
+  #ready = false
+
+  #hasTables(): boolean {
+    this.#ready ||= this.#all("SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'meta'").length > 0
+    return this.#ready
+  }
+
+  #createTables(): void {
+    if (this.#hasTables()) return
+    this.#storage.sql.exec('CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID')
+    this.#storage.sql.exec('CREATE TABLE leases (slot INTEGER PRIMARY KEY, leases TEXT NOT NULL)')
+    this.#storage.sql.exec(`CREATE TABLE kept (${columns}) WITHOUT ROWID`)
+    this.#storage.sql.exec('CREATE INDEX kept_live ON kept (id) WHERE live = 1')
+  }
+
+  #meta<T>(key: string, schema: z.ZodType<T>): T | undefined {
+    const [row] = this.#all('SELECT value FROM meta WHERE key = ?', key)
+    return row === undefined ? undefined : schema.parse(JSON.parse(String(row.value)))
+  }
+
+  #putMeta(key: string, value: unknown): void {
+    this.#storage.sql.exec(
+      'INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
+      key,
+      JSON.stringify(value),
+    )
+  }
+
+  #all(query: string, ...bindings: (string | number)[]): Record<string, unknown>[] {
+    return this.#storage.sql.exec(query, ...bindings).toArray()
+  }
+}
+
+const tableOf = (n: number) => `deliveries_${n}`
+
+// Fresh maps: the mailbox that is rebuilt owns them.
+function emptyMailboxOf(): Mailbox {
+  return {
+    ...emptyMailbox,
+    live: new Map(),
+    leases: new Map(),
+    releases: new Map(),
+    chores: new Map(),
+    fleeting: new Map(),
+  }
+}
+
+function parseDelivery(record: unknown): Delivery {
+  return deliverySchema.parse(JSON.parse(String(record)))
+}
+
+function rowOf(delivery: Delivery, now: number): [string, number, number, number | null, string] {
+  const ended = delivery.state.at === 'ended' ? delivery.state : undefined
+  const keptMs = isDeadLetter(delivery) && ended?.purged !== true ? deadLetterKeptMs : dayMs
+  return [
+    delivery.id,
+    isLive(delivery) ? 1 : 0,
+    delivery.sequence,
+    ended === undefined ? null : now + keptMs,
+    JSON.stringify(delivery),
+  ]
+}
+
+const dayMs = 86_400_000
+
+/** How long ended rows must be remembered: for receipts, for the publisher's keys, and a day at least for the broker's own (M2). */
+function retentionOf(agent: AgentRecord | undefined): number {
+  return Math.max(dayMs, (agent?.policy.receiptSeconds ?? 0) * 1_000, (agent?.policy.dedupeSeconds ?? 0) * 1_000)
+}
+
+/**
+ * A delivery that was released in the transaction that stored it may have been leased without a trace (docs/decisions/0003):
+ * it counts as one lease that ended in silence, so it goes alone (M4).
+ */
+function withLostLeases(live: Map<string, Delivery>, leases: ReadonlyMap<string, Lease>): Map<string, Delivery> {
+  for (const [id, delivery] of live) {
+    const maybeLost =
+      delivery.releasedAtAccept && delivery.leases === 0 && delivery.state.at === 'waiting' && !leases.has(id)
+    if (maybeLost) live.set(id, { ...delivery, leases: 1, suspect: true })
+  }
+  return live
+}

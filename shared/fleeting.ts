@@ -1,0 +1,87 @@
+/**
+ * `at_most_once`: nothing is stored before the attempt; one row after it is the receipt. The mailbox only says whether it may
+ * go now. Exempt from M1 and from duplicates, and the 202 says so. Never here: the queue that carries it (workers/consume.ts).
+ */
+import type { Incoming } from './admission.ts'
+import { parkedBecause } from './agent.ts'
+import { type Delivery, end, step, withAttempt } from './delivery.ts'
+import { agentOf, type Draft, freeConcurrency } from './mailbox.ts'
+import { headOf } from './message.ts'
+import type { AttemptError, Outcome } from './outcome.ts'
+import { leaseMs } from './policy.ts'
+import type { FleetingAnswer } from './ports.ts'
+
+export type FleetingOutcome = Outcome | { readonly kind: 'dropped'; readonly reason: string }
+
+/** May it start now? `seen`: a copy of it went already. `busy`: no place in flight; ask again, or give up. */
+export function beginFleeting(draft: Draft, id: string, seen: boolean, now: number): FleetingAnswer {
+  const agent = agentOf(draft)
+  if (agent === undefined) return { status: 'unknown' }
+  if (seen || draft.base.fleeting.has(id)) return { status: 'seen' }
+  const parked = parkedBecause(agent, now)
+  if (parked !== undefined) return { status: 'dropped', reason: parked }
+  if (freeConcurrency(draft) <= 0) return { status: 'busy' }
+  const deadlineAt = now + leaseMs(agent.policy)
+  draft.fleeting.set(id, deadlineAt)
+  return { status: 'admitted', agent, token: `fleeting.${id}`, deadlineAt }
+}
+
+/** The one row: what became of it. Whatever is not `ok` has failed for good. */
+export function fleetingReceipt(
+  draft: Draft,
+  incoming: Incoming,
+  id: string,
+  startedAt: number,
+  outcome: FleetingOutcome,
+  now: number,
+): Delivery {
+  const base: Delivery = {
+    v: 1,
+    id,
+    incarnation: agentOf(draft)?.incarnation ?? '',
+    sequence: draft.sequence,
+    hops: incoming.hops,
+    mode: 'at_most_once',
+    key: incoming.key,
+    contentHash: incoming.contentHash,
+    acceptToken: '',
+    brokerMade: false,
+    acceptedAt: startedAt,
+    lineAt: startedAt,
+    dueAt: startedAt,
+    priority: incoming.message.priority ?? 4,
+    head: headOf(incoming.message),
+    bodyBytes: incoming.body.length,
+    leases: 0,
+    attempt: 0,
+    attempts: [],
+    suspect: false,
+    releasedAtAccept: false,
+    redrives: 0,
+    steps: [],
+    truncated: false,
+    state: { at: 'waiting' },
+  }
+  if (outcome.kind === 'dropped')
+    return end(step(base, { step: 'dropped', at: now, detail: outcome.reason }), 'failed', now)
+  const error: AttemptError | undefined =
+    'error' in outcome
+      ? outcome.error
+      : outcome.kind === 'unsent'
+        ? { code: 'unsent', message: 'no connection slot in time' }
+        : undefined
+  const tried = withAttempt(step(base, { step: 'dispatched', at: startedAt, attempt: 1 }), {
+    number: 1,
+    startedAt,
+    endedAt: now,
+    outcome: outcome.kind,
+    counted: true,
+    ...(error === undefined ? {} : { error }),
+    ...('httpStatus' in outcome && outcome.httpStatus !== undefined ? { httpStatus: outcome.httpStatus } : {}),
+  })
+  const done = outcome.kind === 'ok' || outcome.kind === 'later'
+  return end(tried, done ? 'completed' : 'failed', now, {
+    ...(outcome.kind === 'ok' && outcome.result !== undefined ? { result: outcome.result } : {}),
+    ...(error === undefined ? {} : { error }),
+  })
+}

@@ -1,0 +1,65 @@
+/**
+ * What the mailbox hands to the consumer: leases with their bodies, and what is left to carry or bury. Views only.
+ * Never here: the decision to hand something over (shared/release.ts, shared/settlement.ts).
+ */
+import { deadLetterOf } from './dead-letter.ts'
+import { hasOpenJournal, isUnburied } from './delivery.ts'
+import { agentOf, type Draft, deliveryOf } from './mailbox.ts'
+import type { LeasedDelivery, Unfinished } from './ports.ts'
+import type { Grant } from './release.ts'
+
+/** Is anything of an ended delivery still to be carried or buried? */
+export function isOpen(draft: Draft, id: string): boolean {
+  const delivery = deliveryOf(draft, id)
+  return delivery !== undefined && (hasOpenJournal(delivery) || isUnburied(delivery))
+}
+
+/** Each granted lease with the message that travels with it. `body` reads the stored text. */
+export function leasedOf(
+  draft: Draft,
+  grants: readonly Grant[],
+  body: (id: string) => string | undefined,
+): LeasedDelivery[] {
+  const agent = agentOf(draft)
+  return grants.flatMap(({ delivery, lease }) => {
+    const text = body(delivery.id)
+    if (text === undefined || agent === undefined) return []
+    const previousError = delivery.attempts.at(-1)?.error?.message
+    return [
+      {
+        id: delivery.id,
+        token: lease.token,
+        attempt: delivery.attempt + 1,
+        maxAttempts: agent.policy.maxAttempts,
+        sequence: delivery.sequence,
+        hops: delivery.hops,
+        firstAcceptedAt: delivery.acceptedAt,
+        body: text,
+        head: delivery.head,
+        deadlineAt: lease.deadlineAt,
+        alone: lease.alone,
+        ...(previousError === undefined ? {} : { previousError }),
+      },
+    ]
+  })
+}
+
+/** Those of `ids` that have ended but are not finished, as somebody needs them to finish the job. */
+export function unfinishedOf(draft: Draft, agentName: string, ids: readonly string[]): Unfinished[] {
+  return ids.flatMap((id) => {
+    const delivery = deliveryOf(draft, id)
+    if (delivery?.state.at !== 'ended' || !isOpen(draft, id)) return []
+    const burial = isUnburied(delivery) ? deadLetterOf(agentName, delivery) : undefined
+    const journal = hasOpenJournal(delivery) ? delivery.state.journal : undefined
+    return [
+      {
+        id,
+        hops: delivery.hops,
+        head: delivery.head,
+        openedAt: journal?.openedAt ?? delivery.state.endedAt,
+        effects: journal?.effects ?? [],
+        ...(burial === undefined ? {} : { burial }),
+      },
+    ]
+  })
+}
