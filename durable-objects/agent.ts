@@ -22,7 +22,7 @@ import type {
   TakeAnswer,
 } from '../shared/ports.ts'
 import { receiptOf, statusOf } from '../shared/receipt.ts'
-import type { Reference, WorkReference } from '../shared/reference.ts'
+import { type Reference, takeReferenceTo, type WorkReference } from '../shared/reference.ts'
 import { lease, nextInLine, type References, release, take } from '../shared/release.ts'
 import { type Report, settle } from '../shared/settlement.ts'
 import {
@@ -91,7 +91,9 @@ export class AgentObject extends DurableObject<AgentEnv> implements Synchronous<
     const [admissions, references] = this.#step((draft, now) =>
       accept(draft, incoming, token, this.#store.rows(), this.#stored, now),
     )
-    return { admissions, references }
+    const draft = begin(this.#mailbox)
+    const known = admissions.map((a) => ('id' in a ? this.#standing(draft, a.id) : undefined))
+    return { admissions, known, references }
   }
 
   take(ids: readonly string[], token: string): TakeAnswer {
@@ -370,11 +372,16 @@ export class AgentObject extends DurableObject<AgentEnv> implements Synchronous<
     this.#alarmAt = due
   }
 
+  #standing(draft: Draft, id: string) {
+    const delivery = deliveryOf(draft, id) ?? this.#store.stored(id)
+    return delivery === undefined
+      ? undefined
+      : { status: statusOf(draft, delivery, this.#chance.now()).status, message: delivery.head.id }
+  }
+
   async #send(references: References): Promise<void> {
     const agent = this.#name()
-    await Promise.all(
-      references.map((deliveries) => patiently(this.env.DELIVERIES.send({ v: 1, agent, deliveries: [...deliveries] }))),
-    )
+    await Promise.all(references.map((r) => patiently(this.env.DELIVERIES.send(takeReferenceTo(agent, r)))))
   }
 
   async #sendWork(due: Tick): Promise<void> {

@@ -3,7 +3,6 @@
  * them is one object; the body stays in the mailbox. Never here: redriving (workers/exhume.ts).
  */
 import * as z from 'zod'
-import type { AgentRecord } from './agent.ts'
 import { attemptSchema, type Delivery, deadReason, isDeadLetter } from './delivery.ts'
 import type { Effect } from './effects.ts'
 import { deadLetterId, effectDeadLetterId } from './ids.ts'
@@ -55,7 +54,7 @@ export function deadLetterOf(agent: string, delivery: Delivery): DeadLetter | un
 
 /** The index entry of an effect that was refused for good (E1). */
 export function deadLetterOfEffect(
-  agent: AgentRecord,
+  agent: string,
   delivery: string,
   head: Head,
   effect: Effect,
@@ -66,7 +65,7 @@ export function deadLetterOfEffect(
     v: 1,
     id: effectDeadLetterId(delivery, effect.n),
     delivery,
-    agent: agent.name,
+    agent,
     kind: 'effect',
     reason: 'effect_refused',
     error: { code: effect.state.reason, message: effect.state.detail },
@@ -76,4 +75,33 @@ export function deadLetterOfEffect(
     message: head,
     effect: effect.publish,
   }
+}
+
+/** How long a dead letter is kept, in the index as in its mailbox. */
+export const deadLetterKeptMs = 30 * 86_400_000
+
+/** How long a removed letter is remembered: longer than anybody tries to bury it (`effectGiveUpMs`, and a day for the road). */
+export const tombstoneKeptMs = 2 * 86_400_000
+
+/**
+ * Is a burial news, given what is known under its id? A repeat is not, and neither is a late one of a letter that was
+ * removed. A delivery's letter that died later than the known one is another death under the same name (the agent was
+ * deleted and made anew). A refused effect is dated by who buries it, so its repeat may look younger and is still a repeat.
+ */
+export function isNewsOf(letter: DeadLetter, known: { readonly at: number } | undefined): boolean {
+  return known === undefined || (letter.kind === 'delivery' && letter.at > known.at)
+}
+
+/** A place in the list, newest first. Opaque to callers. */
+export function letterCursor(letter: DeadLetter): string {
+  return `${letter.at}.${letter.id}`
+}
+
+/** Where to go on; without a cursor, or with nonsense, before everything. */
+export function parseLetterCursor(cursor: string | undefined): { readonly at: number; readonly id: string } {
+  const cut = cursor?.indexOf('.') ?? -1
+  const at = cut > 0 ? Number(cursor?.slice(0, cut)) : Number.NaN
+  return Number.isFinite(at) && cursor !== undefined
+    ? { at, id: cursor.slice(cut + 1) }
+    : { at: Number.MAX_SAFE_INTEGER, id: '' }
 }

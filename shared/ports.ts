@@ -11,7 +11,7 @@ import type { Effect } from './effects.ts'
 import type { Figures } from './mailbox.ts'
 import type { Head } from './message.ts'
 import type { Outcome } from './outcome.ts'
-import type { Receipt } from './receipt.ts'
+import type { Receipt, ReceiptStatus } from './receipt.ts'
 import type { Reference, WorkReference } from './reference.ts'
 import type { References } from './release.ts'
 import type { Report, Settlement } from './settlement.ts'
@@ -43,6 +43,13 @@ export interface ChancePort {
   /** Unguessable, 128 bits or more, URL-safe. */
   token(): string
   uuidv7(): string
+  /** Random bytes as lower-case hex. */
+  hex(bytes: number): string
+}
+
+/** A port's methods as an object has them: within one object nothing waits, so nothing interleaves. */
+export type Synchronous<T> = {
+  [K in keyof T]: T[K] extends (...args: infer A) => Promise<infer R> ? (...args: A) => R : never
 }
 
 // --- what the verbs need of an agent's object -------------------------------------------------------------------------
@@ -91,6 +98,8 @@ export interface SettleAnswer {
 
 export interface AcceptAnswer {
   readonly admissions: readonly Admission[]
+  /** Beside each admission that has a delivery: where it stands now, and the id of the message it was accepted with. */
+  readonly known: readonly ({ readonly status: ReceiptStatus; readonly message: string } | undefined)[]
   readonly references: References
 }
 
@@ -116,9 +125,7 @@ export interface AgentPort {
   lease(max: number, durationMs: number, token: string): Promise<TakeAnswer>
   settle(reports: readonly Report[]): Promise<SettleAnswer>
   extend(id: string, token: string, extendMs: number): Promise<Extended>
-  unfinished(
-    ids: readonly string[],
-  ): Promise<{
+  unfinished(ids: readonly string[]): Promise<{
     readonly agent: AgentRecord | undefined
     readonly unfinished: readonly Unfinished[]
     readonly references: References
@@ -165,8 +172,11 @@ export interface AgentPort {
 }
 
 export interface DirectoryPort {
+  /** An entry older than the one that is there changes nothing: calls may arrive late and twice. */
   putAgent(agent: RegisteredAgent): Promise<void>
-  removeAgent(name: string): Promise<void>
+  findAgent(name: string): Promise<RegisteredAgent | undefined>
+  /** Removes the entry and its keys. With an incarnation, only if the entry is still of it. */
+  removeAgent(name: string, incarnation?: string): Promise<void>
   agents(
     capability: string | undefined,
     cursor: string | undefined,
@@ -177,9 +187,11 @@ export interface DirectoryPort {
     key: KeyRecord,
     options: { readonly first?: boolean; readonly max: number },
   ): Promise<'stored' | 'has_keys' | 'too_many'>
+  /** An agent's key comes with the permissions its agent has now, and not at all once that incarnation is gone. */
   findKey(hash: string): Promise<KeyRecord | undefined>
-  keys(owner: string | undefined): Promise<readonly KeyRecord[]>
-  removeKey(id: string): Promise<boolean>
+  /** At most `limits.pageSize` by id; `cursor` is the last id of the page before. */
+  keys(owner: string | undefined, cursor?: string): Promise<readonly KeyRecord[]>
+  removeKey(id: string, owner?: string): Promise<boolean>
   removeKeysOf(owner: string): Promise<void>
 }
 
@@ -206,10 +218,14 @@ export interface Platform extends ChancePort {
     init: { method: string; headers: Record<string, string>; body: string; redirect: 'manual'; signal: AbortSignal },
   ): Promise<FetchedAnswer>
   waitUntil(work: Promise<unknown>): void
+  /** Registers the deployment's own handler agent of that name, if it has one. False if it has none. */
+  enrolHandler(name: string): Promise<boolean>
   /** After this many milliseconds, for deadlines; cancelled by the returned function. */
   after(ms: number, then: () => void): () => void
   log(step: string, ids: Readonly<Record<string, unknown>>): void
   readonly settings: Settings
+  /** The Worker's bindings and variables, for handlers. */
+  readonly bindings: Readonly<Record<string, unknown>>
 }
 
 export interface FetchedAnswer {

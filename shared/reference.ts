@@ -5,7 +5,7 @@
 import * as z from 'zod'
 import { messageSchema } from './message.ts'
 
-/** On `deliveries`: take these from this agent's mailbox. */
+/** On `deliveries`: take these from this agent's mailbox. `alone`: a suspect, to be run when its batch-mates are done. */
 export const takeReference = z.strictObject({
   v: z.literal(1),
   agent: z.string(),
@@ -36,3 +36,11 @@ export const workReference = z.union([
   z.strictObject({ v: z.literal(1), agent: z.string(), verify: z.literal(true) }),
 ])
 export type WorkReference = z.infer<typeof workReference>
+
+/** A release as the queue carries it. */
+export function takeReferenceTo(
+  agent: string,
+  release: { readonly deliveries: readonly string[]; readonly alone?: true },
+): TakeReference {
+  return { v: 1, agent, deliveries: [...release.deliveries], ...(release.alone === undefined ? {} : { alone: true }) }
+}

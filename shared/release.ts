@@ -4,6 +4,7 @@
  */
 import { type AgentRecord, parkedBecause } from './agent.ts'
 import { type Delivery, endDead, hasEnded, hasOpenJournal, isLive, isUnburied } from './delivery.ts'
+import { limits } from './limits.ts'
 import {
   agentOf,
   type Draft,
@@ -26,7 +27,7 @@ export function releaseRetryMs(tries: number): number {
 }
 
 /** References to enqueue. Several of one agent share a queue message; a suspect travels alone, so that it harms nobody. */
-export type References = readonly (readonly string[])[]
+export type References = readonly { readonly deliveries: readonly string[]; readonly alone?: true }[]
 
 /** Releases whatever may go now, and repeats releases that nobody took. Call at the end of every step: it is how freed places are filled. */
 export function release(draft: Draft, now: number): References {
@@ -49,8 +50,8 @@ export function release(draft: Draft, now: number): References {
     chosen.push(delivery)
   }
   const together = chosen.filter((d) => !d.suspect).map((d) => d.id)
-  const alone = chosen.filter((d) => d.suspect).map((d) => [d.id])
-  return together.length > 0 ? [together, ...alone] : alone
+  const alone = chosen.filter((d) => d.suspect).map((d) => ({ deliveries: [d.id], alone: true as const }))
+  return together.length > 0 ? [{ deliveries: together }, ...alone] : alone
 }
 
 /** The first `count` deliveries that may start now, in order: priority with ageing, then the time they became due, then sequence. */
@@ -157,17 +158,27 @@ export function take(draft: Draft, ids: readonly string[], token: string, now: n
   return { grants, unfinished }
 }
 
-/** A pull agent's lease: the next in line, up to `max` and to its concurrency. */
+/** A pull agent's lease: the next in line, up to `max`, to its concurrency, and to what one answer may carry. */
 export function lease(draft: Draft, max: number, durationMs: number, token: string, now: number): readonly Grant[] {
   const agent = agentOf(draft)
-  if (agent === undefined || parkedBecause(agent, now) !== undefined) return []
+  if (agent === undefined || agent.kind !== 'pull' || parkedBecause(agent, now) !== undefined) return []
   const repeated = [...leasesOf(draft)].filter((l) => l.takeToken === token)
   if (repeated.length > 0) return repeated.flatMap((l) => pair(deliveryOf(draft, l.id), l))
   const free = Math.min(max, agent.policy.concurrency - inFlight(draft))
-  return nextInLine(draft, free, now).map((delivery) => ({
+  return withinBytes(nextInLine(draft, free, now), limits.leaseBytes).map((delivery) => ({
     delivery,
     lease: grant(draft, agent, delivery, token, durationMs, 'claimed', now),
   }))
+}
+
+// The first always fits, so that no message is too large to be leased.
+function withinBytes(line: readonly Delivery[], max: number): readonly Delivery[] {
+  let bytes = 0
+  const over = line.findIndex((delivery, i) => {
+    bytes += delivery.bodyBytes
+    return i > 0 && bytes > max
+  })
+  return over === -1 ? line : line.slice(0, over)
 }
 
 function pair(delivery: Delivery | undefined, held: Lease): Grant[] {

@@ -1,0 +1,24 @@
+/** Accept: ask the mailbox. Its answer is the 202. Never here: what it decides (shared/admission.ts). */
+import type { Incoming } from '../shared/admission.ts'
+import type { AcceptAnswer, Platform } from '../shared/ports.ts'
+
+/**
+ * Has the messages accepted by one agent's mailbox. A handler of this deployment that nobody has written to yet is enrolled
+ * on the way. `token` names the call: repeated, it gets the same answer.
+ */
+export async function accept(
+  platform: Platform,
+  agent: string,
+  incoming: readonly Incoming[],
+  token: string,
+): Promise<AcceptAnswer> {
+  const answer = await platform.agent(agent).accept(incoming, token)
+  const unknown = answer.admissions.some((a) => a.status === 'unknown')
+  const settled =
+    unknown && (await platform.enrolHandler(agent)) ? await platform.agent(agent).accept(incoming, token) : answer
+  platform.log('accept', {
+    agent,
+    admissions: settled.admissions.map((a) => ('id' in a ? `${a.status} ${a.id}` : a.status)),
+  })
+  return settled
+}

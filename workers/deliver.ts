@@ -1,0 +1,101 @@
+/**
+ * Deliver: run the handler, or POST the webhook, under a deadline. The messy world ends here: it becomes one Outcome.
+ * Never here: what an outcome does (shared/settlement.ts).
+ */
+import type { AgentRecord } from '../shared/agent.ts'
+import { structured } from '../shared/cloudevents.ts'
+import { messageSchema } from '../shared/message.ts'
+import { type Outcome, outcomeOfAnswer } from '../shared/outcome.ts'
+import { leaseMarginMs, slotWaitMs } from '../shared/policy.ts'
+import type { LeasedDelivery, Platform } from '../shared/ports.ts'
+import type { AnyAgent } from './define.ts'
+import { runHandler } from './handler.ts'
+import type { Slots } from './slots.ts'
+import { postWebhook } from './webhook.ts'
+
+/** One attempt. Never throws. */
+export async function deliver(
+  platform: Platform,
+  handlers: ReadonlyMap<string, AnyAgent>,
+  slots: Slots,
+  agent: AgentRecord,
+  lease: LeasedDelivery,
+): Promise<Outcome> {
+  const outcome = await attempt(platform, handlers, slots, agent, lease)
+  platform.log('deliver', {
+    agent: agent.name,
+    delivery: lease.id,
+    attempt: lease.attempt,
+    outcome: outcome.kind,
+    ...('error' in outcome ? { error: outcome.error.code, status: outcome.error.httpStatus } : {}),
+  })
+  return outcome
+}
+
+async function attempt(
+  platform: Platform,
+  handlers: ReadonlyMap<string, AnyAgent>,
+  slots: Slots,
+  agent: AgentRecord,
+  lease: LeasedDelivery,
+): Promise<Outcome> {
+  switch (agent.kind) {
+    case 'handler': {
+      const handler = handlers.get(agent.name)
+      if (handler === undefined)
+        return {
+          kind: 'fail',
+          error: { code: 'no_handler', message: `this deployment has no handler named ${agent.name}` },
+        }
+      return runHandler(platform, handler, lease, deadlineOf(platform, agent, lease))
+    }
+    case 'webhook':
+      return deliverByWebhook(platform, slots, agent, lease)
+    case 'pull':
+      // A pull agent is never released to the queue; a reference left from when it was of another kind burns nothing.
+      return { kind: 'unsent' }
+  }
+}
+
+async function deliverByWebhook(
+  platform: Platform,
+  slots: Slots,
+  agent: AgentRecord,
+  lease: LeasedDelivery,
+): Promise<Outcome> {
+  const giveBack = await slots.acquire(agent.name, slotWaitMs(agent.policy))
+  if (giveBack === undefined) return { kind: 'unsent' }
+  try {
+    // The deadline starts now that there is a slot; the lease was made long enough for both.
+    const deadlineAt = deadlineOf(platform, agent, lease)
+    const timeoutMs = deadlineAt - platform.now()
+    if (timeoutMs <= 0) return { kind: 'unsent' }
+    const { traceparent, tracestate } = lease.head
+    const posted = await postWebhook(platform, agent, {
+      id: lease.id,
+      body: structured(messageSchema.parse(JSON.parse(lease.body))),
+      ...(traceparent === undefined ? {} : { traceparent }),
+      ...(tracestate === undefined ? {} : { tracestate }),
+      headers: {
+        'switchboard-attempt': String(lease.attempt),
+        'switchboard-deadline': new Date(deadlineAt).toISOString(),
+        'switchboard-token': lease.token,
+      },
+      timeoutMs,
+      onHeaders: giveBack,
+    })
+    return posted.ok
+      ? outcomeOfAnswer(posted.answer, agent.policy.ack, platform.now())
+      : { kind: 'retry', error: posted.error }
+  } finally {
+    giveBack()
+  }
+}
+
+/** A full time-out from now, but never past what leaves time to report before the lease ends. */
+function deadlineOf(platform: Platform, agent: AgentRecord, lease: LeasedDelivery): number {
+  return Math.min(
+    platform.now() + agent.policy.timeoutSeconds * 1_000,
+    lease.deadlineAt - leaseMarginMs(agent.policy) / 4,
+  )
+}

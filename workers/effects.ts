@@ -1,0 +1,128 @@
+/**
+ * Carry out: what a journaled result wants to happen next. Ids are deterministic, so a repeat is a duplicate downstream:
+ * that is how done means done once (M2). Every effect ends as carried or refused, and a refusal is told (E1).
+ * Never here: deciding what the effects are (shared/effects.ts).
+ */
+import type { Admission, Incoming } from '../shared/admission.ts'
+import type { AgentRecord } from '../shared/agent.ts'
+import { deadLetterOfEffect } from '../shared/dead-letter.ts'
+import type { Effect, EffectStatus } from '../shared/effects.ts'
+import { problemOf } from '../shared/fault.ts'
+import { limits } from '../shared/limits.ts'
+import type { Principal } from '../shared/permissions.ts'
+import type { Platform, Unfinished } from '../shared/ports.ts'
+import { unreachable } from '../shared/result.ts'
+import { type CarriedEffect, effectGiveUpMs } from '../shared/upkeep.ts'
+import { accept } from './accept.ts'
+import { bury } from './bury.ts'
+import { enqueue } from './enqueue.ts'
+import { prepare } from './publish.ts'
+
+/** Finishes what ended deliveries of one agent left to do. Failures are left to the mailbox's alarm, which asks again. */
+export async function carryOut(
+  platform: Platform,
+  name: string,
+  agent: AgentRecord | undefined,
+  unfinished: readonly Unfinished[],
+): Promise<void> {
+  await Promise.all(
+    unfinished.map(async (one) => {
+      try {
+        if (one.burial !== undefined) await bury(platform, name, one.burial)
+        if (one.effects.length > 0) await carry(platform, name, agent, one)
+      } catch (error) {
+        platform.log('carry.failed', { agent: name, delivery: one.id, error: String(error) })
+      }
+    }),
+  )
+}
+
+async function carry(platform: Platform, name: string, agent: AgentRecord | undefined, one: Unfinished): Promise<void> {
+  const states = new Map<number, EffectStatus>()
+  const byTarget = new Map<string, { effect: Effect; incoming: Incoming }[]>()
+  for (const effect of one.effects) {
+    if (effect.state.status !== 'pending') continue
+    const prepared =
+      agent === undefined
+        ? refused('agent_deleted', `${name} was deleted`)
+        : prepareEffect(platform, agent, one, effect)
+    if ('status' in prepared) states.set(effect.n, prepared)
+    else
+      byTarget.set(prepared.target, [...(byTarget.get(prepared.target) ?? []), { effect, incoming: prepared.incoming }])
+  }
+  await Promise.all(
+    [...byTarget].map(async ([target, items]) => {
+      // The token is the journal's own, so a repeat of this very call is recognised as one.
+      const answer = await accept(
+        platform,
+        target,
+        items.map((i) => i.incoming),
+        `effects.${one.id}`,
+      )
+      enqueue(platform, target, answer.references)
+      items.forEach(({ effect }, place) => {
+        const admission = answer.admissions[place]
+        const state = admission === undefined ? undefined : stateOf(target, admission, platform.now() - one.openedAt)
+        if (state !== undefined) states.set(effect.n, state)
+      })
+    }),
+  )
+  await tell(platform, name, one, states)
+}
+
+function prepareEffect(
+  platform: Platform,
+  agent: AgentRecord,
+  one: Unfinished,
+  effect: Effect,
+): EffectStatus | { target: string; incoming: Incoming } {
+  const hops = one.hops + 1
+  if (hops > limits.hops) return refused('hop_limit', `the causal chain is longer than ${limits.hops}`)
+  // A reply goes where its asker was allowed to send; anything else needs the agent's own permission.
+  const speaker: Principal =
+    effect.kind === 'reply'
+      ? { kind: 'agent', name: agent.name, permissions: { ...agent.permissions, send: ['*'] } }
+      : { kind: 'agent', name: agent.name, permissions: agent.permissions }
+  const { traceparent, tracestate } = one.head
+  const prepared = prepare(platform, speaker, effect.publish, {
+    ...(traceparent === undefined ? {} : { traceparent }),
+    ...(tracestate === undefined ? {} : { tracestate }),
+  })
+  if (!prepared.ok) return refused(prepared.error.code, problemOf(prepared.error).body.detail)
+  return { target: prepared.value.agent, incoming: { ...prepared.value.incoming, hops, brokerMade: true } }
+}
+
+// `undefined`: still pending, to be tried again.
+function stateOf(target: string, admission: Admission, ageMs: number): EffectStatus | undefined {
+  switch (admission.status) {
+    case 'accepted':
+    case 'duplicate':
+      return { status: 'carried', deliveries: [admission.id] }
+    case 'unknown':
+      return refused('agent_not_found', `no agent is registered as ${target}`)
+    case 'conflict':
+      return refused('key_reused', `${admission.id} holds this id with other content`)
+    case 'full':
+      return ageMs < effectGiveUpMs ? undefined : refused('backpressure', `${target} was full for a day`)
+    default:
+      return unreachable(admission)
+  }
+}
+
+const refused = (reason: string, detail: string): EffectStatus => ({ status: 'refused', reason, detail })
+
+// A refusal becomes a dead letter before the journal is told, so that a crash in between repeats it rather than forgets it.
+async function tell(
+  platform: Platform,
+  name: string,
+  one: Unfinished,
+  states: ReadonlyMap<number, EffectStatus>,
+): Promise<void> {
+  const known = one.effects.map((e) => ({ ...e, state: states.get(e.n) ?? e.state }))
+  const letters = known.flatMap((e) => deadLetterOfEffect(name, one.id, one.head, e, platform.now()) ?? [])
+  if (letters.length > 0) await platform.deadLetters().bury(letters)
+  const news: CarriedEffect[] = [...states].map(([n, state]) => ({ n, state }))
+  const answer = await platform.agent(name).carried(one.id, news)
+  platform.log('carry', { agent: name, delivery: one.id, effects: known.map((e) => `${e.n} ${e.state.status}`) })
+  enqueue(platform, name, answer.references)
+}

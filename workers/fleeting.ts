@@ -1,0 +1,92 @@
+/**
+ * `at_most_once`: the queue itself carries the message, and nothing is stored before the attempt. Never here: durable mail.
+ */
+import type { Fault } from '../shared/fault.ts'
+import type { FleetingOutcome } from '../shared/fleeting.ts'
+import { deliveryId, mid } from '../shared/ids.ts'
+import type { Platform } from '../shared/ports.ts'
+import type { FleetingReference } from '../shared/reference.ts'
+import { err, ok, type Result } from '../shared/result.ts'
+import type { AnyAgent } from './define.ts'
+import { deliver } from './deliver.ts'
+import { sendBounded } from './enqueue.ts'
+import type { PublishReceipt, Routed } from './publish.ts'
+import type { Slots } from './slots.ts'
+
+/** Hands the message to the queue. Parked or gone, it is dropped, and its receipt says why. */
+export async function publishFleeting(platform: Platform, routed: Routed): Promise<Result<PublishReceipt, Fault>> {
+  const { agent, incoming } = routed
+  const id = deliveryId(agent, mid(incoming.message.source, incoming.key, 0))
+  const port = platform.agent(agent)
+  let admission = await port.admitFleeting()
+  if (admission.status === 'unknown' && (await platform.enrolHandler(agent))) admission = await port.admitFleeting()
+  if (admission.status === 'unknown') return err({ code: 'agent_not_found', agent })
+  const answer = (status: string): Result<PublishReceipt, Fault> =>
+    ok({ id: incoming.message.id, deliveries: [{ id, agent, status }], duplicate: false, durable: false })
+  if (admission.status === 'dropped') {
+    await port.recordFleeting(incoming, id, platform.now(), { kind: 'dropped', reason: admission.reason })
+    return answer('failed')
+  }
+  const { message, key, contentHash, hops } = incoming
+  const sent = await sendBounded(
+    platform,
+    platform.deliveries,
+    { v: 1, agent, fleeting: { id, message, key, contentHash, hops } },
+    agent,
+  )
+  return sent ? answer('queued') : err({ code: 'unavailable', what: 'queue', retryAfterSeconds: 5 })
+}
+
+/** `busy`: no place in flight, nothing was done. Otherwise it has begun, and `run` does the rest. */
+export type FleetingStart =
+  | { readonly status: 'busy' }
+  | { readonly status: 'over' }
+  | { readonly status: 'begun'; run(): Promise<void> }
+
+/** Asks for a place. Its copy on the queue must be gone before `run` is called: at most once. */
+export async function startFleeting(
+  platform: Platform,
+  handlers: ReadonlyMap<string, AnyAgent>,
+  slots: Slots,
+  reference: FleetingReference,
+  last: boolean,
+): Promise<FleetingStart> {
+  const { agent, fleeting } = reference
+  const port = platform.agent(agent)
+  const incoming = { ...fleeting, body: JSON.stringify(fleeting.message), brokerMade: false }
+  const startedAt = platform.now()
+  const record = (outcome: FleetingOutcome) => port.recordFleeting(incoming, fleeting.id, startedAt, outcome)
+  const answer = await port.beginFleeting(fleeting.id)
+  switch (answer.status) {
+    case 'busy':
+      if (!last) return { status: 'busy' }
+      await record({ kind: 'dropped', reason: 'no free place among those in flight' })
+      return { status: 'over' }
+    case 'dropped':
+      await record({ kind: 'dropped', reason: answer.reason })
+      return { status: 'over' }
+    case 'seen':
+    case 'unknown':
+      return { status: 'over' }
+    case 'admitted':
+      return {
+        status: 'begun',
+        run: async () => {
+          const lease = {
+            id: fleeting.id,
+            token: answer.token,
+            attempt: 1,
+            maxAttempts: 1,
+            sequence: 0,
+            hops: fleeting.hops,
+            firstAcceptedAt: startedAt,
+            body: incoming.body,
+            head: fleeting.message,
+            deadlineAt: answer.deadlineAt,
+            alone: false,
+          }
+          await record(await deliver(platform, handlers, slots, answer.agent, lease))
+        },
+      }
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * Runs an agent that lives in this Worker. What it asks for is buffered: nothing leaves before its result is journaled.
+ * Never here: webhooks (workers/webhook.ts).
+ */
+import type { EffectsInput } from '../shared/effects.ts'
+import { limits } from '../shared/limits.ts'
+import { messageSchema } from '../shared/message.ts'
+import type { Outcome } from '../shared/outcome.ts'
+import type { LeasedDelivery, Platform } from '../shared/ports.ts'
+import type { AnyAgent, HandlerContext, HandlerMessage } from './define.ts'
+
+/** Runs the handler until `deadlineAt`. Every way it can end is an outcome; it never throws. */
+export async function runHandler(
+  platform: Platform,
+  agent: AnyAgent,
+  lease: LeasedDelivery,
+  deadlineAt: number,
+): Promise<Outcome> {
+  const message = messageSchema.parse(JSON.parse(lease.body))
+  const data = agent.accepts.safeParse(message.data)
+  if (!data.success) {
+    const where = data.error.issues.map((i) => `${['data', ...i.path].join('.')}: ${i.message}`).join('; ')
+    return { kind: 'fail', error: { code: 'invalid_data', message: where.slice(0, limits.errorMessageLength) } }
+  }
+  const startedAt = platform.now()
+  const controller = new AbortController()
+  const effects: { reply?: EffectsInput['reply']; messages: unknown[] } = { messages: [] }
+  const ctx = contextOf(platform, agent, lease, deadlineAt, controller.signal, effects)
+  const given = { ...message, data: data.data } as unknown as HandlerMessage<never>
+  try {
+    const result = await within(
+      platform,
+      deadlineAt,
+      controller,
+      Promise.resolve().then(() => agent.handle(given, ctx)),
+    )
+    if (result === late)
+      return {
+        kind: 'retry',
+        error: { code: 'timeout', message: `the handler did not finish within ${deadlineAt - startedAt} ms` },
+      }
+    return { kind: 'ok', ...plain(result), ...buffered(effects) }
+  } catch (error) {
+    const message = String(error instanceof Error ? error.message : error).slice(0, limits.errorMessageLength)
+    const terminal = error instanceof Error && error.name === 'TerminalError'
+    return { kind: terminal ? 'fail' : 'retry', error: { code: 'handler', message } }
+  } finally {
+    controller.abort()
+  }
+}
+
+const late = Symbol('late')
+
+function within<T>(
+  platform: Platform,
+  deadlineAt: number,
+  controller: AbortController,
+  work: Promise<T>,
+): Promise<T | typeof late> {
+  return new Promise((resolve, reject) => {
+    const stop = platform.after(Math.max(0, deadlineAt - platform.now()), () => {
+      controller.abort()
+      resolve(late)
+    })
+    work.then(resolve, reject).finally(stop)
+  })
+}
+
+function contextOf(
+  platform: Platform,
+  agent: AnyAgent,
+  lease: LeasedDelivery,
+  deadlineAt: number,
+  signal: AbortSignal,
+  effects: { reply?: EffectsInput['reply']; messages: unknown[] },
+): HandlerContext {
+  return {
+    agent: agent.name,
+    delivery: lease.id,
+    attempt: lease.attempt,
+    maxAttempts: lease.maxAttempts,
+    isLast: lease.attempt >= lease.maxAttempts,
+    deadline: new Date(deadlineAt),
+    signal,
+    ...(lease.previousError === undefined ? {} : { previousError: lease.previousError }),
+    env: platform.bindings,
+    reply: (data, type) => {
+      effects.reply = { data, ...(type === undefined ? {} : { type }) }
+    },
+    send: (message) => {
+      effects.messages.push(message)
+    },
+    log: (note, fields) => platform.log('handler', { agent: agent.name, delivery: lease.id, note, ...fields }),
+  }
+}
+
+// A result must survive storage: what JSON cannot carry fails loudly here rather than quietly later.
+function plain(result: unknown): { result?: unknown } {
+  if (result === undefined) return {}
+  const text = JSON.stringify(result)
+  return text === undefined ? {} : { result: JSON.parse(text) as unknown }
+}
+
+function buffered(effects: { reply?: EffectsInput['reply']; messages: unknown[] }): { effects?: unknown } {
+  if (effects.reply === undefined && effects.messages.length === 0) return {}
+  return { effects: JSON.parse(JSON.stringify(effects)) as unknown }
+}

@@ -1,0 +1,125 @@
+/**
+ * The platform's ports, made of what Cloudflare gives one invocation. The only file of `workers/` that touches a clock, dice,
+ * stubs or fetch. Never here: a decision.
+ */
+import type { AgentPort, ChancePort, DeadLettersPort, DirectoryPort, Platform, QueuePort } from '../shared/ports.ts'
+import type { Reference, WorkReference } from '../shared/reference.ts'
+
+/** What is used of an invocation's context. */
+export interface Invocation {
+  waitUntil(work: Promise<unknown>): void
+}
+
+/** An object did not answer. Whether the call took effect is not known; its token makes a repeat safe. */
+export class Unavailable extends Error {
+  override readonly name = 'Unavailable'
+  readonly what: string
+
+  constructor(what: string, cause: unknown) {
+    super(`${what} did not answer: ${String(cause)}`)
+    this.what = what
+  }
+}
+
+const callTries = 3
+const callPauseMs = 50
+
+/** One platform for one invocation. */
+export function platformOf(
+  env: Env,
+  invocation: Invocation,
+  enrolHandler: (platform: Platform, name: string) => Promise<boolean>,
+): Platform {
+  const { now, random } = chance
+  const pause = (tries: number) =>
+    new Promise<void>((resolve) => setTimeout(resolve, callPauseMs * 4 ** (tries - 1) * (0.5 + random())))
+  const platform: Platform = {
+    ...chance,
+    agent: (name) => persistent<AgentPort>('mailbox', () => env.AGENTS.getByName(name) as unknown as AgentPort, pause),
+    directory: () =>
+      persistent<DirectoryPort>('directory', () => env.DIRECTORY.getByName('all') as unknown as DirectoryPort, pause),
+    deadLetters: () =>
+      persistent<DeadLettersPort>(
+        'dead letter index',
+        () => env.DEAD_LETTERS.getByName('all') as unknown as DeadLettersPort,
+        pause,
+      ),
+    deliveries: env.DELIVERIES as QueuePort<Reference>,
+    work: env.WORK as QueuePort<WorkReference>,
+    fetch: (url, init) => fetch(url, init),
+    waitUntil: (work) => invocation.waitUntil(work),
+    enrolHandler: (name) => enrolHandler(platform, name),
+    after: (ms, then) => {
+      const timer = setTimeout(then, ms)
+      return () => clearTimeout(timer)
+    },
+    log: (step, ids) => console.log(JSON.stringify({ step, at: now(), ...ids })),
+    settings: {
+      adminKey: env.SWITCHBOARD_ADMIN_KEY === '' ? undefined : env.SWITCHBOARD_ADMIN_KEY,
+      development: env.SWITCHBOARD_DEV === '1',
+      patienceMs: Number(env.SWITCHBOARD_PATIENCE_SECONDS || 0) * 1_000,
+    },
+    bindings: env as unknown as Readonly<Record<string, unknown>>,
+  }
+  return platform
+}
+
+/**
+ * A port that tries again. Every changing call carries a token, so a call that took effect and lost its answer is safe to
+ * repeat. A fresh stub each time: after an exception the old one may be broken. An overloaded object is left alone.
+ */
+export function persistent<Port extends object>(
+  what: string,
+  stub: () => Port,
+  pause: (tries: number) => Promise<void>,
+): Port {
+  return new Proxy({} as Port, {
+    get:
+      (_, method) =>
+      async (...args: unknown[]) => {
+        for (let tries = 1; ; tries++) {
+          try {
+            const object = stub()
+            // Called as a method of the stub: a remote method is not a plain function.
+            return await (Reflect.get(object, method) as (...a: unknown[]) => Promise<unknown>).apply(object, args)
+          } catch (error) {
+            const overloaded =
+              typeof error === 'object' && error !== null && 'overloaded' in error && error.overloaded === true
+            if (tries >= callTries || overloaded) throw new Unavailable(what, error)
+            await pause(tries)
+          }
+        }
+      },
+  })
+}
+
+const chance: ChancePort = {
+  now: () => Date.now(),
+  random: () => Math.random(),
+  token: () => base64url(bytes(16)),
+  uuidv7: () => uuidv7(Date.now(), bytes(10)),
+  hex: (n) => hex(bytes(n)),
+}
+
+function bytes(n: number): Uint8Array {
+  return crypto.getRandomValues(new Uint8Array(n))
+}
+
+function hex(data: Uint8Array): string {
+  return Array.from(data, (b) => b.toString(16).padStart(2, '0')).join('')
+}
+
+function base64url(data: Uint8Array): string {
+  return btoa(String.fromCharCode(...data))
+    .replaceAll('+', '-')
+    .replaceAll('/', '_')
+    .replaceAll('=', '')
+}
+
+/** RFC 9562, 5.7: 48 bits of milliseconds, then version, variant and 74 random bits. */
+export function uuidv7(atMs: number, random: Uint8Array): string {
+  const tail = hex(random)
+  const time = atMs.toString(16).padStart(12, '0')
+  const variant = ((Number.parseInt(tail.slice(3, 4), 16) & 0x3) | 0x8).toString(16)
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${tail.slice(0, 3)}-${variant}${tail.slice(4, 7)}-${tail.slice(7, 19)}`
+}

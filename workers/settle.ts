@@ -1,0 +1,68 @@
+/**
+ * Settle: report what attempts came to, and see to what follows: references to what became free, effects, burials.
+ * Never here: counting attempts or choosing what is next (shared/settlement.ts).
+ */
+import type { Platform } from '../shared/ports.ts'
+import type { Report, Settlement } from '../shared/settlement.ts'
+import { carryOut } from './effects.ts'
+import { enqueue } from './enqueue.ts'
+
+/** Settles several reports of one agent in one call. What follows goes on under waitUntil, with the mailbox's alarm as the net. */
+export async function settle(
+  platform: Platform,
+  agent: string,
+  reports: readonly Report[],
+): Promise<readonly Settlement[]> {
+  const answer = await platform.agent(agent).settle(reports)
+  platform.log('settle', { agent, settlements: answer.settlements.map((s) => `${s.status} ${s.id}`) })
+  enqueue(platform, agent, answer.references)
+  if (answer.unfinished.length > 0) platform.waitUntil(carryOut(platform, agent, answer.agent, answer.unfinished))
+  return answer.settlements
+}
+
+// Outcomes of one agent that arrive close together share a call: the commit is the price, not the row.
+const coalesceMs = 50
+
+/**
+ * Collects one agent's outcomes as they arrive. `expected` is how many will come in all: when nobody else is awaited there
+ * is nothing to wait for.
+ */
+export class Settler {
+  readonly #platform: Platform
+  readonly #agent: string
+  #expected: number
+  #reports: Report[] = []
+  #stop: (() => void) | undefined
+
+  constructor(platform: Platform, agent: string, expected: number) {
+    this.#platform = platform
+    this.#agent = agent
+    this.#expected = expected
+  }
+
+  /** Takes one report. Resolves when the call that carries it has been made, if this report triggered it. */
+  async report(report: Report): Promise<void> {
+    this.#reports.push(report)
+    this.#expected -= 1
+    if (this.#expected <= 0) return this.#flush()
+    this.#stop ??= this.#platform.after(coalesceMs, () => this.#platform.waitUntil(this.#flush()))
+  }
+
+  async #flush(): Promise<void> {
+    this.#stop?.()
+    this.#stop = undefined
+    const reports = this.#reports
+    this.#reports = []
+    if (reports.length === 0) return
+    try {
+      await settle(this.#platform, this.#agent, reports)
+    } catch (error) {
+      // The leases will end in silence, and the mailbox goes on from there.
+      this.#platform.log('settle.failed', {
+        agent: this.#agent,
+        deliveries: reports.map((r) => r.id),
+        error: String(error),
+      })
+    }
+  }
+}

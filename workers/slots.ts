@@ -1,0 +1,67 @@
+/**
+ * Connection slots. The platform lets six connections of one invocation wait for response headers; a seventh waits unseen,
+ * with its deadline running. So at most four webhooks wait here at once, two per agent: one dead agent leaves room for the
+ * living. Never here: the request (workers/webhook.ts).
+ */
+
+export const slotsInAll = 4
+export const slotsPerAgent = 2
+
+interface Waiter {
+  readonly agent: string
+  readonly grant: () => void
+}
+
+/** The slots of one invocation. First come, first served, except that an agent at its share is passed over. */
+export class Slots {
+  readonly #after: (ms: number, then: () => void) => () => void
+  readonly #used = new Map<string, number>()
+  #total = 0
+  #waiters: Waiter[] = []
+
+  constructor(after: (ms: number, then: () => void) => () => void) {
+    this.#after = after
+  }
+
+  /** A slot, as the function that gives it back; undefined when none was free within `waitMs`. */
+  acquire(agent: string, waitMs: number): Promise<(() => void) | undefined> {
+    return new Promise((resolve) => {
+      const waiter: Waiter = {
+        agent,
+        grant: () => {
+          stop()
+          resolve(this.#held(agent))
+        },
+      }
+      const stop = this.#after(waitMs, () => {
+        this.#waiters = this.#waiters.filter((w) => w !== waiter)
+        resolve(undefined)
+      })
+      this.#waiters.push(waiter)
+      this.#serve()
+    })
+  }
+
+  #held(agent: string): () => void {
+    let given = false
+    return () => {
+      if (given) return
+      given = true
+      this.#total -= 1
+      this.#used.set(agent, (this.#used.get(agent) ?? 1) - 1)
+      this.#serve()
+    }
+  }
+
+  #serve(): void {
+    for (const waiter of [...this.#waiters]) {
+      if (this.#total >= slotsInAll) return
+      const used = this.#used.get(waiter.agent) ?? 0
+      if (used >= slotsPerAgent) continue
+      this.#total += 1
+      this.#used.set(waiter.agent, used + 1)
+      this.#waiters = this.#waiters.filter((w) => w !== waiter)
+      waiter.grant()
+    }
+  }
+}

@@ -1,0 +1,36 @@
+/**
+ * The hourly sweep: visits every agent, so that an alarm that was lost by whatever bug strands nobody (M6), and old receipts
+ * go. Never here: what a visit does (durable-objects/agent.ts).
+ */
+import type { Platform } from '../shared/ports.ts'
+import { enqueue } from './enqueue.ts'
+
+const visitsAtOnce = 10
+const pageSize = 100
+
+/** Visits all agents, a few at a time. One that fails is noted, and the others are visited. */
+export async function sweep(platform: Platform): Promise<{ readonly visited: number; readonly failed: number }> {
+  let visited = 0
+  let failed = 0
+  let cursor: string | undefined
+  do {
+    const page = await platform.directory().agents(undefined, cursor, pageSize)
+    for (let i = 0; i < page.items.length; i += visitsAtOnce) {
+      await Promise.all(
+        page.items.slice(i, i + visitsAtOnce).map(async ({ agent }) => {
+          try {
+            const answer = await platform.agent(agent).sweep()
+            enqueue(platform, agent, answer.references)
+            visited += 1
+          } catch (error) {
+            failed += 1
+            platform.log('sweep.failed', { agent, error: String(error) })
+          }
+        }),
+      )
+    }
+    cursor = page.cursor
+  } while (cursor !== undefined)
+  platform.log('sweep', { visited, failed })
+  return { visited, failed }
+}

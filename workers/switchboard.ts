@@ -1,0 +1,51 @@
+/**
+ * Switchboard as a library: give it your agents, get a Worker. `workers/index.ts` is its first user. Never here: logic.
+ */
+import type { Platform } from '../shared/ports.ts'
+import { buildApp } from './app.ts'
+import { consume } from './consume.ts'
+import type { AnyAgent } from './define.ts'
+import { nudge } from './exhume.ts'
+import { ensureEnrolled, handlersOf } from './handlers.ts'
+import { type Invocation, platformOf } from './platform.ts'
+import { sweep } from './sweep.ts'
+import { work } from './work.ts'
+
+export interface SwitchboardOptions {
+  /** Agents that run inside this Worker. */
+  readonly agents: readonly AnyAgent[]
+  /** Lays other ports over the platform's: for another queue, another clock, or a test that wants trouble. */
+  readonly ports?: (platform: Platform, env: Env) => Platform
+}
+
+/** The Worker's handlers. Throws at start-up when two agents have one name, or a name is not valid. */
+export function createSwitchboard(
+  options: SwitchboardOptions,
+): Required<Pick<ExportedHandler<Env>, 'fetch' | 'queue' | 'scheduled'>> {
+  const handlers = handlersOf(options.agents)
+  const enrolHandler = async (platform: Platform, name: string): Promise<boolean> => {
+    const handler = handlers.get(name)
+    if (handler === undefined) return false
+    await ensureEnrolled(platform, handler)
+    return true
+  }
+  const make = (env: Env, invocation: Invocation): Platform => {
+    const platform = platformOf(env, invocation, enrolHandler)
+    return options.ports === undefined ? platform : options.ports(platform, env)
+  }
+  const app = buildApp(handlers, make)
+  return {
+    fetch: (request, env, ctx) => app.fetch(request, env, ctx),
+    queue: async (batch, env, ctx) => {
+      const platform = make(env, ctx)
+      if (batch.queue.startsWith('deliveries')) await consume(platform, handlers, batch.messages)
+      else if (batch.queue.startsWith('work')) await work(platform, batch.messages)
+      else await nudge(platform, batch.messages)
+    },
+    scheduled: async (_controller, env, ctx) => {
+      const platform = make(env, ctx)
+      for (const handler of handlers.values()) await ensureEnrolled(platform, handler)
+      await sweep(platform)
+    },
+  }
+}

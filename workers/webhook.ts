@@ -1,0 +1,103 @@
+/**
+ * One signed POST to a webhook, under a deadline. Standard Webhooks: `webhook-id` is the delivery's and stays the same across
+ * attempts, the timestamp is this attempt's, the raw bytes are signed. Redirects are not followed.
+ * Never here: what the answer means (shared/outcome.ts), whether there is a slot (workers/slots.ts).
+ */
+import { type AgentRecord, liveSecrets } from '../shared/agent.ts'
+import { limits } from '../shared/limits.ts'
+import type { Answer, AttemptError } from '../shared/outcome.ts'
+import type { FetchedAnswer, Platform } from '../shared/ports.ts'
+import { sign } from '../shared/signature.ts'
+import { continueTrace } from '../shared/trace.ts'
+import { checkWebhookUrl } from '../shared/webhook-url.ts'
+
+export interface WebhookCall {
+  readonly id: string
+  readonly body: string
+  readonly traceparent?: string
+  readonly tracestate?: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly timeoutMs: number
+  /** Called when response headers came: the connection no longer counts against the platform's limit. */
+  readonly onHeaders?: () => void
+}
+
+export type Posted =
+  | { readonly ok: true; readonly answer: Answer }
+  | { readonly ok: false; readonly error: AttemptError }
+
+/** Posts and reads the answer. Every failure of the wire is a value. */
+export async function postWebhook(platform: Platform, agent: AgentRecord, call: WebhookCall): Promise<Posted> {
+  // Checked again here, not only at registration: the rules may have become stricter since.
+  const url = checkWebhookUrl(agent.url ?? '', { development: platform.settings.development })
+  if (!url.ok) return { ok: false, error: { code: 'invalid_url', message: 'the registered url is not allowed' } }
+  const controller = new AbortController()
+  const stop = platform.after(call.timeoutMs, () => controller.abort())
+  try {
+    const response = await platform.fetch(url.value, {
+      method: 'POST',
+      headers: headersOf(platform, agent, call),
+      body: call.body,
+      redirect: 'manual',
+      signal: controller.signal,
+    })
+    call.onHeaders?.()
+    const { text, truncated } = await readBounded(response, limits.answerBytes, controller.signal)
+    return {
+      ok: true,
+      answer: { status: response.status, retryAfter: response.headers.get('retry-after'), body: text, truncated },
+    }
+  } catch (error) {
+    if (controller.signal.aborted)
+      return { ok: false, error: { code: 'timeout', message: `no answer within ${call.timeoutMs} ms` } }
+    return { ok: false, error: { code: 'network', message: String(error).slice(0, limits.errorMessageLength) } }
+  } finally {
+    stop()
+    call.onHeaders?.()
+  }
+}
+
+function headersOf(platform: Platform, agent: AgentRecord, call: WebhookCall): Record<string, string> {
+  const now = platform.now()
+  const timestampSeconds = Math.floor(now / 1_000)
+  const trace = continueTrace({ traceparent: call.traceparent, tracestate: call.tracestate }, (bytes) =>
+    platform.hex(bytes),
+  )
+  return {
+    'content-type': 'application/cloudevents+json; charset=utf-8',
+    'user-agent': 'switchboard',
+    'webhook-id': call.id,
+    'webhook-timestamp': String(timestampSeconds),
+    'webhook-signature': sign(liveSecrets(agent, now), call.id, timestampSeconds, call.body),
+    traceparent: trace.traceparent,
+    ...(trace.tracestate === undefined ? {} : { tracestate: trace.tracestate }),
+    ...call.headers,
+  }
+}
+
+// Reads at most `limitBytes`; a receiver that streams for ever is cut by the deadline or by the limit, whichever is first.
+async function readBounded(
+  response: FetchedAnswer,
+  limitBytes: number,
+  signal: AbortSignal,
+): Promise<{ text: string; truncated: boolean }> {
+  if (response.body === null) return { text: '', truncated: false }
+  const reader = response.body.getReader()
+  const cancelled = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(new Error('aborted')), { once: true })
+  })
+  cancelled.catch(() => undefined)
+  const decoder = new TextDecoder()
+  let text = ''
+  let bytes = 0
+  for (;;) {
+    const { done, value } = await Promise.race([reader.read(), cancelled])
+    if (done) return { text: text + decoder.decode(), truncated: false }
+    bytes += value.byteLength
+    if (bytes > limitBytes) {
+      await reader.cancel().catch(() => undefined)
+      return { text, truncated: true }
+    }
+    text += decoder.decode(value, { stream: true })
+  }
+}

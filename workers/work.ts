@@ -1,0 +1,40 @@
+/**
+ * Consumes `work`: what frees others, on a queue of its own so that it never waits behind what it frees. Effects and burials
+ * that somebody began and did not finish, and challenges that are due. Never here: the first try of any of them.
+ */
+import type { Platform } from '../shared/ports.ts'
+import { workReference } from '../shared/reference.ts'
+import { challenge } from './challenge.ts'
+import type { QueuedMessage } from './consume.ts'
+import { carryOut } from './effects.ts'
+import { enqueue } from './enqueue.ts'
+
+const retryDelaySeconds = 5
+
+/** Never throws: each message is acked or retried by itself. */
+export async function work(platform: Platform, messages: readonly QueuedMessage[]): Promise<void> {
+  await Promise.all(
+    messages.map(async (message) => {
+      const parsed = workReference.safeParse(message.body)
+      if (!parsed.success) {
+        platform.log('work.unreadable', { attempts: message.attempts })
+        message.retry({ delaySeconds: retryDelaySeconds })
+        return
+      }
+      try {
+        if ('verify' in parsed.data) await challenge(platform, parsed.data.agent)
+        else await finish(platform, parsed.data.agent, parsed.data.deliveries)
+        message.ack()
+      } catch (error) {
+        platform.log('work.failed', { agent: parsed.data.agent, error: String(error) })
+        message.retry({ delaySeconds: retryDelaySeconds * Math.min(12, message.attempts) })
+      }
+    }),
+  )
+}
+
+async function finish(platform: Platform, agent: string, deliveries: readonly string[]): Promise<void> {
+  const answer = await platform.agent(agent).unfinished(deliveries)
+  enqueue(platform, agent, answer.references)
+  await carryOut(platform, agent, answer.agent, answer.unfinished)
+}
