@@ -1,0 +1,155 @@
+/**
+ * DeadLettersObject: the index of every dead letter of the deployment. One instance, named `all`. The body of a letter, and
+ * whether it can still be redriven, are its mailbox's to know. Every method may be repeated and may come late: a letter that
+ * was removed leaves a tombstone, so that a late burial does not bring it back. Never here: redriving (workers/exhume.ts).
+ */
+import { DurableObject } from 'cloudflare:workers'
+import * as z from 'zod'
+import {
+  type DeadLetter,
+  type DeadLetterFilter,
+  deadLetter,
+  deadLetterKeptMs,
+  isNewsOf,
+  letterCursor,
+  parseLetterCursor,
+  tombstoneKeptMs,
+} from '../shared/dead-letter.ts'
+import type { ChancePort, DeadLettersPort, SqlValue, StoragePort, Synchronous } from '../shared/ports.ts'
+import { chance } from './chance.ts'
+
+// A row is in exactly one of the two indexes: kept letters are listed by time, tombstones are only waiting to be dropped.
+const tables = [
+  `CREATE TABLE IF NOT EXISTS letters (
+     id TEXT PRIMARY KEY, at INTEGER NOT NULL, agent TEXT NOT NULL, reason TEXT NOT NULL, removed_at INTEGER, record TEXT
+   ) WITHOUT ROWID`,
+  'CREATE INDEX IF NOT EXISTS letters_kept ON letters (at, id, agent, reason) WHERE removed_at IS NULL',
+  'CREATE INDEX IF NOT EXISTS letters_removed ON letters (removed_at) WHERE removed_at IS NOT NULL',
+]
+
+/** Old rows dropped per burial, per letter buried: more than one, so that they shrink while new ones come. */
+const droppedPerLetter = 4
+
+/** A page ends early rather than outgrow what one call may carry (32 MiB). */
+const pageCharacters = 4_194_304
+
+const knownRow = z.object({ at: z.number(), removed_at: z.number().nullable() })
+
+export class DeadLettersObject extends DurableObject<Env> implements Synchronous<DeadLettersPort> {
+  readonly #storage: StoragePort
+  readonly #chance: Pick<ChancePort, 'now'>
+
+  constructor(ctx: DurableObjectState, env: Env, ports: Pick<ChancePort, 'now'> = chance) {
+    super(ctx, env)
+    // The narrow shape that is used; the platform's own class satisfies it.
+    this.#storage = ctx.storage as unknown as StoragePort
+    this.#chance = ports
+    for (const table of tables) this.#storage.sql.exec(table)
+  }
+
+  bury(letters: readonly DeadLetter[]): void {
+    this.#storage.transactionSync(() => {
+      this.#dropOld(letters.length * droppedPerLetter)
+      for (const letter of letters) if (isNewsOf(letter, this.#known(letter.id))) this.#put(letter)
+    })
+  }
+
+  get(id: string): DeadLetter | undefined {
+    const [row] = this.#rows(
+      'SELECT record FROM letters WHERE id = ? AND removed_at IS NULL AND at > ?',
+      id,
+      this.#keptSince(),
+    )
+    return row === undefined ? undefined : parseRecord(row.record)
+  }
+
+  list(filter: DeadLetterFilter, cursor: string | undefined, limit: number) {
+    const before = parseLetterCursor(cursor)
+    const rows = this.#rows(
+      `SELECT record FROM letters
+       WHERE removed_at IS NULL AND at > ? AND (at, id) < (?, ?) AND ${where('agent', filter.agent)} AND ${where('reason', filter.reason)}
+       ORDER BY at DESC, id DESC LIMIT ?`,
+      this.#keptSince(),
+      before.at,
+      before.id,
+      ...[filter.agent, filter.reason].filter((value) => value !== undefined),
+      limit + 1,
+    )
+    const items: DeadLetter[] = []
+    let characters = 0
+    for (const { record } of rows.slice(0, limit)) {
+      characters += String(record).length
+      if (items.length > 0 && characters > pageCharacters) break
+      items.push(parseRecord(record))
+    }
+    const last = items.at(-1)
+    return { items, ...(rows.length > items.length && last !== undefined ? { cursor: letterCursor(last) } : {}) }
+  }
+
+  /** False when there was none; its burial may still be under way, so a tombstone is left all the same. */
+  remove(id: string): boolean {
+    return this.#storage.transactionSync(() => {
+      const known = this.#known(id)
+      const now = this.#chance.now()
+      if (known === undefined)
+        this.#rows("INSERT INTO letters (id, at, agent, reason, removed_at) VALUES (?, ?, '', '', ?)", id, now, now)
+      else if (!known.removed) this.#rows('UPDATE letters SET removed_at = ?, record = NULL WHERE id = ?', now, id)
+      return known !== undefined && !known.removed
+    })
+  }
+
+  // --- inside ---------------------------------------------------------------------------------------------------------
+
+  #known(id: string) {
+    const [row] = this.#rows('SELECT at, removed_at FROM letters WHERE id = ?', id)
+    if (row === undefined) return undefined
+    const { at, removed_at } = knownRow.parse(row)
+    return { at, removed: removed_at !== null }
+  }
+
+  #put(letter: DeadLetter): void {
+    this.#rows(
+      `INSERT INTO letters (id, at, agent, reason, removed_at, record) VALUES (?, ?, ?, ?, NULL, ?)
+       ON CONFLICT (id) DO UPDATE SET
+         at = excluded.at, agent = excluded.agent, reason = excluded.reason, removed_at = NULL, record = excluded.record`,
+      letter.id,
+      letter.at,
+      letter.agent,
+      letter.reason,
+      JSON.stringify(letter),
+    )
+  }
+
+  #dropOld(most: number): void {
+    this.#rows(
+      `DELETE FROM letters WHERE id IN
+         (SELECT id FROM letters WHERE removed_at IS NULL AND at <= ? ORDER BY at LIMIT ?)`,
+      this.#keptSince(),
+      most,
+    )
+    this.#rows(
+      `DELETE FROM letters WHERE id IN
+         (SELECT id FROM letters WHERE removed_at IS NOT NULL AND removed_at <= ? ORDER BY removed_at LIMIT ?)`,
+      this.#chance.now() - tombstoneKeptMs,
+      most,
+    )
+  }
+
+  #keptSince(): number {
+    return this.#chance.now() - deadLetterKeptMs
+  }
+
+  #rows(query: string, ...bindings: SqlValue[]): Record<string, unknown>[] {
+    return this.#storage.sql.exec(query, ...bindings).toArray()
+  }
+}
+
+// An absent filter binds nothing, so that SQLite sees a plain condition and not one that may be anything.
+function where(column: 'agent' | 'reason', value: string | undefined): string {
+  return value === undefined ? 'TRUE' : `${column} = ?`
+}
+
+// What storage held is parsed as the network is: an old record must be recognised, never taken on trust.
+function parseRecord(stored: unknown): DeadLetter {
+  return deadLetter.parse(JSON.parse(z.string().parse(stored)))
+}

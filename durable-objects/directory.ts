@@ -1,0 +1,175 @@
+/**
+ * DirectoryObject: the index of a deployment. Who is registered, and which keys exist. One instance, named `all`. Every method
+ * may be repeated: the second call finds the first one's work. Never here: an agent's truth (durable-objects/agent.ts) or a
+ * key itself, only its hash.
+ */
+import { DurableObject } from 'cloudflare:workers'
+import * as z from 'zod'
+import { isStaleEntry, type KeyRecord, keyRecord, type RegisteredAgent, registeredAgent } from '../shared/directory.ts'
+import { limits } from '../shared/limits.ts'
+import type { ChancePort, DirectoryPort, SqlValue, StoragePort, Synchronous } from '../shared/ports.ts'
+import { chance } from './chance.ts'
+
+const tables = [
+  'CREATE TABLE IF NOT EXISTS agents (name TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID',
+  `CREATE TABLE IF NOT EXISTS keys (
+     hash TEXT PRIMARY KEY, id TEXT NOT NULL, owner TEXT NOT NULL, incarnation TEXT, expires_at INTEGER, record TEXT NOT NULL
+   ) WITHOUT ROWID`,
+  'CREATE UNIQUE INDEX IF NOT EXISTS keys_by_id ON keys (id)',
+  'CREATE INDEX IF NOT EXISTS keys_by_owner ON keys (owner, id)',
+]
+
+/** Expired keys removed by one call that stores a key: more than it adds, so that they cannot pile up. */
+const expiredPerCall = 20
+
+const count = z.object({ n: z.number() })
+
+export class DirectoryObject extends DurableObject<Env> implements Synchronous<DirectoryPort> {
+  readonly #storage: StoragePort
+  readonly #chance: Pick<ChancePort, 'now'>
+
+  constructor(ctx: DurableObjectState, env: Env, ports: Pick<ChancePort, 'now'> = chance) {
+    super(ctx, env)
+    // The narrow shape that is used; the platform's own class satisfies it.
+    this.#storage = ctx.storage as unknown as StoragePort
+    this.#chance = ports
+    for (const table of tables) this.#storage.sql.exec(table)
+  }
+
+  // --- agents ---------------------------------------------------------------------------------------------------------
+
+  putAgent(agent: RegisteredAgent): void {
+    this.#storage.transactionSync(() => {
+      const known = this.findAgent(agent.agent)
+      if (known !== undefined && isStaleEntry(agent, known)) return
+      const record = JSON.stringify(agent)
+      // The hourly sweep puts every agent again: what has not changed costs no row.
+      if (known !== undefined && record === JSON.stringify(known)) return
+      this.#rows(
+        'INSERT INTO agents (name, record) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET record = excluded.record',
+        agent.agent,
+        record,
+      )
+    })
+  }
+
+  findAgent(name: string): RegisteredAgent | undefined {
+    const [row] = this.#rows('SELECT record FROM agents WHERE name = ?', name)
+    return row === undefined ? undefined : parseRecord(registeredAgent, row.record)
+  }
+
+  removeAgent(name: string, incarnation?: string): void {
+    this.#storage.transactionSync(() => {
+      const known = this.findAgent(name)
+      if (known === undefined || (incarnation !== undefined && known.incarnation !== incarnation)) return
+      this.#rows('DELETE FROM agents WHERE name = ?', name)
+      this.#rows('DELETE FROM keys WHERE owner = ? AND incarnation = ?', `agent/${name}`, known.incarnation)
+    })
+  }
+
+  agents(capability: string | undefined, cursor: string | undefined, limit: number) {
+    const after = cursor ?? ''
+    const rows =
+      capability === undefined
+        ? this.#rows('SELECT record FROM agents WHERE name > ? ORDER BY name LIMIT ?', after, limit + 1)
+        : this.#rows(
+            `SELECT record FROM agents
+             WHERE name > ? AND EXISTS (SELECT 1 FROM json_each(record, '$.capabilities') WHERE value = ?)
+             ORDER BY name LIMIT ?`,
+            after,
+            capability,
+            limit + 1,
+          )
+    const items = rows.slice(0, limit).map((row) => parseRecord(registeredAgent, row.record))
+    const last = items.at(-1)
+    return { items, ...(rows.length > limit && last !== undefined ? { cursor: last.agent } : {}) }
+  }
+
+  // --- keys -----------------------------------------------------------------------------------------------------------
+
+  putKey(key: KeyRecord, options: { readonly first?: boolean; readonly max: number }) {
+    return this.#storage.transactionSync(() => {
+      if (this.#key(key.hash) !== undefined) return 'stored'
+      this.#dropDead(key)
+      const held = this.#count('SELECT count(*) AS n FROM keys WHERE owner = ?', key.owner)
+      if (options.first === true && held > 0) return 'has_keys'
+      if (held >= options.max) return 'too_many'
+      this.#rows(
+        'INSERT INTO keys (hash, id, owner, incarnation, expires_at, record) VALUES (?, ?, ?, ?, ?, ?)',
+        key.hash,
+        key.id,
+        key.owner,
+        key.incarnation ?? null,
+        key.expiresAt ?? null,
+        JSON.stringify(key),
+      )
+      return 'stored'
+    })
+  }
+
+  findKey(hash: string): KeyRecord | undefined {
+    const key = this.#key(hash)
+    if (key?.incarnation === undefined) return key
+    const agent = this.findAgent(key.owner.slice('agent/'.length))
+    return agent?.incarnation === key.incarnation ? { ...key, permissions: agent.permissions } : undefined
+  }
+
+  keys(owner: string | undefined, cursor?: string): readonly KeyRecord[] {
+    const after = cursor ?? ''
+    const rows =
+      owner === undefined
+        ? this.#rows('SELECT record FROM keys WHERE id > ? ORDER BY id LIMIT ?', after, limits.pageSize)
+        : this.#rows(
+            'SELECT record FROM keys WHERE owner = ? AND id > ? ORDER BY id LIMIT ?',
+            owner,
+            after,
+            limits.pageSize,
+          )
+    return rows.map((row) => parseRecord(keyRecord, row.record))
+  }
+
+  removeKey(id: string, owner?: string): boolean {
+    const removed =
+      owner === undefined
+        ? this.#rows('DELETE FROM keys WHERE id = ? RETURNING id', id)
+        : this.#rows('DELETE FROM keys WHERE id = ? AND owner = ? RETURNING id', id, owner)
+    return removed.length > 0
+  }
+
+  removeKeysOf(owner: string): void {
+    this.#rows('DELETE FROM keys WHERE owner = ?', owner)
+  }
+
+  // --- inside ---------------------------------------------------------------------------------------------------------
+
+  #key(hash: string): KeyRecord | undefined {
+    const [row] = this.#rows('SELECT record FROM keys WHERE hash = ?', hash)
+    return row === undefined ? undefined : parseRecord(keyRecord, row.record)
+  }
+
+  // Neither an earlier incarnation's keys nor expired ones may take a living key's place.
+  #dropDead(key: KeyRecord): void {
+    const now = this.#chance.now()
+    this.#rows('DELETE FROM keys WHERE owner = ? AND expires_at <= ?', key.owner, now)
+    this.#rows(
+      'DELETE FROM keys WHERE hash IN (SELECT hash FROM keys WHERE expires_at <= ? LIMIT ?)',
+      now,
+      expiredPerCall,
+    )
+    if (key.incarnation !== undefined)
+      this.#rows('DELETE FROM keys WHERE owner = ? AND incarnation IS NOT ?', key.owner, key.incarnation)
+  }
+
+  #count(query: string, ...bindings: SqlValue[]): number {
+    return count.parse(this.#rows(query, ...bindings)[0]).n
+  }
+
+  #rows(query: string, ...bindings: SqlValue[]): Record<string, unknown>[] {
+    return this.#storage.sql.exec(query, ...bindings).toArray()
+  }
+}
+
+// What storage held is parsed as the network is: an old record must be recognised, never taken on trust.
+function parseRecord<Schema extends z.ZodType>(schema: Schema, stored: unknown): z.infer<Schema> {
+  return schema.parse(JSON.parse(z.string().parse(stored)))
+}
