@@ -10,6 +10,7 @@ export const takeReference = z.strictObject({
   v: z.literal(1),
   agent: z.string(),
   deliveries: z.array(z.string()).min(1),
+  alone: z.literal(true).optional(),
 })
 
 /** On `deliveries`, under at_most_once: the message itself. */
