@@ -1,4 +1,40 @@
-/** JSON as it comes from strangers: bounded depth, and one canonical form to compare by. Never here: schemas. */
+/** JSON as it comes from strangers: parsed without a throw, bounded in depth, and one canonical form to compare by. Never here: schemas. */
+import type { Fault } from './fault.ts'
+import { limits } from './limits.ts'
+import { err, ok, type Result } from './result.ts'
+
+/** Bytes as text, or undefined when they are not UTF-8: a replacement character would change what was sent without a word. */
+export function decodeUtf8(bytes: Uint8Array, options: { readonly keepBom: boolean }): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: options.keepBom }).decode(bytes)
+  } catch {
+    return undefined
+  }
+}
+
+/** Bytes as JSON of any depth, or why they are none. */
+export function parseJson(bytes: Uint8Array): Result<unknown, Fault> {
+  if (bytes.length === 0) return err({ code: 'invalid_json', reason: 'the body is empty' })
+  const text = decodeUtf8(bytes, { keepBom: false })
+  if (text === undefined) return err({ code: 'invalid_json', reason: 'the body is not UTF-8' })
+  try {
+    return ok(JSON.parse(text))
+  } catch (error) {
+    return err({ code: 'invalid_json', reason: reasonOf(error) })
+  }
+}
+
+// The engine's words, with the position when it tells one; without the piece of the body that it sometimes quotes, because
+// faults may be logged and bodies may not.
+function reasonOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : ''
+  return message.replace(/, (?:\.\.\.)?".*$/s, '').replace(/ in JSON(?= at)/, '') || 'it does not parse'
+}
+
+/** `too_deep`, when it is. */
+export function boundDepth<T>(value: T): Result<T, Fault> {
+  return deeperThan(value, limits.jsonDepth) ? err({ code: 'too_deep', limit: limits.jsonDepth }) : ok(value)
+}
 
 /** True when arrays and objects are nested deeper than `limit`. Walks without recursion, so depth itself cannot hurt it. */
 export function deeperThan(value: unknown, limit: number): boolean {
@@ -33,10 +69,14 @@ export function utf8Length(text: string): number {
     const unit = text.charCodeAt(i)
     if (unit < 0x80) bytes += 1
     else if (unit < 0x800) bytes += 2
-    else if (unit >= 0xd800 && unit < 0xdc00 && i + 1 < text.length) {
+    else if (isHighSurrogate(unit) && isLowSurrogate(text.charCodeAt(i + 1))) {
       bytes += 4
       i++
     } else bytes += 3
   }
   return bytes
 }
+
+const isHighSurrogate = (unit: number) => unit >= 0xd800 && unit < 0xdc00
+// Past the end charCodeAt gives NaN, which is neither.
+const isLowSurrogate = (unit: number) => unit >= 0xdc00 && unit < 0xe000
