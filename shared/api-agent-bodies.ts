@@ -1,0 +1,137 @@
+/**
+ * What goes in and comes out over HTTP for agents and keys: the schemas that the routes parse with and that the OpenAPI
+ * document shows. The body of PUT /v1/agents/{agent} is a noun of its own (shared/agent.ts). Never here: paths and callers.
+ */
+import * as z from 'zod'
+import { pageOf, pageQuery } from './api-operation.ts'
+import { agentName } from './ids.ts'
+import { limits } from './limits.ts'
+import { permissionsInput, permissionsSchema } from './permissions.ts'
+import { agentKind, policySchema } from './policy.ts'
+
+const time = z.iso.datetime()
+const day = 86_400
+
+// --- agents -----------------------------------------------------------------------------------------------------------
+
+export const agentAnswer = z.strictObject({
+  agent: z.string(),
+  kind: agentKind,
+  url: z.string().optional(),
+  capabilities: z.array(z.string()),
+  accepts: z.array(z.string()),
+  policy: policySchema.describe('The policy in force, defaults filled in.'),
+  permissions: permissionsSchema,
+  verified: z.boolean().describe('False until a webhook has answered its challenge; until then its mail waits.'),
+  paused: z.strictObject({ since: time, reason: z.string(), until: time.optional() }).optional(),
+  heldUntil: time.optional().describe('The agent asked for quiet until then.'),
+  createdAt: time,
+  updatedAt: time,
+})
+
+export const registeredAnswer = agentAnswer.extend({
+  key: z.string().optional().describe('Shown once: by the call that stored it as the agent’s first.'),
+  secret: z.string().optional().describe('Shown once: what this agent’s webhooks are signed with.'),
+})
+
+export const agentsQuery = z.object({
+  capability: z.string().min(1).max(limits.typeLength).optional().describe('Only agents that have it.'),
+  ...pageQuery,
+})
+
+/** A line of the index: the whole agent is at GET /v1/agents/{agent}. */
+export const agentsAnswer = pageOf(
+  z.strictObject({
+    agent: z.string(),
+    kind: agentKind,
+    capabilities: z.array(z.string()),
+    verified: z.boolean(),
+    updatedAt: time,
+  }),
+)
+
+export const deleteAgentQuery = z.object({
+  mail: z.literal('dead').optional().describe('What becomes of mail that has not ended: it ends as dead letters.'),
+})
+
+export const mailboxAnswer = z.strictObject({
+  agent: z.string(),
+  depth: z.int().describe('Deliveries that have not ended.'),
+  inFlight: z.int().describe('Leased now.'),
+  released: z.int().describe('On the queue, not yet taken.'),
+  parked: z.string().optional().describe('Why all mail waits, when it does.'),
+  oldestAt: time.optional().describe('When the oldest that has not ended was accepted.'),
+  nextDueAt: time.optional().describe('When the mailbox looks again at the latest.'),
+})
+
+// --- operating --------------------------------------------------------------------------------------------------------
+
+export const pauseRequest = z
+  .strictObject({
+    reason: z.string().min(1).max(limits.errorMessageLength).default('paused by an operator'),
+    seconds: z
+      .number()
+      .min(0.05)
+      .max(limits.delaySeconds)
+      .optional()
+      .describe('Resumes by itself after that. Absent: only when somebody resumes it.'),
+  })
+  .prefault({})
+
+export const verifyAnswer = agentAnswer.extend({
+  error: z
+    .strictObject({ code: z.string(), message: z.string() })
+    .optional()
+    .describe('Why the challenge was not answered, when it was not.'),
+})
+
+export const secretRequest = z
+  .strictObject({
+    overlapSeconds: z
+      .number()
+      .min(0)
+      .max(30 * day)
+      .default(day)
+      .describe('For so long the older secrets sign beside the new one.'),
+  })
+  .prefault({})
+
+export const secretAnswer = z.strictObject({
+  agent: z.string(),
+  secret: z.string().describe('Shown once.'),
+})
+
+// --- keys -------------------------------------------------------------------------------------------------------------
+
+const expiresInSeconds = z
+  .number()
+  .min(1)
+  .max(10 * 365 * day)
+  .optional()
+  .describe('Absent: until it is revoked.')
+
+export const agentKeyRequest = z.strictObject({ expiresInSeconds }).prefault({})
+
+export const appKeyRequest = z.strictObject({
+  name: agentName.describe('The app. What it publishes has the source `app/<name>`.'),
+  permissions: permissionsInput.optional(),
+  expiresInSeconds,
+})
+
+export const newKeyAnswer = z.strictObject({
+  id: z.string().describe('Names the key in lists, and to revoke it.'),
+  key: z.string().describe('Shown once.'),
+  expiresAt: time.optional(),
+})
+
+export const keysQuery = z.object({ cursor: pageQuery.cursor })
+
+export const keysAnswer = pageOf(
+  z.strictObject({
+    id: z.string(),
+    owner: z.string().describe('`agent/<name>` or `app/<name>`.'),
+    permissions: permissionsSchema.optional().describe('An app’s. An agent’s key may do what its agent may.'),
+    createdAt: time,
+    expiresAt: time.optional(),
+  }),
+)
