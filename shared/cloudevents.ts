@@ -94,9 +94,9 @@ function readBatch(body: Uint8Array): Result<WireMessages, Fault> {
 
 const wrongVersion: Issue = { path: 'specversion', message: 'must be "1.0"' }
 
-// Each message by itself, so that the same one is as deep in a batch as alone.
+// The items of a batch are judged one by one when they are published, as deep as alone: one must not spoil the others.
 function bounded(inputs: readonly unknown[], batch: boolean): Result<WireMessages, Fault> {
-  for (const input of inputs) {
+  for (const input of batch ? [] : inputs) {
     const shallow = boundDepth(input)
     if (!shallow.ok) return shallow
   }

@@ -34,7 +34,7 @@ export type Fault =
   | { readonly code: 'invalid_url'; readonly url: string; readonly reason: string }
   | { readonly code: 'stale_lease'; readonly delivery: string; readonly reason: string }
   | { readonly code: 'already_settled'; readonly delivery: string; readonly ended: string; readonly result?: unknown }
-  | { readonly code: 'not_redrivable'; readonly delivery: string; readonly ended: string }
+  | { readonly code: 'not_redrivable'; readonly delivery: string; readonly ended: string; readonly reason?: string }
   | { readonly code: 'agent_has_mail'; readonly agent: string; readonly depth: number }
   | { readonly code: 'wrong_kind'; readonly agent: string; readonly kind: string; readonly needed: string }
   | {
@@ -230,7 +230,7 @@ function wireOf(f: Fault): Wire {
       return {
         status: 409,
         title: 'Cannot be redriven',
-        detail: `This delivery is ${f.ended}; only a dead letter can be redriven.`,
+        detail: f.reason ?? `This delivery is ${f.ended}; only a dead letter can be redriven.`,
       }
     case 'agent_has_mail':
       return {

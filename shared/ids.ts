@@ -69,3 +69,22 @@ export function deadLetterId(delivery: string, redrives: number): string {
 export function effectDeadLetterId(delivery: string, n: number): string {
   return `${delivery}-e${n}`
 }
+
+/** What a dead letter's id says: which delivery, which of its lives, or which of its effects. */
+export interface LetterName {
+  readonly agent: string
+  readonly delivery: string
+  readonly redrives: number
+  /** The number of the refused effect. */
+  readonly effect?: number
+}
+
+export function parseDeadLetterId(id: string): LetterName | undefined {
+  const [, delivery = '', kind, n] = /^(.+?_[a-z2-7]{26})(?:-([re])([1-9][0-9]{0,8}))?$/.exec(id) ?? []
+  const parsed = parseDeliveryId(delivery)
+  if (parsed === undefined) return undefined
+  const name = { agent: parsed.agent, delivery }
+  return kind === 'e'
+    ? { ...name, redrives: 0, effect: Number(n) }
+    : { ...name, redrives: n === undefined ? 0 : Number(n) }
+}

@@ -43,6 +43,8 @@ export const limits = {
   /** One pull lease. Longer work extends. */
   leaseSeconds: 43_200,
   leaseMax: 100,
+  /** Bodies handed out by one lease call. A call between Worker and object carries at most 32 MiB. */
+  leaseBytes: 8_388_608,
   /** All extensions of one lease together. */
   claimSeconds: 86_400,
   /** Long polls. A proxy on the way commonly cuts at 60 s. */

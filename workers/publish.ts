@@ -8,7 +8,7 @@
 import type { Admission, Incoming } from '../shared/admission.ts'
 import { type Fault, issuesOf } from '../shared/fault.ts'
 import { agentName } from '../shared/ids.ts'
-import { utf8Length } from '../shared/json.ts'
+import { boundDepth, utf8Length } from '../shared/json.ts'
 import { limits } from '../shared/limits.ts'
 import {
   composeMessage,
@@ -95,6 +95,8 @@ export function prepare(
   options: PublishOptions,
   index?: number,
 ): Result<Routed, Fault> {
+  const shallow = boundDepth(raw)
+  if (!shallow.ok) return shallow
   const parsed = publishInput.safeParse(raw)
   if (!parsed.success) return err({ code: 'invalid_request', issues: issuesOf(parsed.error) })
   const input = parsed.data

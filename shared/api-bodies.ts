@@ -1,0 +1,227 @@
+/**
+ * What goes in and comes out over HTTP for messages, deliveries, leases and dead letters: the schemas that the routes parse
+ * with and that the OpenAPI document shows. Bodies that are a noun of their own stay with it (shared/message.ts).
+ * Never here: which operation uses which (shared/api-messages.ts).
+ */
+import * as z from 'zod'
+import { pageOf, pageQuery } from './api-operation.ts'
+import { deadReason } from './delivery.ts'
+import { effectSchema, effectsInput } from './effects.ts'
+import { faultCodes } from './fault-examples.ts'
+import { limits } from './limits.ts'
+import { messageSchema, publishInput } from './message.ts'
+import { attemptError } from './outcome.ts'
+
+const time = z.iso.datetime()
+
+// --- problems ---------------------------------------------------------------------------------------------------------
+
+/** RFC 9457, with a code to switch on. Each code adds its own evidence. */
+export const problemBody = z.looseObject({
+  type: z.string().describe('Where the problem is explained: `/problems#<code>`.'),
+  title: z.string(),
+  status: z.int().min(400).max(599),
+  code: z.enum(faultCodes).describe('Stable: switch on this.'),
+  detail: z.string().describe('For a person: what happened, and what to do next.'),
+  retryable: z.boolean().describe('Whether sending the same again later may work.'),
+  instance: z.string().optional().describe('The request’s path, or the item within a batch.'),
+})
+
+// --- publishing -------------------------------------------------------------------------------------------------------
+
+export const publishAnswer = z.strictObject({
+  id: z.string().describe('The message’s id: the publisher’s own, or a UUIDv7 that was made for it.'),
+  deliveries: z
+    .array(z.strictObject({ id: z.string(), agent: z.string(), status: z.string() }))
+    .describe('One for each agent that the message is on its way to.'),
+  duplicate: z.boolean().describe('It had been accepted before: these are the first one’s deliveries.'),
+  durable: z.literal(false).optional().describe('Only under `at_most_once`: nothing was stored.'),
+})
+
+/** One item's answer: what the same message would have been answered alone. */
+export const batchResult = z.union([
+  publishAnswer.extend({ status: z.literal(202) }),
+  z.strictObject({ status: z.int().min(400).max(599), problem: problemBody }),
+])
+
+export const batchAnswer = z.strictObject({
+  results: z.array(batchResult).describe('In the order of the messages.'),
+})
+
+export const batchRequest = z.array(publishInput).min(1).max(limits.batchMessages)
+
+// --- receipts ---------------------------------------------------------------------------------------------------------
+
+/** docs/protocol.md, "Statuses". The first six are alive. */
+export const receiptStatus = z.enum([
+  'held',
+  'parked',
+  'queued',
+  'dispatched',
+  'delivered',
+  'claimed',
+  'completed',
+  'failed',
+  'dead_lettered',
+  'expired',
+  'cancelled',
+])
+
+const attempt = z.strictObject({
+  number: z.int(),
+  startedAt: time,
+  endedAt: time,
+  outcome: z.string().describe('`ok`, `retry`, `fail`, or what was not counted: `hold`, `gone`, `unsent`, `silence`.'),
+  counted: z.boolean().describe('Whether it used one of the policy’s attempts.'),
+  httpStatus: z.int().optional(),
+  error: attemptError.optional(),
+})
+
+export const receiptAnswer = z.strictObject({
+  id: z.string(),
+  agent: z.string(),
+  message: messageSchema.describe('The message without its data.'),
+  sequence: z.int().describe('The mailbox’s number for it.'),
+  hops: z.int().describe('How many messages led to this one.'),
+  status: receiptStatus,
+  because: z.string().optional().describe('Why it waits, when it does.'),
+  attempt: z.int().describe('Attempts that counted, in this life.'),
+  maxAttempts: z.int(),
+  nextAttemptAt: time.optional(),
+  steps: z.array(
+    z.strictObject({ step: z.string(), at: time, attempt: z.int().optional(), detail: z.string().optional() }),
+  ),
+  attempts: z.array(attempt),
+  result: z.unknown().optional(),
+  effects: z.array(effectSchema).optional().describe('What the result set off, and what became of each.'),
+  deadLetter: z.strictObject({ id: z.string(), reason: deadReason }).optional(),
+  redrives: z.int().describe('Lives before this one.'),
+  truncated: z.literal(true).optional().describe('Older steps or attempts gave way to newer ones.'),
+})
+
+export const receiptsQuery = z.object({ status: receiptStatus.optional(), ...pageQuery })
+export const receiptsAnswer = pageOf(receiptAnswer)
+
+export const cancelAnswer = z.strictObject({ id: z.string(), status: z.literal('cancelled') })
+
+// --- leases and settling ----------------------------------------------------------------------------------------------
+
+export const leaseRequest = z
+  .strictObject({
+    max: z.int().min(1).max(limits.leaseMax).default(10).describe('How many deliveries at most.'),
+    waitSeconds: z
+      .number()
+      .min(0)
+      .max(limits.waitSeconds)
+      .default(0)
+      .describe('How long to wait for the first one. 0 answers at once.'),
+    leaseSeconds: z
+      .number()
+      .min(0.05)
+      .max(limits.leaseSeconds)
+      .default(60)
+      .describe('How long each is yours. Longer work extends.'),
+  })
+  .prefault({})
+
+export const leaseAnswer = z.strictObject({
+  deliveries: z.array(
+    z.strictObject({
+      id: z.string(),
+      token: z.string().describe('Acks, nacks and extends this lease, and no other.'),
+      attempt: z.int().describe('1 is the first.'),
+      maxAttempts: z.int(),
+      deadline: time,
+      sequence: z.int(),
+      hops: z.int(),
+      previousError: z.string().optional().describe('Why the attempt before this one failed.'),
+      message: messageSchema,
+    }),
+  ),
+})
+
+const token = z.string().min(1).max(limits.attributeLength).describe('The lease’s token.')
+
+// A caller who is still there is told what is wrong with a message it emits; from a webhook's answer it would be a refused effect.
+const emitted = publishInput.refine((m) => m.deliverymode !== 'at_most_once', {
+  path: ['deliverymode'],
+  error: 'an effect is durable, so it cannot be at_most_once',
+})
+
+export const ackRequest = z.strictObject({
+  token,
+  result: z.unknown().optional().describe(`Kept on the receipt. At most ${limits.resultBytes} bytes as JSON.`),
+  effects: effectsInput
+    .extend({ messages: z.array(emitted).max(limits.effectsPerAttempt).optional() })
+    .optional()
+    .describe(`What is to happen next, once. At most ${limits.effectsBytes} bytes as JSON.`),
+})
+
+export const nackRequest = z.strictObject({
+  token,
+  delaySeconds: z
+    .number()
+    .min(0)
+    .max(limits.delaySeconds)
+    .optional()
+    .describe('The exact pause before the next attempt, in place of the policy’s curve.'),
+  reason: z.string().min(1).max(limits.errorMessageLength).optional().describe('Told on the receipt.'),
+  terminal: z.boolean().optional().describe('It can never work: a dead letter at once.'),
+})
+
+export const settledAnswer = z.strictObject({ id: z.string(), status: z.literal('settled') })
+
+export const extendRequest = z.strictObject({
+  token,
+  seconds: z
+    .number()
+    .min(0.05)
+    .max(limits.leaseSeconds)
+    .describe(`From now. All extensions of one lease together reach at most ${limits.claimSeconds} seconds.`),
+})
+
+export const extendAnswer = z.strictObject({ id: z.string(), deadline: time })
+
+// --- dead letters -----------------------------------------------------------------------------------------------------
+
+export const letterAnswer = z.strictObject({
+  id: z.string(),
+  delivery: z.string().describe('The delivery that died, or whose effect was refused.'),
+  agent: z.string(),
+  kind: z.enum(['delivery', 'effect']),
+  reason: deadReason,
+  error: attemptError.optional(),
+  attempts: z.array(attempt),
+  at: time,
+  redrives: z.int().describe('Lives before this one.'),
+  message: messageSchema.describe('The message without its data.'),
+  effect: z.record(z.string(), z.unknown()).optional().describe('For a refused effect: what was asked for.'),
+})
+
+const letterFilter = {
+  agent: z.string().max(limits.agentNameLength).optional(),
+  reason: deadReason.optional(),
+}
+
+export const lettersQuery = z.object({ ...letterFilter, ...pageQuery })
+export const lettersAnswer = pageOf(letterAnswer)
+
+export const redriveAnswer = z.strictObject({
+  id: z.string(),
+  delivery: z.string(),
+  status: z.literal('redriven'),
+})
+
+export const redriveManyRequest = z
+  .strictObject({
+    ...letterFilter,
+    max: z.int().min(1).max(limits.redriveMany).default(limits.redriveMany).describe('How many to look at.'),
+    cursor: z.string().max(limits.attributeLength).optional().describe('Where the call before this one ended.'),
+  })
+  .prefault({})
+
+export const redriveManyAnswer = z.strictObject({
+  redriven: z.array(redriveAnswer),
+  refused: z.array(z.strictObject({ id: z.string(), problem: problemBody })),
+  cursor: z.string().optional().describe('There is more: call again with this cursor.'),
+})

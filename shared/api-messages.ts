@@ -1,0 +1,259 @@
+/**
+ * The operations on messages, deliveries, leases and dead letters. Never here: their bodies (shared/api-bodies.ts), what the
+ * gateway may answer to anything (shared/api-operation.ts).
+ */
+import * as z from 'zod'
+import {
+  ackRequest,
+  batchAnswer,
+  batchRequest,
+  cancelAnswer,
+  extendAnswer,
+  extendRequest,
+  leaseAnswer,
+  leaseRequest,
+  letterAnswer,
+  lettersAnswer,
+  lettersQuery,
+  nackRequest,
+  publishAnswer,
+  receiptAnswer,
+  receiptsAnswer,
+  receiptsQuery,
+  redriveAnswer,
+  redriveManyAnswer,
+  redriveManyRequest,
+  settledAnswer,
+} from './api-bodies.ts'
+import type { Operation, Parameter } from './api-operation.ts'
+import type { FaultCode } from './fault.ts'
+import { limits } from './limits.ts'
+import { publishInput } from './message.ts'
+
+/** Room on the wire for a message of the largest size: its JSON may be spaced out, and CloudEvents headers come on top. */
+export const wireBytes = limits.messageBytes + 65_536
+
+/** An ack carries a result and effects, each with a limit of its own; the rest is the JSON around them. */
+export const ackBytes = limits.resultBytes + limits.effectsBytes + 65_536
+
+const idempotencyKey: Parameter = {
+  name: 'Idempotency-Key',
+  description: 'Two sends with one key are one message. Without it the message’s own `id` is the key.',
+  schema: z.string().min(1).max(limits.idempotencyKeyLength),
+}
+
+const location: Parameter = {
+  name: 'Location',
+  description: 'The receipt, when there is exactly one delivery.',
+  schema: z.string(),
+}
+
+const binary = z.unknown().describe('Binary mode: the body is the data, and the attributes are `ce-` headers.')
+
+const publishFaults: readonly FaultCode[] = [
+  'forbidden',
+  'foreign_source',
+  'agent_not_found',
+  'key_reused',
+  'key_required',
+  'already_expired',
+  'not_durable',
+  'destination_not_supported',
+  'backpressure',
+]
+
+const settleFaults: readonly FaultCode[] = ['forbidden', 'not_found', 'stale_lease', 'already_settled']
+
+const publishing: readonly Operation[] = [
+  {
+    method: 'post',
+    path: '/v1/messages',
+    id: 'publish',
+    tag: 'Messages',
+    who: 'sender',
+    summary: 'Publish a message',
+    description:
+      'Answered when the message and its dedupe key are stored together; nothing earlier is a 202. Takes plain JSON with CloudEvents’ attribute names, and CloudEvents in structured and binary mode. A CloudEvents batch is answered as by `POST /v1/messages/batch`.',
+    headers: [idempotencyKey],
+    body: {
+      types: {
+        'application/json': publishInput,
+        'application/cloudevents+json': publishInput,
+        'application/cloudevents-batch+json': batchRequest,
+        '*/*': binary,
+      },
+      limitBytes: wireBytes,
+    },
+    answers: [
+      { status: 202, description: 'Accepted: never lost from here on.', schema: publishAnswer, headers: [location] },
+      { status: 200, description: 'A batch: each message’s own answer, in order.', schema: batchAnswer },
+    ],
+    faults: publishFaults,
+  },
+  {
+    method: 'post',
+    path: '/v1/messages/batch',
+    id: 'publishBatch',
+    tag: 'Messages',
+    who: 'sender',
+    summary: 'Publish up to 100 messages',
+    description:
+      'Each message is accepted or refused on its own: a refused one spoils none of the others, and the answer has one result for each, in order. `Idempotency-Key` is refused here: give each message an `id`.',
+    body: {
+      types: { 'application/json': batchRequest, 'application/cloudevents-batch+json': batchRequest },
+      limitBytes: limits.batchBytes,
+    },
+    answers: [{ status: 200, description: 'Each message’s own answer, in order.', schema: batchAnswer }],
+    faults: [],
+  },
+]
+
+const receipts: readonly Operation[] = [
+  {
+    method: 'get',
+    path: '/v1/deliveries/{id}',
+    id: 'getDelivery',
+    tag: 'Deliveries',
+    who: 'party',
+    summary: 'Read a receipt: what became of a delivery',
+    answers: [{ status: 200, description: 'The receipt.', schema: receiptAnswer }],
+    faults: ['forbidden', 'not_found'],
+  },
+  {
+    method: 'delete',
+    path: '/v1/deliveries/{id}',
+    id: 'cancelDelivery',
+    tag: 'Deliveries',
+    who: 'party',
+    summary: 'Cancel a delivery that has not ended',
+    description: 'In flight too: a later ack is refused, and its effects never leave. Cancelling twice is one cancel.',
+    answers: [{ status: 200, description: 'It is cancelled.', schema: cancelAnswer }],
+    faults: ['forbidden', 'not_found', 'already_settled'],
+  },
+  {
+    method: 'get',
+    path: '/v1/agents/{agent}/deliveries',
+    id: 'listDeliveries',
+    tag: 'Deliveries',
+    who: 'agent',
+    summary: 'List the receipts of a mailbox',
+    query: receiptsQuery,
+    answers: [{ status: 200, description: 'Receipts.', schema: receiptsAnswer }],
+    faults: ['forbidden', 'agent_not_found'],
+  },
+]
+
+const settling: readonly Operation[] = [
+  {
+    method: 'post',
+    path: '/v1/agents/{agent}/lease',
+    id: 'lease',
+    tag: 'Leases',
+    who: 'agent',
+    summary: 'Pull: lease deliveries',
+    description:
+      'The oldest of the highest priority first. A lease that ends without an ack, a nack or an extension counts as a failed attempt.',
+    body: { types: { 'application/json': leaseRequest }, optional: true, limitBytes: limits.requestBytes },
+    answers: [{ status: 200, description: 'What was leased; empty when nothing came in time.', schema: leaseAnswer }],
+    faults: ['forbidden', 'agent_not_found', 'wrong_kind'],
+  },
+  {
+    method: 'post',
+    path: '/v1/deliveries/{id}/ack',
+    id: 'ack',
+    tag: 'Leases',
+    who: 'agent',
+    summary: 'Settle a lease: done',
+    description:
+      'The result and the effects are stored with the ack, then each effect leaves once. The same ack again gets the same answer; another one is told the first one’s result.',
+    body: { types: { 'application/json': ackRequest }, limitBytes: ackBytes },
+    answers: [{ status: 200, description: 'Settled.', schema: settledAnswer }],
+    faults: settleFaults,
+  },
+  {
+    method: 'post',
+    path: '/v1/deliveries/{id}/nack',
+    id: 'nack',
+    tag: 'Leases',
+    who: 'agent',
+    summary: 'Settle a lease: not done',
+    description: 'Tried again after the policy’s pause or `delaySeconds`, as long as attempts are left.',
+    body: { types: { 'application/json': nackRequest }, limitBytes: limits.requestBytes },
+    answers: [{ status: 200, description: 'Settled.', schema: settledAnswer }],
+    faults: settleFaults,
+  },
+  {
+    method: 'post',
+    path: '/v1/deliveries/{id}/extend',
+    id: 'extend',
+    tag: 'Leases',
+    who: 'agent',
+    summary: 'Keep a lease for longer',
+    body: { types: { 'application/json': extendRequest }, limitBytes: limits.requestBytes },
+    answers: [{ status: 200, description: 'The new deadline.', schema: extendAnswer }],
+    faults: settleFaults,
+  },
+]
+
+const deadLetters: readonly Operation[] = [
+  {
+    method: 'get',
+    path: '/v1/dead-letters',
+    id: 'listDeadLetters',
+    tag: 'Dead letters',
+    who: 'agent',
+    summary: 'List dead letters',
+    description: 'An admin sees all; an agent sees those of its own mailbox.',
+    query: lettersQuery,
+    answers: [{ status: 200, description: 'Dead letters.', schema: lettersAnswer }],
+    faults: ['forbidden'],
+  },
+  {
+    method: 'get',
+    path: '/v1/dead-letters/{id}',
+    id: 'getDeadLetter',
+    tag: 'Dead letters',
+    who: 'agent',
+    summary: 'Read a dead letter',
+    answers: [{ status: 200, description: 'The dead letter.', schema: letterAnswer }],
+    faults: ['forbidden', 'not_found'],
+  },
+  {
+    method: 'post',
+    path: '/v1/dead-letters/{id}/redrive',
+    id: 'redrive',
+    tag: 'Dead letters',
+    who: 'agent',
+    summary: 'Give a dead letter a new life',
+    description:
+      'The same message and delivery id, with its attempts afresh, at the tail of its line. Redriving one death twice is one redrive.',
+    answers: [{ status: 200, description: 'It is back in its mailbox.', schema: redriveAnswer }],
+    faults: ['forbidden', 'not_found', 'not_redrivable', 'backpressure'],
+  },
+  {
+    method: 'post',
+    path: '/v1/dead-letters/redrive',
+    id: 'redriveMany',
+    tag: 'Dead letters',
+    who: 'agent',
+    summary: 'Redrive all that match',
+    description: 'Each on its own, in the order in which they died.',
+    body: { types: { 'application/json': redriveManyRequest }, optional: true, limitBytes: limits.requestBytes },
+    answers: [{ status: 200, description: 'What became of each.', schema: redriveManyAnswer }],
+    faults: ['forbidden'],
+  },
+  {
+    method: 'delete',
+    path: '/v1/dead-letters/{id}',
+    id: 'purgeDeadLetter',
+    tag: 'Dead letters',
+    who: 'agent',
+    summary: 'Purge a dead letter',
+    description: 'Its body is forgotten; its key is still remembered, so that a late duplicate is recognised.',
+    answers: [{ status: 204, description: 'Gone.' }],
+    faults: ['forbidden', 'not_found'],
+  },
+]
+
+/** In the order of the reference page. */
+export const messageOperations: readonly Operation[] = [...publishing, ...receipts, ...settling, ...deadLetters]

@@ -1,0 +1,114 @@
+/**
+ * What one HTTP operation is, as data: the routes validate with its schemas, and the OpenAPI document and the reference page
+ * are made of it, so that the three cannot disagree. Never here: the operations themselves (shared/api.ts), rendering
+ * (workers/openapi.ts).
+ */
+import * as z from 'zod'
+import type { FaultCode } from './fault.ts'
+import { limits } from './limits.ts'
+
+export type Method = 'get' | 'put' | 'post' | 'delete'
+
+/** Who may call. What a key may do beyond that is in its permissions. */
+export const callers = {
+  anyone: 'Anyone; no key is needed.',
+  key: 'Any key.',
+  sender: 'Any key whose permissions allow it to send there.',
+  party: 'The sender, the addressee, and an admin.',
+  agent: 'The agent itself, and an admin.',
+  admin: 'An admin.',
+} as const
+export type Caller = keyof typeof callers
+
+export interface Parameter {
+  readonly name: string
+  readonly description: string
+  readonly schema: z.ZodType
+}
+
+export interface RequestBody {
+  /** Every media type that is taken, with its schema; the first is the usual one. */
+  readonly types: Readonly<Record<string, z.ZodType>>
+  /** The body may be left out: every field has a default. */
+  readonly optional?: true
+  readonly limitBytes: number
+}
+
+export interface Answer {
+  readonly status: number
+  readonly description: string
+  /** Absent: no body. */
+  readonly schema?: z.ZodType
+  /** Default application/json. */
+  readonly type?: string
+  readonly headers?: readonly Parameter[]
+}
+
+export interface Operation {
+  readonly method: Method
+  /** An OpenAPI path template. */
+  readonly path: string
+  readonly id: string
+  readonly tag: string
+  readonly summary: string
+  /** Markdown. */
+  readonly description?: string
+  readonly who: Caller
+  readonly query?: z.ZodObject
+  readonly headers?: readonly Parameter[]
+  readonly body?: RequestBody
+  readonly answers: readonly Answer[]
+  /** Beyond those that `faultsOf` adds. */
+  readonly faults: readonly FaultCode[]
+}
+
+/** What a path's `{name}` stands for. */
+export const pathParameters: Readonly<Record<string, Omit<Parameter, 'name'>>> = {
+  agent: { description: 'An agent’s name.', schema: z.string().regex(/^[a-z0-9-]{1,64}$/) },
+  id: { description: 'The id, as answers and lists tell it.', schema: z.string() },
+}
+
+/** Lists are read page by page. */
+export const pageQuery = {
+  cursor: z.string().max(limits.attributeLength).optional().describe('Where the page before this one ended.'),
+  limit: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(limits.pageSize)
+    .default(limits.pageSize)
+    .describe('How many items at most.'),
+}
+
+export const pageOf = <Item extends z.ZodType>(item: Item) =>
+  z.strictObject({
+    items: z.array(item),
+    cursor: z.string().optional().describe('There is more: ask again with this cursor.'),
+  })
+
+/** Is the operation served to callers without a key? */
+export const isOpen = (operation: Operation): boolean => operation.who === 'anyone'
+
+// What the gateway itself may answer, whatever the operation: it is told once, here, and never forgotten in a new row.
+const always: readonly FaultCode[] = ['method_not_allowed', 'internal']
+const keyed: readonly FaultCode[] = ['unauthenticated', 'not_configured', 'unavailable']
+const withBody: readonly FaultCode[] = [
+  'invalid_json',
+  'invalid_request',
+  'too_deep',
+  'too_large',
+  'unsupported_media_type',
+]
+
+/** Every code that this operation may answer. */
+export function faultsOf(operation: Operation): readonly FaultCode[] {
+  return [
+    ...new Set([
+      ...operation.faults,
+      ...(operation.body === undefined ? [] : withBody),
+      ...(operation.query === undefined ? [] : (['invalid_request'] as const)),
+      ...(isOpen(operation) ? [] : keyed),
+      ...always,
+    ]),
+  ]
+}

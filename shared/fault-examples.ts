@@ -1,0 +1,58 @@
+/**
+ * One example of every fault, so that the codes can be listed: the OpenAPI document and the page at /problems render these
+ * through `problemOf`, as a caller would see them. A fault without an example does not compile. Never here: what a fault
+ * means (shared/fault.ts).
+ */
+import { type Fault, type FaultCode, type Problem, problemOf } from './fault.ts'
+import { limits } from './limits.ts'
+
+const delivery = 'writer_k3v7zq2mfa6x4hnc5w2yt7dbre'
+
+const examples: { readonly [Code in FaultCode]: Extract<Fault, { code: Code }> } = {
+  invalid_json: { code: 'invalid_json', reason: 'Unexpected end of JSON input' },
+  invalid_request: {
+    code: 'invalid_request',
+    issues: [{ path: 'type', message: 'Invalid input: expected string, received undefined' }],
+  },
+  too_large: { code: 'too_large', what: 'message', limitBytes: limits.messageBytes, gotBytes: limits.messageBytes + 1 },
+  too_deep: { code: 'too_deep', limit: limits.jsonDepth },
+  unsupported_media_type: { code: 'unsupported_media_type', got: 'text/xml', supported: ['application/json'] },
+  unauthenticated: { code: 'unauthenticated', reason: 'This key is not known.' },
+  invalid_signature: { code: 'invalid_signature', reason: 'No signature in webhook-signature fits.' },
+  stale_timestamp: {
+    code: 'stale_timestamp',
+    toleranceSeconds: limits.signatureToleranceSeconds,
+    skewSeconds: 900,
+  },
+  forbidden: { code: 'forbidden', action: 'send to', subject: 'writer' },
+  foreign_source: { code: 'foreign_source', claimed: 'admin', allowed: ['researcher'] },
+  agent_not_found: { code: 'agent_not_found', agent: 'writer' },
+  not_found: { code: 'not_found', what: 'delivery', id: delivery },
+  route_not_found: { code: 'route_not_found', path: '/v1/message' },
+  method_not_allowed: { code: 'method_not_allowed', method: 'PATCH', allow: ['GET', 'PUT', 'DELETE'] },
+  key_reused: { code: 'key_reused', key: 'order-17', delivery },
+  key_required: { code: 'key_required' },
+  already_expired: { code: 'already_expired', expirytime: '2026-01-31T12:00:00Z' },
+  not_durable: { code: 'not_durable', attribute: 'partitionkey' },
+  destination_not_supported: { code: 'destination_not_supported', destination: 'topic news.daily' },
+  invalid_url: { code: 'invalid_url', url: 'http://10.0.0.1/hook', reason: 'it must be https and public.' },
+  stale_lease: { code: 'stale_lease', delivery, reason: 'This token does not hold the lease in force.' },
+  already_settled: { code: 'already_settled', delivery, ended: 'completed', result: { pages: 3 } },
+  not_redrivable: { code: 'not_redrivable', delivery, ended: 'completed' },
+  agent_has_mail: { code: 'agent_has_mail', agent: 'writer', depth: 12 },
+  wrong_kind: { code: 'wrong_kind', agent: 'writer', kind: 'webhook', needed: 'pull' },
+  backpressure: { code: 'backpressure', agent: 'writer', depth: 900, max: 900, retryAfterSeconds: 1 },
+  too_many_keys: { code: 'too_many_keys', agent: 'writer', max: limits.keysPerAgent },
+  not_configured: { code: 'not_configured' },
+  unavailable: { code: 'unavailable', what: 'mailbox of writer', retryAfterSeconds: 1 },
+  internal: { code: 'internal', incident: '019a6f0e-7c1b-7d43-9a55-2f60c1f7be21' },
+}
+
+/** Every code, in the order in which shared/fault.ts tells them. */
+// The keys of a record typed by FaultCode are FaultCodes; Object.keys only forgets it.
+export const faultCodes = Object.keys(examples) as readonly FaultCode[]
+
+/** What a caller would see of this code. */
+export function exampleOf(code: FaultCode): Problem {
+  return problemOf(examples[code])
+}

@@ -1,0 +1,145 @@
+/**
+ * Exhume: bring dead letters back, or forget them for good. The mailbox decides, the index follows. Every step may be repeated:
+ * a redrive is named by the death it undoes, so a crash between the mailbox and the index is completed by the next call.
+ * Never here: burying (workers/bury.ts), the platform's own dead-letter route (workers/nudge.ts).
+ */
+import type { DeadLetter, DeadLetterFilter } from '../shared/dead-letter.ts'
+import type { Fault } from '../shared/fault.ts'
+import { type LetterName, parseDeadLetterId } from '../shared/ids.ts'
+import type { Platform } from '../shared/ports.ts'
+import { err, ok, type Result, unreachable } from '../shared/result.ts'
+import { enqueue } from './enqueue.ts'
+
+export interface Exhumed {
+  readonly id: string
+  readonly delivery: string
+  readonly status: 'redriven'
+}
+
+export interface ExhumedMany {
+  readonly redriven: readonly Exhumed[]
+  readonly refused: readonly { readonly id: string; readonly fault: Fault }[]
+  readonly cursor?: string
+}
+
+// The mailbox does not say when there is room again; a redrive is a person's or a script's, so a short pause is fine.
+const fullRetrySeconds = 5
+
+/**
+ * Gives a dead letter a new life: mailbox first, index second. Its id names one death of one delivery, so repeating it after
+ * it worked answers the same again and changes nothing.
+ */
+export async function redrive(platform: Platform, letterId: string, token = letterId): Promise<Result<Exhumed, Fault>> {
+  const name = parseDeadLetterId(letterId)
+  if (name === undefined) return err(noLetter(letterId))
+  if (name.effect !== undefined) return refuseEffect(platform, letterId, name)
+
+  const { agent, delivery } = name
+  const mailbox = platform.agent(agent)
+  const receipt = await mailbox.receipt(delivery)
+  if (receipt === undefined) return refuseForgotten(platform, letterId, delivery)
+  // A later life than this letter's: it was redriven before, and only the index may not know it yet.
+  if (receipt.redrives > name.redrives) return exhumed(platform, letterId, delivery)
+  if (receipt.redrives < name.redrives) return err(noLetter(letterId))
+
+  const redriven = await mailbox.redrive(delivery, token)
+  switch (redriven.status) {
+    case 'redriven':
+      enqueue(platform, agent, redriven.references ?? [])
+      return exhumed(platform, letterId, delivery)
+    case 'not_redrivable':
+      return err({ code: 'not_redrivable', delivery, ended: redriven.ended })
+    case 'full':
+      return err({
+        code: 'backpressure',
+        agent,
+        depth: redriven.depth,
+        max: redriven.max,
+        retryAfterSeconds: fullRetrySeconds,
+      })
+    case 'unknown':
+      return refuseForgotten(platform, letterId, delivery)
+    default:
+      return unreachable(redriven)
+  }
+}
+
+/** Redrives what matches, in the order of death, looking at no more than `max`. A refused one spoils none of the others. */
+export async function redriveMany(
+  platform: Platform,
+  filter: DeadLetterFilter,
+  max: number,
+  cursor?: string,
+): Promise<ExhumedMany> {
+  const page = await platform.deadLetters().list(filter, cursor, max)
+  const oldestFirst = [...page.items].sort((a, b) => a.at - b.at)
+  const byAgent = Map.groupBy(oldestFirst, (letter) => letter.agent)
+  // One after the other within a mailbox, because each joins the tail of its line; mailboxes do not wait for each other.
+  const told = await Promise.all([...byAgent.values()].map((letters) => redriveInTurn(platform, letters)))
+  const redriven: Exhumed[] = []
+  const refused: { id: string; fault: Fault }[] = []
+  for (const { id, result } of told.flat()) {
+    if (result.ok) redriven.push(result.value)
+    else refused.push({ id, fault: result.error })
+  }
+  return { redriven, refused, ...(page.cursor === undefined ? {} : { cursor: page.cursor }) }
+}
+
+async function redriveInTurn(platform: Platform, letters: readonly DeadLetter[]) {
+  const told: { id: string; result: Result<Exhumed, Fault> }[] = []
+  for (const { id } of letters) told.push({ id, result: await redrive(platform, id) })
+  return told
+}
+
+/** Forgets a dead letter and its body for good. Its key stays remembered by the mailbox. */
+export async function purge(platform: Platform, letterId: string): Promise<Result<void, Fault>> {
+  const name = parseDeadLetterId(letterId)
+  if (name === undefined) return err(noLetter(letterId))
+  const index = platform.deadLetters()
+  const purged = name.effect === undefined && (await purgeBody(platform, name))
+  // Removing leaves a tombstone that keeps a late burial out: never one for a letter that does not exist yet.
+  if (!purged && (await index.get(letterId)) === undefined) return err(noLetter(letterId))
+  await index.remove(letterId)
+  return ok(undefined)
+}
+
+// An older death's letter has no body of its own: the delivery lives, or died again under another name.
+async function purgeBody(platform: Platform, { agent, delivery, redrives }: LetterName): Promise<boolean> {
+  const mailbox = platform.agent(agent)
+  const receipt = await mailbox.receipt(delivery)
+  return receipt?.redrives === redrives && mailbox.purge(delivery)
+}
+
+async function exhumed(platform: Platform, id: string, delivery: string): Promise<Result<Exhumed, Fault>> {
+  await platform.deadLetters().remove(id)
+  return ok({ id, delivery, status: 'redriven' })
+}
+
+// The delivery did its work; to publish what it asked for would need its agent's permissions as they are today.
+async function refuseEffect(
+  platform: Platform,
+  letterId: string,
+  { delivery }: LetterName,
+): Promise<Result<never, Fault>> {
+  if ((await platform.deadLetters().get(letterId)) === undefined) return err(noLetter(letterId))
+  return err({
+    code: 'not_redrivable',
+    delivery,
+    ended: 'completed',
+    reason:
+      'This is a refused effect of a delivery that did its work. Publish what it asked for yourself, then purge it.',
+  })
+}
+
+// The index outlives what it points to: the agent was deleted, or the dead letter is past its keeping.
+async function refuseForgotten(platform: Platform, letterId: string, delivery: string): Promise<Result<never, Fault>> {
+  if ((await platform.deadLetters().get(letterId)) === undefined) return err(noLetter(letterId))
+  return err({
+    code: 'not_redrivable',
+    delivery,
+    ended: 'no longer kept',
+    reason: 'Its mailbox no longer keeps it. Purge this entry.',
+  })
+}
+
+const noLetter = (id: string): Fault => ({ code: 'not_found', what: 'dead letter', id })

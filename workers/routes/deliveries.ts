@@ -1,0 +1,143 @@
+/**
+ * Receipts, cancelling, and settling by token, over HTTP. Never here: what a settlement changes (shared/settlement.ts).
+ */
+import { type Context, Hono } from 'hono'
+import { ackRequest, extendRequest, nackRequest } from '../../shared/api-bodies.ts'
+import { ackBytes } from '../../shared/api-messages.ts'
+import { parseDeliveryId } from '../../shared/ids.ts'
+import { utf8Length } from '../../shared/json.ts'
+import { limits } from '../../shared/limits.ts'
+import type { Outcome } from '../../shared/outcome.ts'
+import { mayOperate, mayRead } from '../../shared/permissions.ts'
+import type { Receipt } from '../../shared/receipt.ts'
+import { unreachable } from '../../shared/result.ts'
+import type { Settlement } from '../../shared/settlement.ts'
+import type { App } from '../context.ts'
+import { enqueue } from '../enqueue.ts'
+import { readJson, refuse } from '../problem.ts'
+import { settle } from '../settle.ts'
+
+export const deliveries = new Hono<App>()
+
+deliveries.get('/deliveries/:id', async (c) => c.json(await readable(c, 'read the receipt of'), 200))
+
+deliveries.delete('/deliveries/:id', async (c) => {
+  const { id, agent } = await readable(c, 'cancel')
+  const cancelled = await c.get('platform').agent(agent).cancel(id)
+  switch (cancelled.status) {
+    case 'cancelled':
+      enqueue(c.get('platform'), agent, cancelled.references ?? [])
+      return c.json({ id, status: 'cancelled' }, 200)
+    case 'already_settled':
+      return refuse({ code: 'already_settled', delivery: id, ended: cancelled.ended })
+    case 'unknown':
+      return notFound(id)
+    default:
+      return unreachable(cancelled)
+  }
+})
+
+deliveries.post('/deliveries/:id/ack', async (c) => {
+  const target = operable(c)
+  const { token, result, effects } = await readJson(c, ackRequest, ackBytes)
+  requireWithin('result', result, limits.resultBytes)
+  requireWithin('effects', effects, limits.effectsBytes)
+  const outcome: Outcome = {
+    kind: 'ok',
+    ...(result === undefined ? {} : { result }),
+    ...(effects === undefined ? {} : { effects }),
+  }
+  return report(c, target, token, outcome)
+})
+
+deliveries.post('/deliveries/:id/nack', async (c) => {
+  const target = operable(c)
+  const { token, delaySeconds, reason, terminal } = await readJson(c, nackRequest)
+  const error = { code: 'nack', message: reason ?? 'the agent gave it back' }
+  const outcome: Outcome =
+    terminal === true
+      ? { kind: 'fail', error }
+      : { kind: 'retry', error, ...(delaySeconds === undefined ? {} : { delayMs: delaySeconds * 1_000 }) }
+  return report(c, target, token, outcome)
+})
+
+deliveries.post('/deliveries/:id/extend', async (c) => {
+  const { id, agent } = operable(c)
+  const { token, seconds } = await readJson(c, extendRequest)
+  const mailbox = c.get('platform').agent(agent)
+  const extended = await mailbox.extend(id, token, seconds * 1_000)
+  if (extended.status === 'extended') {
+    return c.json({ id, deadline: new Date(extended.deadlineAt).toISOString() }, 200)
+  }
+  // The mailbox only knows that no lease has this token; why is on the receipt.
+  const receipt = await mailbox.receipt(id)
+  if (receipt === undefined) return notFound(id)
+  return ended.has(receipt.status) ? alreadySettled(id, receipt.status, receipt.result) : staleLease(id)
+})
+
+interface Target {
+  readonly id: string
+  readonly agent: string
+}
+
+/** The receipt asked for, if the caller is its sender, its addressee or an admin (S2). */
+async function readable(c: Context<App>, action: string): Promise<Receipt> {
+  const { id, agent } = targetOf(c)
+  const receipt = await c.get('platform').agent(agent).receipt(id)
+  if (receipt === undefined) return notFound(id)
+  if (!mayRead(c.get('principal'), { agent, source: receipt.message.source })) {
+    refuse({ code: 'forbidden', action, subject: id })
+  }
+  return receipt
+}
+
+/** The delivery asked for, if its mailbox is the caller's own. A token alone opens nothing. */
+function operable(c: Context<App>): Target {
+  const target = targetOf(c)
+  if (!mayOperate(c.get('principal'), target.agent))
+    refuse({ code: 'forbidden', action: 'settle for', subject: target.agent })
+  return target
+}
+
+// An id says where its truth lives; one that does not parse names nothing.
+function targetOf(c: Context<App>): Target {
+  const id = c.req.param('id') ?? ''
+  const parsed = parseDeliveryId(id)
+  return parsed === undefined ? notFound(id) : { id, agent: parsed.agent }
+}
+
+async function report(c: Context<App>, { id, agent }: Target, token: string, outcome: Outcome): Promise<Response> {
+  const [settlement] = await settle(c.get('platform'), agent, [{ id, token, outcome, external: true }])
+  return answerTo(c, settlement ?? { id, status: 'unknown' })
+}
+
+function answerTo(c: Context<App>, settlement: Settlement): Response {
+  const { id } = settlement
+  switch (settlement.status) {
+    case 'settled':
+      return c.json({ id, status: 'settled' }, 200)
+    case 'already_settled':
+      return alreadySettled(id, settlement.ended, settlement.result)
+    case 'stale':
+      return staleLease(id)
+    case 'unknown':
+      return notFound(id)
+    default:
+      return unreachable(settlement)
+  }
+}
+
+const ended: ReadonlySet<string> = new Set(['completed', 'failed', 'dead_lettered', 'expired', 'cancelled'])
+
+function requireWithin(what: string, value: unknown, limitBytes: number): void {
+  const gotBytes = value === undefined ? 0 : utf8Length(JSON.stringify(value))
+  if (gotBytes > limitBytes) refuse({ code: 'too_large', what, limitBytes, gotBytes })
+}
+
+const notFound = (id: string): never => refuse({ code: 'not_found', what: 'delivery', id })
+
+const staleLease = (id: string): never =>
+  refuse({ code: 'stale_lease', delivery: id, reason: 'This token does not hold the lease in force.' })
+
+const alreadySettled = (id: string, status: string, result: unknown): never =>
+  refuse({ code: 'already_settled', delivery: id, ended: status, ...(result === undefined ? {} : { result }) })

@@ -1,0 +1,92 @@
+/**
+ * Pulling: lease what is next, waiting for it if asked to; and the list of a mailbox's receipts. The gateway does the
+ * waiting and asks again; no object holds a call open, because a waiting object is billed for every second.
+ * Never here: what is next (shared/release.ts).
+ */
+import { type Context, Hono } from 'hono'
+import { leaseRequest, receiptsQuery } from '../../shared/api-bodies.ts'
+import { mayOperate } from '../../shared/permissions.ts'
+import type { LeasedDelivery, Platform, TakeAnswer } from '../../shared/ports.ts'
+import type { App } from '../context.ts'
+import { carryOut } from '../effects.ts'
+import { enqueue } from '../enqueue.ts'
+import { readJson, refuse, validate } from '../problem.ts'
+
+export const lease = new Hono<App>()
+
+lease.post('/agents/:agent/lease', async (c) => {
+  const agent = operable(c)
+  const { max, waitSeconds, leaseSeconds } = await readJson(c, leaseRequest)
+  const platform = c.get('platform')
+  const until = platform.now() + waitSeconds * 1_000
+  for (let pauseMs = 50; ; pauseMs = Math.min(1_000, pauseMs * 2)) {
+    // A fresh token for each ask is right: an answer without leases granted nothing that a repeat could lose.
+    const answer = await platform.agent(agent).lease(max, leaseSeconds * 1_000, platform.token())
+    requirePull(agent, answer)
+    finish(platform, agent, answer)
+    const leftMs = until - platform.now()
+    const gone = c.req.raw.signal.aborted
+    if (answer.leases.length > 0 || leftMs <= 0 || gone) return leased(answer.leases)
+    await pause(platform, Math.min(pauseMs, leftMs), c.req.raw.signal)
+  }
+})
+
+lease.get('/agents/:agent/deliveries', async (c) => {
+  const agent = operable(c)
+  const { status, cursor, limit } = validate(receiptsQuery, c.req.query())
+  const mailbox = c.get('platform').agent(agent)
+  const page = await mailbox.list(status, cursor, limit)
+  // An empty list may be that of nobody.
+  if (page.items.length === 0 && (await mailbox.describe()) === undefined) refuse({ code: 'agent_not_found', agent })
+  return c.json(page, 200)
+})
+
+function operable(c: Context<App>): string {
+  const agent = c.req.param('agent') ?? ''
+  if (!mayOperate(c.get('principal'), agent)) refuse({ code: 'forbidden', action: 'operate', subject: agent })
+  return agent
+}
+
+function requirePull(agent: string, { agent: record }: TakeAnswer): void {
+  if (record === undefined) refuse({ code: 'agent_not_found', agent })
+  else if (record.kind !== 'pull') refuse({ code: 'wrong_kind', agent, kind: record.kind, needed: 'pull' })
+}
+
+// What the mailbox found to do on the way goes on after the answer.
+function finish(platform: Platform, agent: string, answer: TakeAnswer): void {
+  enqueue(platform, agent, answer.references)
+  if (answer.unfinished.length > 0) {
+    platform.waitUntil(carryOut(platform, agent, answer.agent, answer.unfinished))
+  }
+}
+
+// The message goes out as the text that is stored: parsing and printing up to 8 MiB again would change nothing but the time.
+function leased(leases: readonly LeasedDelivery[]): Response {
+  const items = leases.map((l) => {
+    const fields = JSON.stringify({
+      id: l.id,
+      token: l.token,
+      attempt: l.attempt,
+      maxAttempts: l.maxAttempts,
+      deadline: new Date(l.deadlineAt).toISOString(),
+      sequence: l.sequence,
+      hops: l.hops,
+      previousError: l.previousError,
+    })
+    return `${fields.slice(0, -1)},"message":${l.body}}`
+  })
+  return new Response(`{"deliveries":[${items.join(',')}]}`, { headers: { 'Content-Type': 'application/json' } })
+}
+
+/** Resolves after `ms`, or when the client is gone. */
+function pause(platform: Platform, ms: number, gone: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      stop()
+      gone.removeEventListener('abort', done)
+      resolve()
+    }
+    const stop = platform.after(ms, done)
+    gone.addEventListener('abort', done)
+  })
+}

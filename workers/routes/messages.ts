@@ -1,0 +1,95 @@
+/**
+ * Publishing over HTTP: one message, or a batch of them. Reads what was sent and renders what became of it.
+ * Never here: what is accepted (workers/publish.ts), the CloudEvents wire forms (shared/cloudevents.ts).
+ */
+import { type Context, Hono } from 'hono'
+import { wireBytes } from '../../shared/api-messages.ts'
+import { readMessages } from '../../shared/cloudevents.ts'
+import { type Fault, problemOf } from '../../shared/fault.ts'
+import { limits } from '../../shared/limits.ts'
+import type { Result } from '../../shared/result.ts'
+import type { App } from '../context.ts'
+import { readBytes, refuse, unwrap } from '../problem.ts'
+import { type PublishOptions, type PublishReceipt, publish } from '../publish.ts'
+
+export const messages = new Hono<App>()
+
+const batchType = 'application/cloudevents-batch+json'
+const batchTypes: readonly string[] = ['application/json', batchType]
+
+messages.post('/messages', async (c) => {
+  const type = mediaType(c)
+  const { inputs, batch } = await readInputs(c, type === batchType ? limits.batchBytes : wireBytes)
+  if (batch) return answerEach(c, inputs)
+  const [published] = await publish(c.get('platform'), c.get('principal'), inputs, publishOptions(c))
+  const receipt = unwrap(published ?? unanswered)
+  const [only, ...others] = receipt.deliveries
+  if (only !== undefined && others.length === 0) c.header('Location', `/v1/deliveries/${only.id}`)
+  return c.json(receipt, 202)
+})
+
+messages.post('/messages/batch', async (c) => {
+  const type = mediaType(c)
+  if (type !== '' && !batchTypes.includes(type)) {
+    refuse({ code: 'unsupported_media_type', got: type, supported: batchTypes })
+  }
+  const { inputs, batch } = await readInputs(c, limits.batchBytes)
+  if (!batch) refuse({ code: 'invalid_request', issues: [{ path: '', message: 'expected an array of messages' }] })
+  return answerEach(c, inputs)
+})
+
+async function readInputs(c: Context<App>, limitBytes: number) {
+  const body = await readBytes(c, limitBytes)
+  return unwrap(
+    readMessages({
+      contentType: c.req.header('content-type') ?? null,
+      header: (name) => c.req.header(name) ?? null,
+      headerNames: [...c.req.raw.headers.keys()],
+      body,
+    }),
+  )
+}
+
+// Each on its own: what one is refused for is no other's concern.
+async function answerEach(c: Context<App>, inputs: readonly unknown[]): Promise<Response> {
+  if (inputs.length === 0 || inputs.length > limits.batchMessages) {
+    const message = `a batch has 1 to ${limits.batchMessages} messages, this one has ${inputs.length}`
+    refuse({ code: 'invalid_request', issues: [{ path: '', message }] })
+  }
+  const published = await publish(c.get('platform'), c.get('principal'), inputs, publishOptions(c))
+  const results = inputs.map((_, i) => resultOf(published[i] ?? unanswered, `${c.req.path}#/${i}`))
+  return c.json({ results }, 200)
+}
+
+const unanswered: Result<PublishReceipt, Fault> = {
+  ok: false,
+  error: { code: 'unavailable', what: 'mailbox', retryAfterSeconds: 1 },
+}
+
+function resultOf(published: Result<PublishReceipt, Fault>, instance: string) {
+  if (published.ok) return { status: 202, ...published.value }
+  const { status, body } = problemOf(published.error, instance)
+  return { status, problem: body }
+}
+
+function publishOptions(c: Context<App>): PublishOptions {
+  const idempotencyKey = c.req.header('idempotency-key') ?? c.get('idempotencyKey')
+  if (idempotencyKey !== undefined && !isKey(idempotencyKey)) {
+    const message = `must have 1 to ${limits.idempotencyKeyLength} characters`
+    refuse({ code: 'invalid_request', issues: [{ path: 'Idempotency-Key', message }] })
+  }
+  const traceparent = c.req.header('traceparent')
+  const tracestate = c.req.header('tracestate')
+  return {
+    ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+    ...(traceparent === undefined ? {} : { traceparent }),
+    ...(tracestate === undefined ? {} : { tracestate }),
+  }
+}
+
+const isKey = (key: string) => key.length > 0 && key.length <= limits.idempotencyKeyLength
+
+function mediaType(c: Context<App>): string {
+  const [type = ''] = (c.req.header('content-type') ?? '').split(';')
+  return type.trim().toLowerCase()
+}
