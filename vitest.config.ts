@@ -1,9 +1,16 @@
+/** How the tests run. Never here: a test. */
 import { cloudflareTest } from '@cloudflare/vitest-plugin'
 import { defineConfig } from 'vitest/config'
 
 // Three projects: pure code in Node (milliseconds), the shells in real workerd, the whole over real HTTP with real processes.
 export default defineConfig({
   test: {
+    // V8 coverage does not see into workerd; Istanbul instruments the source and does.
+    coverage: {
+      provider: 'istanbul',
+      include: ['workers/**', 'durable-objects/**', 'shared/**', 'agents/**'],
+      reporter: ['text-summary', 'html'],
+    },
     projects: [
       {
         resolve: {
@@ -33,7 +40,11 @@ export default defineConfig({
             },
           }),
         ],
-        test: { name: 'workerd', include: ['test/workers/**/*.test.ts', 'test/durable-objects/**/*.test.ts'] },
+        test: {
+          name: 'workerd',
+          include: ['test/workers/**/*.test.ts', 'test/durable-objects/**/*.test.ts'],
+          sequence: { groupOrder: 1 },
+        },
       },
       {
         test: {
@@ -43,6 +54,8 @@ export default defineConfig({
           testTimeout: 60_000,
           hookTimeout: 60_000,
           fileParallelism: false,
+          // After all else: its processes should not compete with anything for the machine.
+          sequence: { groupOrder: 2 },
         },
       },
     ],
