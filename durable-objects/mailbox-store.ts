@@ -132,15 +132,9 @@ export class MailboxStore {
     for (const [id, delivery] of draft.deliveries) {
       const body = draft.inserted.get(id)
       if (body === undefined) this.#update(delivery, now)
-      else this.#insert(delivery, body, now)
+      else this.#insert(delivery, keepsBody(delivery) ? body : null, now)
     }
     if (draft.slots.size > 0) this.#saveLeases(draft)
-  }
-
-  /** A receipt without a mailbox row before it: `at_most_once`. */
-  record(delivery: Delivery, now: number): void {
-    this.#createTables()
-    this.#insert(delivery, null, now)
   }
 
   /**

@@ -166,7 +166,7 @@ export interface AgentPort {
     id: string,
     startedAt: number,
     outcome: Outcome | { readonly kind: 'dropped'; readonly reason: string },
-  ): Promise<void>
+  ): Promise<{ readonly references: References }>
   /** Hourly: re-arms, rotates and cleans up (M6). */
   sweep(): Promise<{ readonly references: References }>
 }

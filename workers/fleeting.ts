@@ -9,7 +9,7 @@ import type { FleetingReference } from '../shared/reference.ts'
 import { err, ok, type Result } from '../shared/result.ts'
 import type { AnyAgent } from './define.ts'
 import { deliver } from './deliver.ts'
-import { sendBounded } from './enqueue.ts'
+import { enqueue, sendBounded } from './enqueue.ts'
 import type { PublishReceipt, Routed } from './publish.ts'
 import type { Slots } from './slots.ts'
 
@@ -55,7 +55,10 @@ export async function startFleeting(
   const port = platform.agent(agent)
   const incoming = { ...fleeting, body: JSON.stringify(fleeting.message), brokerMade: false }
   const startedAt = platform.now()
-  const record = (outcome: FleetingOutcome) => port.recordFleeting(incoming, fleeting.id, startedAt, outcome)
+  const record = async (outcome: FleetingOutcome) => {
+    const { references } = await port.recordFleeting(incoming, fleeting.id, startedAt, outcome)
+    enqueue(platform, agent, references)
+  }
   const answer = await port.beginFleeting(fleeting.id)
   switch (answer.status) {
     case 'busy':

@@ -36,7 +36,10 @@ async function nudgeOne(platform: Platform, body: unknown): Promise<void> {
   if (once.success) {
     const { agent, fleeting } = once.data
     const incoming = { ...fleeting, body: JSON.stringify(fleeting.message), brokerMade: false }
-    await platform.agent(agent).recordFleeting(incoming, fleeting.id, platform.now(), { kind: 'dropped', reason: 'the platform gave up on it' })
+    const answer = await platform
+      .agent(agent)
+      .recordFleeting(incoming, fleeting.id, platform.now(), { kind: 'dropped', reason: 'the platform gave up on it' })
+    enqueue(platform, agent, answer.references)
     return
   }
   // A chore's reference needs nothing here: its mailbox asks again by its alarm. Anything else is not ours.

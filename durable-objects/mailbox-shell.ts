@@ -1,0 +1,142 @@
+/**
+ * One mailbox in memory over its storage: every step computes on a draft, is saved in one transaction together with the alarm
+ * that it needs, and only then becomes memory. Never here: a step (shared/), or an RPC method (durable-objects/agent.ts).
+ */
+import type { Delivery } from '../shared/delivery.ts'
+import { apply, begin, type Draft, deliveryOf, type Mailbox, nextDueAt } from '../shared/mailbox.ts'
+import type { ChancePort, StoragePort } from '../shared/ports.ts'
+import { nextInLine, type References, release } from '../shared/release.ts'
+import { MailboxStore } from './mailbox-store.ts'
+
+/** What is used of an object's state. */
+export interface ObjectContext {
+  readonly storage: StoragePort
+  blockConcurrencyWhile<T>(work: () => Promise<T>): Promise<T>
+  abort(reason?: string): void
+}
+
+// Also how far an alarm may be overdue before it is taken for lost.
+const alarmRetryMs = 5_000
+
+export class MailboxShell {
+  readonly #context: ObjectContext
+  readonly #chance: Pick<ChancePort, 'now'>
+  readonly store: MailboxStore
+  #mailbox: Mailbox
+  #alarmAt: number | null = null
+
+  constructor(context: ObjectContext, ports: Pick<ChancePort, 'now'>) {
+    this.#context = context
+    this.#chance = ports
+    this.store = new MailboxStore(context.storage)
+    this.#mailbox = this.store.load()
+    context
+      .blockConcurrencyWhile(async () => {
+        this.#alarmAt = await context.storage.getAlarm()
+        this.#armWhatIsOverdue()
+      })
+      .catch((error: unknown) => console.error(JSON.stringify({ step: 'agent.start', error: String(error) })))
+  }
+
+  get mailbox(): Mailbox {
+    return this.#mailbox
+  }
+
+  readonly stored = (id: string): Delivery | undefined => this.store.stored(id)
+  readonly body = (id: string): string | undefined => this.store.body(id)
+
+  /** One step: the work, then whatever it freed is released, then everything is saved as one. */
+  step<T>(work: (draft: Draft, now: number) => T): [T, References] {
+    return this.#step(work, false)
+  }
+
+  /** A step that the alarm asked for: it looks at everything that is live, and arms the next alarm. */
+  wake<T>(work: (draft: Draft, now: number) => T): [T, References] {
+    this.#alarmAt = null
+    return this.#step(work, true)
+  }
+
+  /** When waking failed: once more, soon. */
+  wakeLater(): Promise<void> {
+    return this.#context.storage.setAlarm(this.#chance.now() + alarmRetryMs)
+  }
+
+  /** Rotates buckets, forgets what is past keeping, and arms an alarm that was lost (M6). */
+  cleanUp(): void {
+    const now = this.#chance.now()
+    this.#save(() => {
+      this.store.rotate(this.#mailbox, now)
+      this.store.tidy(now)
+      this.#armWhatIsOverdue()
+    })
+  }
+
+  #step<T>(work: (draft: Draft, now: number) => T, everything: boolean): [T, References] {
+    const now = this.#chance.now()
+    const draft = begin(this.#mailbox)
+    const value = work(draft, now)
+    const references = release(draft, now)
+    this.#save(() => {
+      if (isChanged(draft)) this.store.save(draft, now)
+      this.#arm(draft, now, everything)
+    })
+    this.#mailbox = apply(draft)
+    return [value, references]
+  }
+
+  #save(write: () => void): void {
+    try {
+      this.#context.storage.transactionSync(write)
+    } catch (error) {
+      // Memory may be ahead of storage now: the next call must rebuild it.
+      this.#context.abort(`save failed: ${String(error)}`)
+      throw error
+    }
+  }
+
+  // M6: in the transaction that made it so. An alarm armed early costs one visit; a late one costs a promise.
+  #arm(draft: Draft, now: number, everything: boolean): void {
+    const due = nextDueAt(draft, everything ? everyDelivery(draft) : changedDeliveries(draft), now)
+    if (due === undefined) return
+    const armed = this.#alarmAt
+    if (armed !== null && armed <= due && armed > now - alarmRetryMs) return
+    this.#setAlarm(Math.max(due, now))
+  }
+
+  // After a rebuild nothing is known to be released: what may go is released by the alarm, at once.
+  #armWhatIsOverdue(): void {
+    const now = this.#chance.now()
+    const draft = begin(this.#mailbox)
+    const due = nextInLine(draft, 1, now).length > 0 ? now : nextDueAt(draft, this.#mailbox.live.values(), now)
+    if (due === undefined || (this.#alarmAt !== null && this.#alarmAt <= Math.max(due, now))) return
+    this.#setAlarm(Math.max(due, now))
+  }
+
+  #setAlarm(at: number): void {
+    // Not awaited: it belongs to the transaction that is being written, and the output gate waits for that.
+    void this.#context.storage.setAlarm(at)
+    this.#alarmAt = at
+  }
+}
+
+function isChanged(draft: Draft): boolean {
+  return draft.agent !== undefined || draft.deliveries.size > 0 || draft.slots.size > 0
+}
+
+function* everyDelivery(draft: Draft): Generator<Delivery> {
+  for (const [id, delivery] of draft.base.live) if (!draft.deliveries.has(id)) yield delivery
+  yield* draft.deliveries.values()
+}
+
+function* changedDeliveries(draft: Draft): Generator<Delivery> {
+  const ids = new Set([
+    ...draft.deliveries.keys(),
+    ...draft.leases.keys(),
+    ...draft.releases.keys(),
+    ...draft.chores.keys(),
+  ])
+  for (const id of ids) {
+    const delivery = deliveryOf(draft, id)
+    if (delivery !== undefined) yield delivery
+  }
+}

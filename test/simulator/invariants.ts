@@ -1,0 +1,120 @@
+/** The promises of docs/invariants.md, checked against a finished story by name. */
+import type { Receipt } from '../../shared/receipt.ts'
+import type { Story } from './story.ts'
+
+export class InvariantBroken extends Error {
+  override readonly name = 'InvariantBroken'
+  readonly invariant: string
+
+  constructor(invariant: string, evidence: string) {
+    super(`${invariant}: ${evidence}`)
+    this.invariant = invariant
+  }
+}
+
+export function must(holds: boolean, invariant: string, evidence: () => string): void {
+  if (!holds) throw new InvariantBroken(invariant, evidence())
+}
+
+const endings: ReadonlySet<string> = new Set(['completed', 'dead_lettered', 'expired', 'cancelled'])
+
+/** After every object call: the bounds hold, and whatever is live has an alarm. */
+export function checkMailbox(
+  story: Story,
+  agent: string,
+  described:
+    | { figures: { depth: number; inFlight: number; nextDueAt?: number }; depthMax: number; concurrency: number }
+    | undefined,
+  alarmAt: number | null,
+): void {
+  if (described === undefined) return
+  const { figures, depthMax, concurrency } = described
+  must(figures.depth <= depthMax, 'M5', () => `${agent} holds ${figures.depth} of ${depthMax}`)
+  must(figures.inFlight <= concurrency, 'M5', () => `${agent} has ${figures.inFlight} in flight of ${concurrency}`)
+  const due = figures.nextDueAt
+  must(
+    due === undefined || (alarmAt !== null && alarmAt <= Math.max(due, story.world.now)),
+    'M6',
+    () => `${agent}: due at ${due}, alarm at ${alarmAt}, now ${story.world.now}`,
+  )
+}
+
+/** When everything has come to rest. */
+export async function checkStory(story: Story): Promise<void> {
+  const receipts = await story.receipts()
+  const letters = await story.deadLetters()
+  for (const id of story.accepted) {
+    const receipt = receipts.get(id)
+    must(receipt !== undefined, 'M1', () => `${id} was accepted and is unknown`)
+    must(
+      receipt !== undefined && endings.has(receipt.status),
+      'M1',
+      () => `${id} was accepted and rests as ${receipt?.status}: ${JSON.stringify(receipt)}`,
+    )
+  }
+  for (const receipt of receipts.values()) {
+    checkDoneOnce(story, receipt, receipts)
+    checkEffectsEnd(receipt, letters)
+    checkAttempts(story, receipt)
+    if (receipt.deadLetter !== undefined)
+      must(
+        letters.has(receipt.deadLetter.id),
+        'M1',
+        () => `${receipt.id} died as ${receipt.deadLetter?.reason} and is not in the index`,
+      )
+  }
+  checkSources(story)
+}
+
+function checkDoneOnce(story: Story, receipt: Receipt, receipts: ReadonlyMap<string, Receipt>): void {
+  const done = receipt.attempts.filter((a) => a.outcome === 'ok').length
+  must(done <= 1, 'M2', () => `${receipt.id} was completed ${done} times`)
+  if (receipt.status === 'completed' && done === 1 && receipt.attempts.some((a) => a.httpStatus === 200)) {
+    const nonce = (receipt.result as { nonce?: string } | undefined)?.nonce
+    must(
+      nonce === undefined || story.nonces.get(receipt.id)?.has(nonce) === true,
+      'M2',
+      () => `${receipt.id} holds a result nobody gave`,
+    )
+  }
+  for (const effect of receipt.effects ?? []) {
+    if (effect.state.status !== 'carried') continue
+    const messageId = `${receipt.id}-${effect.n}`
+    const copies = [...receipts.values()].filter((r) => r.message.id === messageId)
+    must(copies.length === 1, 'M2', () => `effect ${messageId} exists ${copies.length} times downstream`)
+  }
+}
+
+function checkEffectsEnd(receipt: Receipt, letters: ReadonlySet<string>): void {
+  for (const effect of receipt.effects ?? []) {
+    must(effect.state.status !== 'pending', 'E1', () => `effect ${effect.n} of ${receipt.id} never ended`)
+    if (effect.state.status === 'refused')
+      must(
+        letters.has(`${receipt.id}-e${effect.n}`),
+        'E1',
+        () => `the refusal of effect ${effect.n} of ${receipt.id} was not told`,
+      )
+  }
+}
+
+function checkAttempts(story: Story, receipt: Receipt): void {
+  const { maxAttempts } = story.policyOf(receipt.agent)
+  must(receipt.attempt <= maxAttempts, 'M4', () => `${receipt.id} counts ${receipt.attempt} of ${maxAttempts} attempts`)
+  const starts = story.starts.get(receipt.id) ?? 0
+  const allowed = (maxAttempts + 1) * (receipt.redrives + 1)
+  must(starts <= allowed, 'M4', () => `${receipt.id} was started ${starts} times; ${allowed} are allowed`)
+}
+
+function checkSources(story: Story): void {
+  for (const seen of story.seen) {
+    must(seen.delivery.startsWith(`${seen.agent}_`), 'S2', () => `${seen.delivery} reached ${seen.agent}`)
+    const spoken =
+      story.spoken.get(seen.messageId) ??
+      (seen.messageId.includes('_') ? seen.messageId.slice(0, seen.messageId.lastIndexOf('_')) : undefined)
+    must(
+      spoken === seen.source,
+      'S1',
+      () => `${seen.messageId} was delivered as ${seen.source}, and came from ${spoken}`,
+    )
+  }
+}

@@ -1,0 +1,360 @@
+/**
+ * The platform, simulated: objects over real SQL that crash, calls that fail before or after taking effect, queues that lose,
+ * double, reorder and delay, alarms early, late and twice, invocations that die between any two lines. Ours runs unchanged.
+ */
+import { AgentObject } from '../../durable-objects/agent.ts'
+import { DeadLettersObject } from '../../durable-objects/dead-letters.ts'
+import { DirectoryObject } from '../../durable-objects/directory.ts'
+import type { FetchedAnswer, Platform } from '../../shared/ports.ts'
+import type { QueuedMessage } from '../../workers/consume.ts'
+import { persistent } from '../../workers/platform.ts'
+import { SimStorage } from './storage.ts'
+import type { World } from './world.ts'
+
+export interface Faults {
+  readonly callFailsBefore: number
+  readonly callFailsAfter: number
+  readonly objectCrash: number
+  readonly invocationCrash: number
+  readonly queueLoses: number
+  readonly queueDoubles: number
+  readonly queueSendFails: number
+  readonly queueSendHangs: number
+  readonly queueMaxDelayMs: number
+  readonly alarmEarly: number
+  readonly alarmTwice: number
+  readonly alarmMaxLateMs: number
+  readonly commitFails: number
+}
+
+export const noFaults: Faults = {
+  callFailsBefore: 0,
+  callFailsAfter: 0,
+  objectCrash: 0,
+  invocationCrash: 0,
+  queueLoses: 0,
+  queueDoubles: 0,
+  queueSendFails: 0,
+  queueSendHangs: 0,
+  queueMaxDelayMs: 20,
+  alarmEarly: 0,
+  alarmTwice: 0,
+  alarmMaxLateMs: 20,
+  commitFails: 0,
+}
+
+type Instance = Record<string, (...args: unknown[]) => unknown> & { alarm?: () => Promise<void> }
+
+interface Hosted {
+  readonly storage: SimStorage
+  instance: Instance | undefined
+  ready: Promise<unknown>
+  alarmEvent: { at: number; cancel: () => void } | undefined
+}
+
+type Kind = 'agent' | 'directory' | 'dead-letters'
+
+/** One run of a Worker: when it dies, nothing it awaited ever comes back. */
+export class Invocation {
+  alive = true
+}
+
+export type Peer = (call: {
+  url: string
+  headers: Record<string, string>
+  body: string
+}) => Promise<{ status: number; body: string; headers?: Record<string, string> }>
+
+export class SimPlatform {
+  readonly world: World
+  faults: Faults
+  readonly #hosted = new Map<string, Hosted>()
+  readonly #invocations = new Set<Invocation>()
+  readonly #onQueue: (
+    queue: 'deliveries' | 'work' | 'dead-letters',
+    platform: Platform,
+    messages: QueuedMessage[],
+  ) => Promise<void>
+  readonly #peer: Peer
+  /** Called after every object call, to check what must always hold. */
+  afterCall: (agent: string, object: AgentObject, storage: SimStorage) => void = () => undefined
+  readonly counts = { calls: 0, crashes: 0, sends: 0, lost: 0, alarms: 0 }
+  #queued = new Map<string, { body: unknown; attempts: number }[]>()
+  #epoch = 0
+
+  constructor(world: World, faults: Faults, peer: Peer, onQueue: SimPlatform['#onQueue']) {
+    this.world = world
+    this.faults = faults
+    this.#peer = peer
+    this.#onQueue = onQueue
+  }
+
+  /** SIGKILL: every invocation and every object's memory is gone; storage stays; the local queue is memory only. */
+  crashEverything(losesQueue: boolean): void {
+    this.counts.crashes += 1
+    for (const invocation of this.#invocations) invocation.alive = false
+    this.#invocations.clear()
+    for (const hosted of this.#hosted.values()) this.#dropInstance(hosted)
+    if (losesQueue) {
+      this.#queued = new Map()
+      this.#epoch += 1
+    }
+  }
+
+  /** A platform for one invocation. */
+  platform(invocation = new Invocation()): Platform {
+    this.#invocations.add(invocation)
+    const { world } = this
+    const mine = <T>(promise: Promise<T>): Promise<T> => this.#whileAlive(invocation, promise)
+    const port = <P extends object>(kind: Kind, name: string) =>
+      persistent<P>(
+        kind,
+        () => this.#stub(kind, name, invocation) as P,
+        (tries) => mine(world.sleep(50 * tries)),
+      )
+    const platform: Platform = {
+      now: () => world.now,
+      random: world.random,
+      token: () => world.unique('token'),
+      uuidv7: () => world.unique('uuid-'),
+      hex: (n) =>
+        Array.from({ length: n }, () =>
+          Math.floor(world.random() * 256)
+            .toString(16)
+            .padStart(2, '0'),
+        ).join(''),
+      agent: (name) => port('agent', name),
+      directory: () => port('directory', 'all'),
+      deadLetters: () => port('dead-letters', 'all'),
+      deliveries: { send: (body) => mine(this.#send('deliveries', body)) },
+      work: { send: (body) => mine(this.#send('work', body)) },
+      fetch: (url, init) => mine(this.#fetch(invocation, url, init)),
+      waitUntil: (work) => void work.catch(() => undefined),
+      enrolHandler: () => Promise.resolve(false),
+      after: (ms, then) => world.in(ms, () => invocation.alive && then()),
+      log: () => undefined,
+      settings: { adminKey: 'admin', development: true, patienceMs: 0 },
+      bindings: {},
+    }
+    return platform
+  }
+
+  /** The object itself, for the invariants to read. */
+  async inspect(name: string): Promise<{ object: AgentObject; storage: SimStorage }> {
+    const hosted = await this.#live('agent', name)
+    return { object: hosted.instance as unknown as AgentObject, storage: hosted.storage }
+  }
+
+  agents(): string[] {
+    return [...this.#hosted.keys()].filter((key) => key.startsWith('agent/')).map((key) => key.slice(6))
+  }
+
+  // --- objects ----------------------------------------------------------------------------------------------------------
+
+  #stub(kind: Kind, name: string, invocation: Invocation): object {
+    return new Proxy(
+      {},
+      {
+        get:
+          (_, method) =>
+          (...args: unknown[]) =>
+            this.#whileAlive(invocation, this.#call(kind, name, String(method), args)),
+      },
+    )
+  }
+
+  async #call(kind: Kind, name: string, method: string, args: unknown[]): Promise<unknown> {
+    const { world, faults } = this
+    this.counts.calls += 1
+    await world.sleep(world.random() * 5)
+    if (world.chance(faults.callFailsBefore)) throw new Error('network lost before the call')
+    const hosted = await this.#live(kind, name)
+    if (world.chance(faults.commitFails)) hosted.storage.failNextCommit = true
+    let answer: unknown
+    try {
+      answer = structuredClone(await this.#method(hosted, method)(...(structuredClone(args) as unknown[])))
+    } finally {
+      hosted.storage.failNextCommit = false
+      this.#watchAlarm(kind, name, hosted)
+    }
+    if (kind === 'agent' && hosted.instance !== undefined)
+      this.afterCall(name, hosted.instance as unknown as AgentObject, hosted.storage)
+    if (world.chance(faults.objectCrash)) this.#dropInstance(hosted)
+    if (world.chance(faults.callFailsAfter)) throw new Error('network lost after the call took effect')
+    await world.sleep(world.random() * 5)
+    return answer
+  }
+
+  #method(hosted: Hosted, method: string): (...args: unknown[]) => unknown {
+    const { instance } = hosted
+    if (instance === undefined) throw new Error('the object was reset')
+    const found = instance[method]
+    if (found === undefined) throw new Error(`no method ${method}`)
+    return found.bind(instance)
+  }
+
+  async #live(kind: Kind, name: string): Promise<Hosted> {
+    const key = `${kind}/${name}`
+    let hosted = this.#hosted.get(key)
+    if (hosted === undefined) {
+      hosted = { storage: new SimStorage(), instance: undefined, ready: Promise.resolve(), alarmEvent: undefined }
+      this.#hosted.set(key, hosted)
+    }
+    if (hosted.instance === undefined) this.#start(kind, name, hosted)
+    await hosted.ready
+    this.#watchAlarm(kind, name, hosted)
+    return hosted
+  }
+
+  #start(kind: Kind, name: string, hosted: Hosted): void {
+    const context = {
+      id: { name },
+      storage: hosted.storage,
+      blockConcurrencyWhile: (work: () => Promise<unknown>) => {
+        hosted.ready = work()
+        return hosted.ready
+      },
+      abort: () => this.#dropInstance(hosted),
+    } as unknown as DurableObjectState
+    const env = {
+      DELIVERIES: { send: (body: unknown) => this.#send('deliveries', body) },
+      WORK: { send: (body: unknown) => this.#send('work', body) },
+    } as unknown as Env
+    const { world } = this
+    const ports = { now: () => world.now, random: world.random }
+    hosted.instance = (kind === 'agent'
+      ? new AgentObject(context, env as never, ports)
+      : kind === 'directory'
+        ? new DirectoryObject(context, env)
+        : new DeadLettersObject(context, env, ports)) as unknown as Instance
+  }
+
+  #dropInstance(hosted: Hosted): void {
+    hosted.instance = undefined
+  }
+
+  // --- alarms -----------------------------------------------------------------------------------------------------------
+
+  #watchAlarm(kind: Kind, name: string, hosted: Hosted): void {
+    const at = hosted.storage.alarmAt
+    if (at === null || hosted.alarmEvent?.at === at) return
+    hosted.alarmEvent?.cancel()
+    const { world, faults } = this
+    const early = world.chance(faults.alarmEarly) ? world.random() * Math.max(0, at - world.now) : 0
+    const fireAt = Math.max(world.now, at - early) + world.random() * faults.alarmMaxLateMs
+    const cancel = world.at(fireAt, () => void this.#fireAlarm(kind, name, hosted))
+    hosted.alarmEvent = { at, cancel }
+  }
+
+  async #fireAlarm(kind: Kind, name: string, hosted: Hosted): Promise<void> {
+    hosted.alarmEvent = undefined
+    const twice = this.world.chance(this.faults.alarmTwice)
+    // As on the platform: while the handler runs no alarm is set.
+    hosted.storage.alarmAt = null
+    await this.#live(kind, name)
+    this.counts.alarms += 1
+    await hosted.instance?.alarm?.()
+    if (twice) await hosted.instance?.alarm?.()
+    if (kind === 'agent' && hosted.instance !== undefined)
+      this.afterCall(name, hosted.instance as unknown as AgentObject, hosted.storage)
+    this.#watchAlarm(kind, name, hosted)
+  }
+
+  // --- queues -----------------------------------------------------------------------------------------------------------
+
+  async #send(queue: string, body: unknown): Promise<void> {
+    const { world, faults } = this
+    this.counts.sends += 1
+    await world.sleep(world.random() * 3)
+    if (world.chance(faults.queueSendHangs)) return new Promise(() => undefined)
+    if (world.chance(faults.queueSendFails)) throw new Error('Queue is overloaded')
+    if (world.chance(faults.queueLoses)) {
+      this.counts.lost += 1
+      return
+    }
+    const copies = world.chance(faults.queueDoubles) ? 2 : 1
+    for (let i = 0; i < copies; i++)
+      this.#enqueue(queue, structuredClone(body), 1, world.random() * faults.queueMaxDelayMs)
+  }
+
+  #enqueue(queue: string, body: unknown, attempts: number, delayMs: number): void {
+    const epoch = this.#epoch
+    this.world.in(delayMs, () => {
+      if (epoch !== this.#epoch) return
+      const waiting = this.#queued.get(queue) ?? []
+      waiting.push({ body, attempts })
+      this.#queued.set(queue, waiting)
+      if (waiting.length === 1) this.world.in(1, () => this.#pump(queue))
+    })
+  }
+
+  #pump(queue: string): void {
+    const batch = (this.#queued.get(queue) ?? []).splice(0, 25)
+    if (batch.length === 0) return
+    const verdicts = new Map<number, { retry?: number }>()
+    const messages = batch.map(
+      (m, i): QueuedMessage => ({
+        body: m.body,
+        attempts: m.attempts,
+        ack: () => void (verdicts.has(i) || verdicts.set(i, {})),
+        retry: (options) => void (verdicts.has(i) || verdicts.set(i, { retry: (options?.delaySeconds ?? 1) * 1_000 })),
+      }),
+    )
+    const conclude = () => {
+      batch.forEach((m, i) => {
+        const retry = verdicts.get(i)?.retry
+        if (retry === undefined) return
+        if (m.attempts > 3) this.#enqueue('dead-letters', m.body, 1, 1_000)
+        else this.#enqueue(queue, m.body, m.attempts + 1, retry)
+      })
+    }
+    this.#onQueue(queue as 'deliveries', this.platform(), messages).then(conclude, conclude)
+  }
+
+  // --- the wire ---------------------------------------------------------------------------------------------------------
+
+  async #fetch(
+    invocation: Invocation,
+    url: string,
+    init: { headers: Record<string, string>; body: string; signal: AbortSignal },
+  ): Promise<FetchedAnswer> {
+    await this.world.sleep(this.world.random() * 3)
+    if (!invocation.alive) return new Promise(() => undefined)
+    const aborted = new Promise<never>((_, reject) =>
+      init.signal.addEventListener('abort', () => reject(new Error('aborted'))),
+    )
+    aborted.catch(() => undefined)
+    const answer = await Promise.race([this.#peer({ url, headers: init.headers, body: init.body }), aborted])
+    const headers = new Map(Object.entries(answer.headers ?? {}))
+    return {
+      status: answer.status,
+      headers: { get: (name) => headers.get(name) ?? null },
+      body: answer.body === '' ? null : streamOf(answer.body),
+    }
+  }
+
+  // Each time something comes back the invocation may already be dead, or die of it.
+  #whileAlive<T>(invocation: Invocation, promise: Promise<T>): Promise<T> {
+    if (!invocation.alive) return new Promise(() => undefined)
+    return new Promise((resolve, reject) => {
+      const unlessDead = (then: () => void) => {
+        if (this.world.chance(this.faults.invocationCrash)) invocation.alive = false
+        if (invocation.alive) then()
+      }
+      promise.then(
+        (value) => unlessDead(() => resolve(value)),
+        (error) => unlessDead(() => reject(error)),
+      )
+    })
+  }
+}
+
+// Whole at once, without a macrotask of its own: the story must not depend on the machine.
+function streamOf(text: string): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    start(controller) {
+      controller.enqueue(new TextEncoder().encode(text))
+      controller.close()
+    },
+  })
+}

@@ -1,0 +1,366 @@
+/**
+ * One story: agents of every temper, clients that try again, faults of every kind; then peace, in which everything must come
+ * to rest. `simulate(seed)` tells it; the same seed tells the same one.
+ */
+import type { AgentObject } from '../../durable-objects/agent.ts'
+import type { Principal } from '../../shared/permissions.ts'
+import { resolvePermissions } from '../../shared/permissions.ts'
+import type { Policy, PolicyInput } from '../../shared/policy.ts'
+import type { Platform } from '../../shared/ports.ts'
+import type { Receipt } from '../../shared/receipt.ts'
+import { consume, type QueuedMessage } from '../../workers/consume.ts'
+import { nudge } from '../../workers/nudge.ts'
+import { publish } from '../../workers/publish.ts'
+import { settle } from '../../workers/settle.ts'
+import { work } from '../../workers/work.ts'
+import { checkMailbox, checkStory, must } from './invariants.ts'
+import { type Faults, Invocation, noFaults, SimPlatform } from './platform.ts'
+import type { SimStorage } from './storage.ts'
+import { World } from './world.ts'
+
+const second = 1_000
+const hour = 3_600 * second
+
+export interface Plan {
+  readonly messages?: number
+  readonly troubleMs?: number
+  readonly faults?: Partial<Faults>
+  readonly processCrashes?: number
+}
+
+type Temper = 'calm' | 'flaky' | 'slow' | 'busy' | 'later' | 'poison' | 'picky'
+const tempers: readonly Temper[] = ['calm', 'calm', 'flaky', 'slow', 'busy', 'later', 'poison', 'picky']
+
+export class Story {
+  readonly world: World
+  readonly platform: SimPlatform
+  /** Deliveries whose publisher saw a success. */
+  readonly accepted = new Set<string>()
+  /** Message id → the source that was authenticated for it. */
+  readonly spoken = new Map<string, string>()
+  readonly starts = new Map<string, number>()
+  readonly nonces = new Map<string, Set<string>>()
+  readonly seen: { agent: string; delivery: string; messageId: string; source: string }[] = []
+  readonly #policies = new Map<string, Policy>()
+  readonly #tempers = new Map<string, Temper>()
+  #peace = false
+  #failure: unknown
+
+  constructor(seed: number, plan: Plan) {
+    this.world = new World(seed)
+    this.platform = new SimPlatform(
+      this.world,
+      noFaults,
+      (call) => this.#receive(call),
+      async (queue, platform, messages) => {
+        if (queue === 'deliveries') await consume(platform, new Map(), messages)
+        else if (queue === 'work') await work(platform, messages as QueuedMessage[])
+        else await nudge(platform, messages as QueuedMessage[])
+      },
+    )
+    this.platform.afterCall = (agent, object, storage) => this.#check(agent, object, storage)
+    this.#plan = plan
+  }
+
+  readonly #plan: Plan
+
+  policyOf(agent: string): Policy {
+    return this.#policies.get(agent) as Policy
+  }
+
+  // --- the tale -----------------------------------------------------------------------------------------------------------
+
+  async tell(): Promise<void> {
+    const { world } = this
+    const names = ['ada', 'bob', 'cyd', 'pull'].slice(0, 2 + Math.floor(world.random() * 3))
+    for (const name of names) this.#background(this.#enrol(name))
+    await world.run(world.now + second)
+
+    const troubleMs = this.#plan.troubleMs ?? 40 * second
+    this.platform.faults = this.#faults()
+    const start = world.now
+    const count = this.#plan.messages ?? 4 + Math.floor(world.random() * 12)
+    for (let i = 0; i < count; i++)
+      world.in(world.random() * troubleMs * 0.7, () => this.#background(this.#client(names)))
+    for (let i = 0; i < (this.#plan.processCrashes ?? Math.floor(world.random() * 3)); i++) {
+      world.in(world.random() * troubleMs, () => this.platform.crashEverything(world.chance(0.7)))
+    }
+    if (names.includes('pull'))
+      for (let i = 0; i < 20; i++) world.in((i * troubleMs) / 10, () => this.#background(this.#pullWorker()))
+    await this.#runUntil(start + troubleMs)
+
+    // Peace: from here on everything works, and everything must come to rest.
+    this.#peace = true
+    this.platform.faults = noFaults
+    for (let i = 1; i <= 300 && names.includes('pull'); i++)
+      world.in(i * 5 * second, () => this.#background(this.#pullWorker()))
+    await this.#runUntil(world.now + 2 * hour)
+    for (const name of names) this.#background(this.platform.platform().agent(name).sweep())
+    await this.#runUntil(world.now + hour)
+    await checkStory(this)
+  }
+
+  async #runUntil(until: number): Promise<void> {
+    await this.world.run(until)
+    if (this.#failure !== undefined) throw this.#failure
+  }
+
+  #background(work: Promise<unknown>): void {
+    work.catch(() => undefined)
+  }
+
+  #faults(): Faults {
+    const { world } = this
+    // Each story has its own mixture; a fault that is always on hides what its absence would show.
+    const some = (max: number) => (world.chance(0.5) ? world.random() * max : 0)
+    return {
+      callFailsBefore: some(0.1),
+      callFailsAfter: some(0.1),
+      objectCrash: some(0.1),
+      invocationCrash: some(0.02),
+      queueLoses: world.chance(0.1) ? 1 : some(0.3),
+      queueDoubles: some(0.3),
+      queueSendFails: some(0.2),
+      queueSendHangs: some(0.1),
+      queueMaxDelayMs: world.chance(0.3) ? 20 * second : 100,
+      alarmEarly: some(0.3),
+      alarmTwice: some(0.3),
+      alarmMaxLateMs: world.chance(0.3) ? 10 * second : 50,
+      commitFails: some(0.03),
+      ...this.#plan.faults,
+    }
+  }
+
+  // --- the cast -----------------------------------------------------------------------------------------------------------
+
+  async #enrol(name: string): Promise<void> {
+    const { world } = this
+    const temper = name === 'pull' ? 'calm' : world.pick(tempers)
+    this.#tempers.set(name, temper)
+    const policy: PolicyInput = {
+      depth: world.pick([3, 10, 100]),
+      maxAttempts: world.pick([1, 2, 4]),
+      concurrency: world.pick([1, 2, 5]),
+      timeoutSeconds: world.pick([0.5, 2]),
+      ack: temper === 'later' ? 'later' : 'response',
+      ackSeconds: 3,
+      backoff: 'quick',
+    }
+    const kind = name === 'pull' ? 'pull' : 'webhook'
+    const registration = kind === 'pull' ? { kind, policy } : { kind, url: `http://127.0.0.1/${name}`, policy }
+    const platform = this.platform.platform()
+    const enrolled = await platform
+      .agent(name)
+      .enrol(registration as never, {
+        name,
+        incarnation: world.unique('inc'),
+        secret: 'whsec_c2VjcmV0c2VjcmV0c2VjcmV0',
+        trusted: true,
+      })
+    this.#policies.set(name, enrolled.agent.policy)
+  }
+
+  // A publisher that asks until it is told, with one id; sometimes it claims to be somebody else.
+  async #client(names: readonly string[]): Promise<void> {
+    const { world } = this
+    const me = world.pick(['eve', 'ada'])
+    const id = world.unique('message-')
+    const to = world.pick(names)
+    const principal: Principal = { kind: 'agent', name: me, permissions: resolvePermissions(me) }
+    const input = {
+      to,
+      id,
+      type: 'test',
+      data: { depth: world.pick([0, 1, 2, 3]) },
+      ...(world.chance(0.3) ? { replyto: world.pick(names) } : {}),
+      ...(world.chance(0.2) ? { delivertime: new Date(world.now + world.random() * 10 * second).toISOString() } : {}),
+      ...(world.chance(0.15)
+        ? { expirytime: new Date(world.now + (11 + world.random() * 20) * second).toISOString() }
+        : {}),
+      ...(world.chance(0.2) ? { deliverymode: 'exactly_once' } : {}),
+      ...(world.chance(0.2) ? { partitionkey: world.pick(['k1', 'k2']) } : {}),
+    }
+    const forged = await this.#publish(principal, { ...input, id: `${id}-forged`, source: 'somebody-else' })
+    must(
+      forged === undefined || (!forged.ok && forged.error.code === 'foreign_source'),
+      'S1',
+      () => `a foreign source was accepted: ${JSON.stringify(forged)}`,
+    )
+    this.spoken.set(id, me)
+    for (let tries = 0; tries < 6; tries++) {
+      const answer = await this.#publish(principal, input)
+      if (answer?.ok) {
+        for (const d of answer.value.deliveries) this.accepted.add(d.id)
+        if (world.chance(0.1))
+          this.#background(
+            this.platform
+              .platform()
+              .agent(to)
+              .cancel(answer.value.deliveries[0]?.id ?? ''),
+          )
+        return
+      }
+      if (answer !== undefined && answer.error.code !== 'backpressure' && answer.error.code !== 'unavailable') return
+      await world.sleep(second * (1 + world.random()))
+    }
+  }
+
+  async #publish(principal: Principal, input: unknown) {
+    const platform = this.platform.platform(new Invocation())
+    const answer = publish(platform, principal, [input]).then(
+      (results) => results[0],
+      () => undefined,
+    )
+    // The Worker may have died with the question: a client gives up waiting and asks again.
+    return Promise.race([answer, this.world.sleep(3 * second).then(() => undefined)])
+  }
+
+  async #pullWorker(): Promise<void> {
+    const { world } = this
+    const platform = this.platform.platform(new Invocation())
+    const leased = await platform.agent('pull').lease(5, 2 * second, world.unique('lease'))
+    for (const lease of leased.leases) {
+      this.#noteStart('pull', lease.id, lease.head.id, lease.head.source)
+      if (!this.#peace && world.chance(0.3)) continue
+      await world.sleep(world.random() * second)
+      const nonce = this.#nonce(lease.id)
+      await settle(platform, 'pull', [
+        { id: lease.id, token: lease.token, outcome: { kind: 'ok', result: { nonce } }, external: true },
+      ])
+    }
+  }
+
+  #nonce(delivery: string): string {
+    const nonce = this.world.unique('nonce')
+    this.nonces.set(delivery, (this.nonces.get(delivery) ?? new Set()).add(nonce))
+    return nonce
+  }
+
+  #noteStart(agent: string, delivery: string, messageId: string, source: string): void {
+    this.starts.set(delivery, (this.starts.get(delivery) ?? 0) + 1)
+    this.seen.push({ agent, delivery, messageId, source })
+  }
+
+  // A receiver: answers well, badly, late, twice, or never, by temper.
+  async #receive(call: {
+    url: string
+    headers: Record<string, string>
+    body: string
+  }): Promise<{ status: number; body: string; headers?: Record<string, string> }> {
+    const { world } = this
+    const agent = call.url.slice(call.url.lastIndexOf('/') + 1)
+    const delivery = call.headers['webhook-id'] ?? ''
+    const event = JSON.parse(call.body) as { id: string; source: string; data?: { depth?: number } }
+    const temper = this.#peace
+      ? this.#tempers.get(agent) === 'later'
+        ? 'later'
+        : 'calm'
+      : (this.#tempers.get(agent) ?? 'calm')
+    if (temper === 'busy' && world.chance(0.4)) return { status: 429, body: '', headers: { 'retry-after': '1' } }
+    this.#noteStart(agent, delivery, event.id, event.source)
+    await world.sleep(world.random() * 50)
+    if (temper === 'flaky' && world.chance(0.5)) return { status: world.pick([500, 503, 404]), body: 'no' }
+    if (temper === 'picky' && world.chance(0.3)) return { status: 422, body: '{"error":"no"}' }
+    if (temper === 'slow' && world.chance(0.5)) await world.sleep(world.random() * 6 * second)
+    if (temper === 'poison' && world.chance(0.4)) this.platform.crashEverything(true)
+    if (temper === 'later') {
+      if (this.#peace || world.chance(0.7))
+        world.in(world.random() * (this.#peace ? 1 : 5) * second, () =>
+          this.#background(this.#ackLater(agent, delivery, call.headers['switchboard-token'] ?? '')),
+        )
+      return { status: 202, body: '' }
+    }
+    if (world.chance(0.05)) await this.#ackLater(agent, delivery, call.headers['switchboard-token'] ?? '')
+    return { status: 200, body: JSON.stringify(this.#answer(delivery, event.data?.depth ?? 0)) }
+  }
+
+  #ackLater(agent: string, delivery: string, token: string): Promise<unknown> {
+    return settle(this.platform.platform(new Invocation()), agent, [
+      { id: delivery, token, outcome: { kind: 'ok', result: { nonce: this.#nonce(delivery) } }, external: true },
+    ])
+  }
+
+  #answer(delivery: string, depth: number): unknown {
+    const { world } = this
+    const result = { nonce: this.#nonce(delivery) }
+    if (depth <= 0) return result
+    const targets = world.chance(0.1) ? ['nobody'] : this.platform.agents()
+    const messages = Array.from({ length: 1 + Math.floor(world.random() * 2) }, () => ({
+      to: world.pick(targets),
+      type: 'test',
+      data: { depth: depth - 1 },
+    }))
+    return { result, messages, ...(world.chance(0.3) ? { reply: { data: { depth: 0 } } } : {}) }
+  }
+
+  // --- what the invariants read -------------------------------------------------------------------------------------------
+
+  #check(agent: string, object: AgentObject, storage: SimStorage): void {
+    const described = object.describe()
+    try {
+      checkMailbox(
+        this,
+        agent,
+        described === undefined
+          ? undefined
+          : {
+              figures: described.figures,
+              depthMax: described.agent.policy.depth,
+              concurrency: described.agent.policy.concurrency,
+            },
+        storage.alarmAt,
+      )
+    } catch (error) {
+      this.#failure ??= error
+    }
+  }
+
+  async receipts(): Promise<Map<string, Receipt>> {
+    const all = new Map<string, Receipt>()
+    for (const name of this.platform.agents()) {
+      const { object } = await this.platform.inspect(name)
+      if (object.describe() === undefined) continue
+      let cursor: string | undefined
+      do {
+        const page = object.list(undefined, cursor, 100)
+        for (const receipt of page.items) all.set(receipt.id, receipt)
+        cursor = page.cursor
+      } while (cursor !== undefined)
+    }
+    return all
+  }
+
+  async deadLetters(): Promise<Set<string>> {
+    const platform: Platform = this.platform.platform()
+    const ids = new Set<string>()
+    let cursor: string | undefined
+    let page: Awaited<ReturnType<ReturnType<Platform['deadLetters']>['list']>> | undefined
+    do {
+      platform
+        .deadLetters()
+        .list({}, cursor, 100)
+        .then(
+          (answer) => {
+            page = answer
+          },
+          () => undefined,
+        )
+      await this.world.run(this.world.now + second)
+      for (const letter of page?.items ?? []) ids.add(letter.id)
+      cursor = page?.cursor
+    } while (cursor !== undefined)
+    return ids
+  }
+}
+
+/** Tells the story of a seed. Throws InvariantBroken, with the seed in its message. */
+export async function simulate(seed: number, plan: Plan = {}): Promise<Story> {
+  const story = new Story(seed, plan)
+  try {
+    await story.tell()
+  } catch (error) {
+    if (error instanceof Error) error.message = `seed ${seed}: ${error.message}`
+    throw error
+  }
+  return story
+}
