@@ -70,7 +70,7 @@ function invalid(...issues: readonly Issue[]): Result<never, Fault> {
 function readPlain(body: Uint8Array): Result<WireMessages, Fault> {
   const parsed = parseJson(body)
   if (!parsed.ok) return parsed
-  return Array.isArray(parsed.value) ? bounded(parsed.value, true) : bounded([parsed.value], false)
+  return Array.isArray(parsed.value) ? batch(parsed.value) : single(parsed.value)
 }
 
 function readStructured(body: Uint8Array): Result<WireMessages, Fault> {
@@ -79,7 +79,7 @@ function readStructured(body: Uint8Array): Result<WireMessages, Fault> {
   if (!isObject(parsed.value))
     return invalid({ path: '', message: 'one event is an object; several are application/cloudevents-batch+json' })
   if (parsed.value['specversion'] !== '1.0') return invalid(wrongVersion)
-  return bounded([fromEvent(parsed.value)], false)
+  return single(fromEvent(parsed.value))
 }
 
 function readBatch(body: Uint8Array): Result<WireMessages, Fault> {
@@ -89,18 +89,19 @@ function readBatch(body: Uint8Array): Result<WireMessages, Fault> {
   // Without a specversion it is no event. One such item must not spoil its batch, so it goes on with a version that
   // `publishInput` refuses by itself.
   const read = (item: unknown) => (isObject(item) ? { specversion: '', ...fromEvent(item) } : item)
-  return bounded(parsed.value.map(read), true)
+  return batch(parsed.value.map(read))
 }
 
 const wrongVersion: Issue = { path: 'specversion', message: 'must be "1.0"' }
 
-// The items of a batch are judged one by one when they are published, as deep as alone: one must not spoil the others.
-function bounded(inputs: readonly unknown[], batch: boolean): Result<WireMessages, Fault> {
-  for (const input of batch ? [] : inputs) {
-    const shallow = boundDepth(input)
-    if (!shallow.ok) return shallow
-  }
-  return ok({ inputs, batch })
+function single(input: unknown): Result<WireMessages, Fault> {
+  const shallow = boundDepth(input)
+  return shallow.ok ? ok({ inputs: [shallow.value], batch: false }) : shallow
+}
+
+// The items of a batch are judged one by one when they are published: one that is too deep must not spoil the others.
+function batch(inputs: readonly unknown[]): Result<WireMessages, Fault> {
+  return ok({ inputs, batch: true })
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
@@ -145,7 +146,7 @@ function readBinary(request: WireRequest, type: string, headers: readonly string
   const data = readData(type, request.contentType ?? '', request.body)
   if (!data.ok) return data
   const datacontenttype = type === '' ? {} : { datacontenttype: request.contentType }
-  return bounded([{ ...Object.fromEntries(attributes), ...datacontenttype, ...data.value }], false)
+  return single({ ...Object.fromEntries(attributes), ...datacontenttype, ...data.value })
 }
 
 // An empty body is no data: HTTP cannot tell the two apart.
