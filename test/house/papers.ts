@@ -2,6 +2,7 @@
  * Papers that must not rot: the map names every file, the decision index every record, the table of invariants only tests
  * that exist, and every mutant still applies. Never here: code.
  */
+import { mapPage, mappedRooms } from '../../scripts/map-page.ts'
 import { mutantSchema, mutate } from '../../scripts/mutant.ts'
 import { type Breaches, codeIn, roomOf, type Source } from './source.ts'
 
@@ -12,7 +13,7 @@ function textOf(tree: readonly Source[], path: string): string {
 /** The README's map: every folder at the top with something in it, and nothing else. */
 export function readmeMap(tree: readonly Source[]): Breaches {
   const section = /## The map\n([\s\S]*?)(?:\n## |$)/.exec(textOf(tree, 'README.md'))?.[1] ?? ''
-  const named = [...section.matchAll(/^\W*`?([a-z.-]+)\/`?/gm)].map((match) => match[1] ?? '')
+  const named = [...section.matchAll(/^- `([^`/]+)\/`/gm)].map((match) => match[1] ?? '')
   const standing = new Set(tree.map((file) => roomOf(file.path)).filter((room) => room !== ''))
   return [
     ...[...standing].filter((room) => !named.includes(room)).map((room) => `README's map does not name ${room}/`),
@@ -20,17 +21,15 @@ export function readmeMap(tree: readonly Source[]): Breaches {
   ]
 }
 
-/** docs/map.md: one line for every file that is shipped or run, and nothing else. */
+/** docs/map.md: one line for every file that is shipped or run, in the file's own words. */
 export function fileMap(tree: readonly Source[]): Breaches {
-  const named = [...textOf(tree, 'docs/map.md').matchAll(/^- `([^`]+\.ts)`/gm)].map((match) => match[1] ?? '')
-  const standing = codeIn(tree, 'workers', 'durable-objects', 'shared', 'agents', 'scripts').map((file) => file.path)
-  return [
-    ...standing.filter((path) => !named.includes(path)).map((path) => `docs/map.md does not name ${path}`),
-    ...named
-      .filter((path) => !standing.includes(path))
-      .map((path) => `docs/map.md names ${path}, which does not exist`),
-    ...named.filter((path, i) => named.indexOf(path) !== i).map((path) => `docs/map.md names ${path} twice`),
+  const stands = textOf(tree, 'docs/map.md').split('\n')
+  const should = mapPage(codeIn(tree, ...mappedRooms)).split('\n')
+  const wrong = [
+    ...should.filter((line) => !stands.includes(line)).map((line) => `docs/map.md lacks: ${line}`),
+    ...stands.filter((line) => !should.includes(line)).map((line) => `docs/map.md should not say: ${line}`),
   ]
+  return wrong.length === 0 ? [] : [...wrong, 'run `npm run map`']
 }
 
 /** docs/decisions/README.md lists each record once, and each record has the four parts. */

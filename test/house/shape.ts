@@ -6,7 +6,7 @@ import { allRooms, at, type Breaches, codeIn, lineAt, type Node, type Source, sh
 
 export const fileLinesMax = 300
 /** A test reads as a list of cases; it may be longer before it must be split. */
-export const testLinesMax = 500
+export const testLinesMax = 600
 export const functionLinesMax = 70
 
 /** Longer than allowed, and why that is better than splitting. */
