@@ -3,6 +3,7 @@
  * (`AgentRecord`), which lives in its own object and travels with the lease. Never here: its mail (shared/mailbox.ts).
  */
 import * as z from 'zod'
+import { canonical } from './json.ts'
 import { limits } from './limits.ts'
 import { permissionsInput, permissionsSchema, resolvePermissions } from './permissions.ts'
 import { type AgentKind, agentKind, policyInput, policySchema, resolvePolicy } from './policy.ts'
@@ -105,8 +106,26 @@ export function enrol(current: AgentRecord | undefined, e: Enrolment): AgentReco
   }
 }
 
+/** Would registering this change nothing? Then nothing is written. */
+export function isRegisteredAs(current: AgentRecord, r: Registration): boolean {
+  const { name, incarnation, updatedAt } = current
+  const same = { name, registration: r, freshIncarnation: incarnation, freshSecret: '', trusted: current.verified }
+  return canonical(enrol(current, { ...same, now: updatedAt })) === canonical(current)
+}
+
 /** The challenge is retried hourly (docs/protocol.md, "Challenge"). */
 export const verifyRetryMs = 3_600_000
+
+/** Any 2xx whose JSON body repeats the value in `challenge`. An answer that merely echoes the event proves nothing. */
+export function isChallengeAnswered(status: number, body: string, sent: string): boolean {
+  if (status < 200 || status > 299) return false
+  try {
+    const answer: unknown = JSON.parse(body)
+    return typeof answer === 'object' && answer !== null && 'challenge' in answer && answer.challenge === sent
+  } catch {
+    return false
+  }
+}
 
 /** Adds a secret in front; the others sign beside it for `overlapMs`, then retire. */
 export function rotateSecret(agent: AgentRecord, fresh: string, overlapMs: number, now: number): AgentRecord {
@@ -125,10 +144,21 @@ export function liveSecrets(agent: AgentRecord, now: number): string[] {
   return agent.secrets.filter((s) => s.retireAt === undefined || s.retireAt > now).map((s) => s.secret)
 }
 
+type Pause = NonNullable<AgentRecord['paused']>
+
+/** A pause with an end is over when its time is, without anybody lifting it. */
+function isPaused(agent: AgentRecord, now: number): agent is AgentRecord & { paused: Pause } {
+  return agent.paused !== undefined && (agent.paused.until === undefined || agent.paused.until > now)
+}
+
+function shownPause({ since, reason, until }: Pause) {
+  const iso = (at: number) => new Date(at).toISOString()
+  return { since: iso(since), reason, ...(until === undefined ? {} : { until: iso(until) }) }
+}
+
 /** Why this agent's mail is parked now, if it is. */
 export function parkedBecause(agent: AgentRecord, now: number): string | undefined {
-  if (agent.paused !== undefined && (agent.paused.until === undefined || agent.paused.until > now))
-    return `paused: ${agent.paused.reason}`
+  if (isPaused(agent, now)) return `paused: ${agent.paused.reason}`
   if (!agent.verified) return 'unverified: the webhook has not answered its challenge'
   if (agent.heldUntil !== undefined && agent.heldUntil > now)
     return `held: the agent asked for quiet until ${new Date(agent.heldUntil).toISOString()}`
@@ -137,8 +167,7 @@ export function parkedBecause(agent: AgentRecord, now: number): string | undefin
 
 /** When a parked agent's mail is due to be looked at again; undefined when only a person can tell. */
 export function unparkAt(agent: AgentRecord, now: number): number | undefined {
-  if (agent.paused !== undefined && (agent.paused.until === undefined || agent.paused.until > now))
-    return agent.paused.until
+  if (isPaused(agent, now)) return agent.paused.until
   if (!agent.verified) return undefined
   return agent.heldUntil !== undefined && agent.heldUntil > now ? agent.heldUntil : undefined
 }
@@ -154,9 +183,7 @@ export function publicAgent(agent: AgentRecord, now: number) {
     policy: agent.policy,
     permissions: agent.permissions,
     verified: agent.verified,
-    ...(agent.paused === undefined
-      ? {}
-      : { paused: { since: new Date(agent.paused.since).toISOString(), reason: agent.paused.reason } }),
+    ...(isPaused(agent, now) ? { paused: shownPause(agent.paused) } : {}),
     ...(agent.heldUntil !== undefined && agent.heldUntil > now
       ? { heldUntil: new Date(agent.heldUntil).toISOString() }
       : {}),

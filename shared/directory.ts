@@ -61,3 +61,15 @@ export function principalOf(key: KeyRecord): Principal | undefined {
       return undefined
   }
 }
+
+/** What may be seen of a key: never the key, and not its hash. */
+export function publicKey({ id, owner, permissions, createdAt, expiresAt }: KeyRecord) {
+  return {
+    id,
+    owner,
+    // An agent's key may do what its agent may, whatever it was made with.
+    ...(owner.startsWith('app/') ? { permissions } : {}),
+    createdAt: new Date(createdAt).toISOString(),
+    ...(expiresAt === undefined ? {} : { expiresAt: new Date(expiresAt).toISOString() }),
+  }
+}

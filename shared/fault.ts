@@ -236,7 +236,7 @@ function wireOf(f: Fault): Wire {
       return {
         status: 409,
         title: 'Agent has mail',
-        detail: `\`${f.agent}\` still holds ${f.depth} deliveries. Say what becomes of them: ?mail=dead, or ?mail=reassign:<agent>.`,
+        detail: `\`${f.agent}\` still holds ${f.depth} deliveries. Let them end first, or say that they end as dead letters: ?mail=dead.`,
       }
     case 'wrong_kind':
       return {

@@ -1,18 +1,24 @@
 /**
- * Keys: what they look like, what is kept of them, how they are compared. A key is shown once; only its hash is kept, and its
+ * Keys and signing secrets: what they look like, what is kept of keys, how they are compared. A key is shown once; only its hash is kept, and its
  * id is the beginning of the hash. Never here: chance (it is an argument), who a key speaks for (shared/directory.ts).
  */
 import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js'
 import { toBase64 } from './base64.ts'
+import { newSecret } from './signature.ts'
 
-/** 256 bits: nobody guesses one, so a plain hash of it needs no salt and no stretching. */
+/** Of a key, and of a secret. 256 bits: nobody guesses one, so a plain hash of it needs no salt and no stretching. */
 export const keyBytes = 32
 
 /** `sk_<subject>_<43 characters>`: a reader of a leaked key sees whose it is, and scanners see that it is one. */
 export function keyText(subject: string, randomHex: string): string {
   const base64url = toBase64(hexToBytes(randomHex)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
   return `sk_${subject}_${base64url}`
+}
+
+/** A signing secret from random bytes in hex, as the platform's dice give them. */
+export function secretText(randomHex: string): string {
+  return newSecret(hexToBytes(randomHex))
 }
 
 export function keyHash(key: string): string {

@@ -1,0 +1,116 @@
+/**
+ * The gateway: is there such a route, is this Worker configured, who calls; then the route. One onError renders every
+ * refusal as problem+json. Never here: what a route does (workers/routes/).
+ */
+import { type Context, Hono, type MiddlewareHandler } from 'hono'
+import type { Fault } from '../shared/fault.ts'
+import type { Platform } from '../shared/ports.ts'
+import { type Acquaintances, authorise, newAcquaintances } from './authorise.ts'
+import type { App, Handlers } from './context.ts'
+import { type Invocation, Unavailable } from './platform.ts'
+import { problemResponse, Refusal, readBounded, refuse, unwrap } from './problem.ts'
+import { agents } from './routes/agents.ts'
+import { deadLetters } from './routes/dead-letters.ts'
+import { deliveries } from './routes/deliveries.ts'
+import { health } from './routes/health.ts'
+import { keys } from './routes/keys.ts'
+import { lease } from './routes/lease.ts'
+import { messages } from './routes/messages.ts'
+
+/** The Hono app. `known` is what authorise remembers: one per isolate, so it lives as long as the app. */
+export function buildApp(
+  handlers: Handlers,
+  makePlatform: (env: Env, invocation: Invocation) => Platform,
+  known: Acquaintances = newAcquaintances(),
+): Hono<App> {
+  const app = new Hono<App>()
+  app.onError(answerError)
+  app.route('/', health)
+  app.use(async (c, next) => {
+    c.set('platform', makePlatform(c.env, c.executionCtx))
+    c.set('handlers', handlers)
+    await next()
+  })
+  app.use(requireRoute(app))
+  app.use('/v1/*', requireConfigured)
+  app.use('/v1/*', requireCaller(known))
+  for (const routes of [messages, deliveries, lease, deadLetters, agents, keys]) app.route('/v1', routes)
+  return app
+}
+
+// --- the way in -------------------------------------------------------------------------------------------------------
+
+// Before the caller is asked who they are: which routes there are is no secret, and a wrong path deserves to be told so.
+function requireRoute(app: Hono<App>): MiddlewareHandler<App> {
+  return async (c, next) => {
+    const allow = allowedMethods(app.routes, c.req.path)
+    if (allow.length === 0) refuse({ code: 'route_not_found', path: c.req.path })
+    if (c.req.method === 'OPTIONS') return c.body(null, 204, { Allow: allow.join(', ') })
+    if (!allow.includes(c.req.method)) refuse({ code: 'method_not_allowed', method: c.req.method, allow })
+    return next()
+  }
+}
+
+/** What is served at this path, as the registered routes have it; nothing when there is no such path. */
+export function allowedMethods(
+  routes: readonly { readonly method: string; readonly path: string }[],
+  path: string,
+): readonly string[] {
+  const parts = path.split('/')
+  const served = routes.filter(({ method, path: pattern }) => method !== 'ALL' && fits(pattern.split('/'), parts))
+  const methods = new Set(served.map(({ method }) => method))
+  if (methods.has('GET')) methods.add('HEAD')
+  return [...methods]
+}
+
+function fits(pattern: readonly string[], parts: readonly string[]): boolean {
+  return (
+    pattern.length === parts.length &&
+    pattern.every((part, i) => (part.startsWith(':') ? parts[i] !== '' : part === parts[i]))
+  )
+}
+
+const requireConfigured: MiddlewareHandler<App> = async (c, next) => {
+  if (c.get('platform').settings.adminKey === undefined) refuse({ code: 'not_configured' })
+  await next()
+}
+
+function requireCaller(known: Acquaintances): MiddlewareHandler<App> {
+  return async (c, next) => {
+    const { principal, signed } = unwrap(await authorise(c.get('platform'), callOf(c), known))
+    c.set('principal', principal)
+    if (signed !== undefined) {
+      c.set('idempotencyKey', signed.id)
+      c.set('rawBody', signed.body)
+    }
+    await next()
+  }
+}
+
+function callOf(c: Context<App>) {
+  return {
+    method: c.req.method,
+    path: c.req.path,
+    header: (name: string) => c.req.header(name),
+    body: (limitBytes: number) => readBounded(c.req.raw, limitBytes),
+  }
+}
+
+// --- the way out ------------------------------------------------------------------------------------------------------
+
+function answerError(error: Error, c: Context<App>): Response {
+  return problemResponse(faultOf(error, c), c.req.path)
+}
+
+// A refusal tells the caller what we know; of a surprise only the log learns what it was.
+function faultOf(error: Error, c: Context<App>): Fault {
+  if (error instanceof Refusal) return error.fault
+  // Absent when making it was what failed.
+  const platform: Platform | undefined = c.get('platform')
+  const incident = platform?.uuidv7() ?? 'at-start'
+  const told = { step: 'gateway.failed', incident, method: c.req.method, path: c.req.path }
+  console.error(JSON.stringify({ ...told, error: String(error), stack: error.stack }))
+  return error instanceof Unavailable
+    ? { code: 'unavailable', what: error.what, retryAfterSeconds: 1 }
+    : { code: 'internal', incident }
+}

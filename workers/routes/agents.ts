@@ -1,0 +1,196 @@
+/**
+ * Agents over HTTP: register, discover, operate. An admin may all; an agent may read every agent's public face and operate
+ * itself. Never here: what registering does (workers/register.ts), an agent's mail (workers/routes/lease.ts, deliveries.ts).
+ */
+import { type Context, Hono } from 'hono'
+import { type AgentRecord, publicAgent, type Registration, registration } from '../../shared/agent.ts'
+import {
+  agentKeyRequest,
+  agentsQuery,
+  deleteAgentQuery,
+  pauseRequest,
+  secretRequest,
+} from '../../shared/api-agent-bodies.ts'
+import { indexEntry, publicKey, type RegisteredAgent } from '../../shared/directory.ts'
+import { agentName } from '../../shared/ids.ts'
+import { keyBytes, secretText } from '../../shared/keys.ts'
+import { limits } from '../../shared/limits.ts'
+import type { Figures } from '../../shared/mailbox.ts'
+import { mayOperate } from '../../shared/permissions.ts'
+import { challenge } from '../challenge.ts'
+import type { App } from '../context.ts'
+import { enqueue } from '../enqueue.ts'
+import { ensureAllEnrolled } from '../handlers.ts'
+import { mint } from '../mint.ts'
+import { readJson, refuse, unwrap, validate } from '../problem.ts'
+import { register } from '../register.ts'
+
+export const agents = new Hono<App>()
+
+// --- register and discover --------------------------------------------------------------------------------------------
+
+agents.get('/agents', async (c) => {
+  const { capability, cursor, limit } = validate(agentsQuery, c.req.query())
+  await ensureAllEnrolled(c.get('platform'), c.get('handlers'))
+  const page = await c.get('platform').directory().agents(capability, cursor, limit)
+  return c.json({ ...page, items: page.items.map(listed) }, 200)
+})
+
+agents.put('/agents/:agent', async (c) => {
+  const name = administered(c, 'register')
+  if (!agentName.safeParse(name).success) invalid('agent', 'an agent name is 1 to 64 of a-z, 0-9 and -')
+  const asked = await readJson(c, registration)
+  requireHandlerAsDeployed(c, name, asked)
+  const { created, agent, key, secret } = unwrap(await register(c.get('platform'), name, asked))
+  const shown = { ...shownAgent(c, agent), ...(key && { key }), ...(secret && { secret }) }
+  return c.json(shown, created ? 201 : 200)
+})
+
+agents.get('/agents/:agent', async (c) => c.json(shownAgent(c, (await known(c)).agent), 200))
+
+agents.delete('/agents/:agent', async (c) => {
+  const name = administered(c, 'delete')
+  const { mail } = validate(deleteAgentQuery, c.req.query())
+  if (!agentName.safeParse(name).success) return unknownAgent(name)
+  if (c.get('handlers').has(name))
+    invalid('agent', 'it is part of this Worker: take it out of `agents` and deploy first')
+  const directory = c.get('platform').directory()
+  // Read before the object forgets: should somebody register the name anew meanwhile, that entry is not the one removed.
+  const entry = await directory.findAgent(name)
+  const retired = await c.get('platform').agent(name).retire(mail)
+  if (retired.status === 'has_mail') refuse({ code: 'agent_has_mail', agent: name, depth: retired.depth })
+  if (entry !== undefined) await directory.removeAgent(name, entry.incarnation)
+  else if (retired.status === 'unknown') unknownAgent(name)
+  return c.body(null, 204)
+})
+
+// --- operate ----------------------------------------------------------------------------------------------------------
+
+agents.get('/agents/:agent/mailbox', async (c) => {
+  const { agent, figures } = await known(c, 'read the mailbox of')
+  return c.json({ agent: agent.name, ...shownFigures(figures) }, 200)
+})
+
+agents.post('/agents/:agent/pause', async (c) => {
+  const { name } = (await known(c, 'pause')).agent
+  const { reason, seconds } = await readJson(c, pauseRequest)
+  const paused = await c
+    .get('platform')
+    .agent(name)
+    .pause(reason, seconds === undefined ? undefined : seconds * 1_000)
+  return c.json(shownAgent(c, paused ?? unknownAgent(name)), 200)
+})
+
+agents.post('/agents/:agent/resume', async (c) => {
+  const { name } = (await known(c, 'resume')).agent
+  const resumed = await c.get('platform').agent(name).resume()
+  enqueue(c.get('platform'), name, resumed.references)
+  return c.json(shownAgent(c, resumed.agent ?? unknownAgent(name)), 200)
+})
+
+agents.post('/agents/:agent/verify', async (c) => {
+  const { name, kind } = (await known(c, 'verify')).agent
+  if (kind !== 'webhook') refuse({ code: 'wrong_kind', agent: name, kind, needed: 'webhook' })
+  const asked = await challenge(c.get('platform'), name)
+  const { agent } = await known(c)
+  const error = asked.verified ? undefined : { code: asked.error.code, message: asked.error.message }
+  return c.json({ ...shownAgent(c, agent), ...(error && { error }) }, 200)
+})
+
+agents.post('/agents/:agent/secret', async (c) => {
+  const { name } = (await known(c, 'rotate the secret of')).agent
+  const { overlapSeconds } = await readJson(c, secretRequest)
+  const secret = secretText(c.get('platform').hex(keyBytes))
+  const rotated = await c
+    .get('platform')
+    .agent(name)
+    .rotateSecret(secret, overlapSeconds * 1_000)
+  return c.json({ agent: (rotated ?? unknownAgent(name)).name, secret }, 200)
+})
+
+// --- an agent's keys --------------------------------------------------------------------------------------------------
+
+agents.get('/agents/:agent/keys', async (c) => {
+  administered(c, 'list the keys of')
+  const { name } = (await known(c)).agent
+  const keys = await c.get('platform').directory().keys(`agent/${name}`)
+  return c.json({ items: keys.map(publicKey) }, 200)
+})
+
+agents.post('/agents/:agent/keys', async (c) => {
+  administered(c, 'make keys for')
+  const { agent } = await known(c)
+  const { expiresInSeconds } = await readJson(c, agentKeyRequest)
+  const directory = c.get('platform').directory()
+  // A key is good only while the index has its agent: complete what a registration that died half way left out.
+  await directory.putAgent(indexEntry(agent))
+  const { key, record } = mint(c.get('platform'), `agent/${agent.name}`, { ...agent, expiresInSeconds })
+  const stored = await directory.putKey(record, { max: limits.keysPerAgent })
+  if (stored !== 'stored') refuse({ code: 'too_many_keys', agent: agent.name, max: limits.keysPerAgent })
+  const { id, expiresAt } = publicKey(record)
+  return c.json({ id, key, ...(expiresAt && { expiresAt }) }, 201)
+})
+
+agents.delete('/agents/:agent/keys/:key', async (c) => {
+  const name = administered(c, 'revoke the keys of')
+  const id = c.req.param('key')
+  const removed = await c.get('platform').directory().removeKey(id, `agent/${name}`)
+  return removed ? c.body(null, 204) : refuse({ code: 'not_found', what: 'key', id })
+})
+
+// --- who may, and what is shown ---------------------------------------------------------------------------------------
+
+/** The agent's name, if an admin asks. */
+function administered(c: Context<App>, action: string): string {
+  const name = c.req.param('agent') ?? ''
+  if (c.get('principal').kind !== 'admin') refuse({ code: 'forbidden', action, subject: name })
+  return name
+}
+
+/** The agent asked for, if it exists; with an action, also if the caller may operate it. Reading leaves no trace. */
+async function known(c: Context<App>, action?: string): Promise<{ agent: AgentRecord; figures: Figures }> {
+  const name = c.req.param('agent') ?? ''
+  if (action !== undefined && !mayOperate(c.get('principal'), name))
+    refuse({ code: 'forbidden', action, subject: name })
+  if (!agentName.safeParse(name).success) return unknownAgent(name)
+  const platform = c.get('platform')
+  const described = await platform.agent(name).describe()
+  if (described !== undefined) return described
+  // An agent of this Worker's own code need not have been asked for before.
+  const enrolled = await platform.enrolHandler(name)
+  return (enrolled ? await platform.agent(name).describe() : undefined) ?? unknownAgent(name)
+}
+
+/** A handler is registered by its code: a PUT may ask for its key, but what it changed would not outlast the isolate. */
+function requireHandlerAsDeployed(c: Context<App>, name: string, asked: Registration): void {
+  const deployed = c.get('handlers').has(name)
+  if (deployed && asked.kind !== 'handler') invalid('kind', `\`${name}\` is a handler in this Worker's code`)
+  if (!deployed && asked.kind === 'handler')
+    invalid('kind', `this Worker has no handler \`${name}\`: list it in \`agents\` and deploy`)
+  const [field] = Object.keys(asked).filter((key) => key !== 'kind')
+  if (deployed && field !== undefined) invalid(field, 'is part of the code of a handler: change it there and deploy')
+}
+
+const invalid = (path: string, message: string): never =>
+  refuse({ code: 'invalid_request', issues: [{ path, message }] })
+
+const unknownAgent = (agent: string): never => refuse({ code: 'agent_not_found', agent })
+
+const shownAgent = (c: Context<App>, agent: AgentRecord) => publicAgent(agent, c.get('platform').now())
+
+const iso = (at: number) => new Date(at).toISOString()
+
+function listed({ agent, kind, capabilities, verified, updatedAt }: RegisteredAgent) {
+  return { agent, kind, capabilities, verified, updatedAt: iso(updatedAt) }
+}
+
+function shownFigures({ depth, inFlight, released, parked, oldestAt, nextDueAt }: Figures) {
+  return {
+    depth,
+    inFlight,
+    released,
+    ...(parked === undefined ? {} : { parked }),
+    ...(oldestAt === undefined ? {} : { oldestAt: iso(oldestAt) }),
+    ...(nextDueAt === undefined ? {} : { nextDueAt: iso(nextDueAt) }),
+  }
+}
