@@ -67,7 +67,7 @@ export const receiptStatus = z.enum([
   'cancelled',
 ])
 
-const attempt = z.strictObject({
+export const attemptAnswer = z.strictObject({
   number: z.int(),
   startedAt: time,
   endedAt: time,
@@ -91,7 +91,7 @@ export const receiptAnswer = z.strictObject({
   steps: z.array(
     z.strictObject({ step: z.string(), at: time, attempt: z.int().optional(), detail: z.string().optional() }),
   ),
-  attempts: z.array(attempt),
+  attempts: z.array(attemptAnswer),
   result: z.unknown().optional(),
   effects: z.array(effectSchema).optional().describe('What the result set off, and what became of each.'),
   deadLetter: z.strictObject({ id: z.string(), reason: deadReason }).optional(),
@@ -191,7 +191,7 @@ export const letterAnswer = z.strictObject({
   kind: z.enum(['delivery', 'effect']),
   reason: deadReason,
   error: attemptError.optional(),
-  attempts: z.array(attempt),
+  attempts: z.array(attemptAnswer),
   at: time,
   redrives: z.int().describe('Lives before this one.'),
   message: messageSchema.describe('The message without its data.'),

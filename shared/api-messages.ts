@@ -48,7 +48,10 @@ const location: Parameter = {
   schema: z.string(),
 }
 
-const binary = z.unknown().describe('Binary mode: the body is the data, and the attributes are `ce-` headers.')
+/** Binary mode: any media type beside `ce-specversion: 1.0`. */
+export const binaryData = z
+  .unknown()
+  .describe('Binary mode: the body is the data, and the attributes are `ce-` headers.')
 
 const publishFaults: readonly FaultCode[] = [
   'forbidden',
@@ -71,16 +74,17 @@ const publishing: readonly Operation[] = [
     id: 'publish',
     tag: 'Messages',
     who: 'sender',
+    signed: true,
     summary: 'Publish a message',
     description:
-      'Answered when the message and its dedupe key are stored together; nothing earlier is a 202. Takes plain JSON with CloudEvents’ attribute names, and CloudEvents in structured and binary mode. A CloudEvents batch is answered as by `POST /v1/messages/batch`.',
+      'Answered when the message and its dedupe key are stored together; nothing earlier is a 202. Takes plain JSON with CloudEvents’ attribute names, and CloudEvents 1.0 in structured and binary mode, where `specversion` is required and `chain` is a comma-separated string. An array is answered as by `POST /v1/messages/batch`.',
     headers: [idempotencyKey],
     body: {
       types: {
         'application/json': publishInput,
         'application/cloudevents+json': publishInput,
         'application/cloudevents-batch+json': batchRequest,
-        '*/*': binary,
+        '*/*': binaryData,
       },
       limitBytes: wireBytes,
     },
@@ -96,9 +100,11 @@ const publishing: readonly Operation[] = [
     id: 'publishBatch',
     tag: 'Messages',
     who: 'sender',
+    signed: true,
     summary: 'Publish up to 100 messages',
     description:
-      'Each message is accepted or refused on its own: a refused one spoils none of the others, and the answer has one result for each, in order. `Idempotency-Key` is refused here: give each message an `id`.',
+      'Each message is accepted or refused on its own: a refused one spoils none of the others, and the answer has one result for each, in order. With an `Idempotency-Key`, each message’s key is that and its place in the array.',
+    headers: [idempotencyKey],
     body: {
       types: { 'application/json': batchRequest, 'application/cloudevents-batch+json': batchRequest },
       limitBytes: limits.batchBytes,

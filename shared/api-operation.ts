@@ -54,6 +54,8 @@ export interface Operation {
   /** Markdown. */
   readonly description?: string
   readonly who: Caller
+  /** A webhook that an agent signed does in place of a key. */
+  readonly signed?: true
   readonly query?: z.ZodObject
   readonly headers?: readonly Parameter[]
   readonly body?: RequestBody
@@ -92,6 +94,7 @@ export const isOpen = (operation: Operation): boolean => operation.who === 'anyo
 // What the gateway itself may answer, whatever the operation: it is told once, here, and never forgotten in a new row.
 const always: readonly FaultCode[] = ['method_not_allowed', 'internal']
 const keyed: readonly FaultCode[] = ['unauthenticated', 'not_configured', 'unavailable']
+const bySignature: readonly FaultCode[] = ['invalid_signature', 'stale_timestamp']
 const withBody: readonly FaultCode[] = [
   'invalid_json',
   'invalid_request',
@@ -108,6 +111,7 @@ export function faultsOf(operation: Operation): readonly FaultCode[] {
       ...(operation.body === undefined ? [] : withBody),
       ...(operation.query === undefined ? [] : (['invalid_request'] as const)),
       ...(isOpen(operation) ? [] : keyed),
+      ...(operation.signed === true ? bySignature : []),
       ...always,
     ]),
   ]

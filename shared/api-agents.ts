@@ -1,0 +1,257 @@
+/**
+ * The operations on agents and keys, and those that need no key: health and the documents about the interface itself.
+ * Never here: their bodies (shared/api-agent-bodies.ts), what the gateway may answer to anything (shared/api-operation.ts).
+ */
+import * as z from 'zod'
+import { registration } from './agent.ts'
+import {
+  agentAnswer,
+  agentKeyRequest,
+  agentsAnswer,
+  agentsQuery,
+  appKeyRequest,
+  deleteAgentQuery,
+  keysAnswer,
+  keysQuery,
+  mailboxAnswer,
+  newKeyAnswer,
+  pauseRequest,
+  registeredAnswer,
+  secretAnswer,
+  secretRequest,
+  verifyAnswer,
+} from './api-agent-bodies.ts'
+import type { Operation, RequestBody } from './api-operation.ts'
+import { limits } from './limits.ts'
+
+const json = (schema: z.ZodType, optional?: true): RequestBody => ({
+  types: { 'application/json': schema },
+  limitBytes: limits.requestBytes,
+  ...(optional === undefined ? {} : { optional }),
+})
+
+const agents: readonly Operation[] = [
+  {
+    method: 'get',
+    path: '/v1/agents',
+    id: 'listAgents',
+    tag: 'Agents',
+    who: 'key',
+    summary: 'Discover agents',
+    query: agentsQuery,
+    answers: [{ status: 200, description: 'Agents.', schema: agentsAnswer }],
+    faults: [],
+  },
+  {
+    method: 'put',
+    path: '/v1/agents/{agent}',
+    id: 'putAgent',
+    tag: 'Agents',
+    who: 'admin',
+    summary: 'Register an agent, or change it',
+    description:
+      'A webhook is verified by a challenge; until it has answered, its mail waits. The key and the secret are shown once.',
+    body: json(registration),
+    answers: [
+      { status: 201, description: 'Created.', schema: registeredAnswer },
+      { status: 200, description: 'Changed; its mail, pauses and secrets stay.', schema: registeredAnswer },
+    ],
+    faults: ['forbidden', 'invalid_url'],
+  },
+  {
+    method: 'get',
+    path: '/v1/agents/{agent}',
+    id: 'getAgent',
+    tag: 'Agents',
+    who: 'agent',
+    summary: 'Read an agent',
+    answers: [{ status: 200, description: 'The agent.', schema: agentAnswer }],
+    faults: ['forbidden', 'agent_not_found'],
+  },
+  {
+    method: 'delete',
+    path: '/v1/agents/{agent}',
+    id: 'deleteAgent',
+    tag: 'Agents',
+    who: 'admin',
+    summary: 'Delete an agent and its keys',
+    description: 'Refused while it has mail, unless `mail` says what becomes of it.',
+    query: deleteAgentQuery,
+    answers: [{ status: 204, description: 'Gone.' }],
+    faults: ['forbidden', 'agent_not_found', 'agent_has_mail'],
+  },
+]
+
+const operating: readonly Operation[] = [
+  {
+    method: 'get',
+    path: '/v1/agents/{agent}/mailbox',
+    id: 'getMailbox',
+    tag: 'Agents',
+    who: 'agent',
+    summary: 'Read a mailbox’s figures',
+    answers: [{ status: 200, description: 'How much, how old, and what is going on.', schema: mailboxAnswer }],
+    faults: ['forbidden', 'agent_not_found'],
+  },
+  {
+    method: 'post',
+    path: '/v1/agents/{agent}/pause',
+    id: 'pauseAgent',
+    tag: 'Agents',
+    who: 'agent',
+    summary: 'Pause: park all mail, at no attempt',
+    body: json(pauseRequest, true),
+    answers: [{ status: 200, description: 'Paused.', schema: agentAnswer }],
+    faults: ['forbidden', 'agent_not_found'],
+  },
+  {
+    method: 'post',
+    path: '/v1/agents/{agent}/resume',
+    id: 'resumeAgent',
+    tag: 'Agents',
+    who: 'agent',
+    summary: 'Resume: lift a pause and a hold',
+    answers: [{ status: 200, description: 'Its mail goes on.', schema: agentAnswer }],
+    faults: ['forbidden', 'agent_not_found'],
+  },
+  {
+    method: 'post',
+    path: '/v1/agents/{agent}/verify',
+    id: 'verifyAgent',
+    tag: 'Agents',
+    who: 'agent',
+    summary: 'Ask a webhook its challenge now',
+    answers: [{ status: 200, description: 'What came of it.', schema: verifyAnswer }],
+    faults: ['forbidden', 'agent_not_found', 'wrong_kind'],
+  },
+  {
+    method: 'post',
+    path: '/v1/agents/{agent}/secret',
+    id: 'rotateSecret',
+    tag: 'Agents',
+    who: 'agent',
+    summary: 'Rotate the signing secret',
+    body: json(secretRequest, true),
+    answers: [
+      { status: 200, description: 'The new secret; the older ones sign beside it for a while.', schema: secretAnswer },
+    ],
+    faults: ['forbidden', 'agent_not_found', 'wrong_kind'],
+  },
+]
+
+const keys: readonly Operation[] = [
+  {
+    method: 'post',
+    path: '/v1/agents/{agent}/keys',
+    id: 'createAgentKey',
+    tag: 'Keys',
+    who: 'agent',
+    summary: 'Make another key for an agent',
+    body: json(agentKeyRequest, true),
+    answers: [{ status: 201, description: 'The key, shown once.', schema: newKeyAnswer }],
+    faults: ['forbidden', 'agent_not_found', 'too_many_keys'],
+  },
+  {
+    method: 'get',
+    path: '/v1/agents/{agent}/keys',
+    id: 'listAgentKeys',
+    tag: 'Keys',
+    who: 'agent',
+    summary: 'List an agent’s keys',
+    query: keysQuery,
+    answers: [{ status: 200, description: 'Keys, without the keys themselves.', schema: keysAnswer }],
+    faults: ['forbidden', 'agent_not_found'],
+  },
+  {
+    method: 'delete',
+    path: '/v1/agents/{agent}/keys/{id}',
+    id: 'revokeAgentKey',
+    tag: 'Keys',
+    who: 'agent',
+    summary: 'Revoke an agent’s key',
+    answers: [{ status: 204, description: 'Revoked; it may still work for 5 seconds.' }],
+    faults: ['forbidden', 'agent_not_found', 'not_found'],
+  },
+  {
+    method: 'post',
+    path: '/v1/keys',
+    id: 'createKey',
+    tag: 'Keys',
+    who: 'admin',
+    summary: 'Make a key for an app',
+    body: json(appKeyRequest),
+    answers: [{ status: 201, description: 'The key, shown once.', schema: newKeyAnswer }],
+    faults: ['forbidden', 'too_many_keys'],
+  },
+  {
+    method: 'get',
+    path: '/v1/keys',
+    id: 'listKeys',
+    tag: 'Keys',
+    who: 'admin',
+    summary: 'List all keys',
+    query: keysQuery,
+    answers: [{ status: 200, description: 'Keys, without the keys themselves.', schema: keysAnswer }],
+    faults: ['forbidden'],
+  },
+  {
+    method: 'delete',
+    path: '/v1/keys/{id}',
+    id: 'revokeKey',
+    tag: 'Keys',
+    who: 'admin',
+    summary: 'Revoke a key',
+    answers: [{ status: 204, description: 'Revoked; it may still work for 5 seconds.' }],
+    faults: ['forbidden', 'not_found'],
+  },
+]
+
+const page = z.string()
+
+const open: readonly Operation[] = [
+  {
+    method: 'get',
+    path: '/healthz',
+    id: 'health',
+    tag: 'Documents',
+    who: 'anyone',
+    summary: 'Is it up?',
+    answers: [{ status: 200, description: 'It is.', schema: z.strictObject({ status: z.literal('ok') }) }],
+    faults: [],
+  },
+  {
+    method: 'get',
+    path: '/openapi.json',
+    id: 'openApi',
+    tag: 'Documents',
+    who: 'anyone',
+    summary: 'This document',
+    answers: [{ status: 200, description: 'OpenAPI 3.1.', schema: z.looseObject({ openapi: z.string() }) }],
+    faults: [],
+  },
+  {
+    method: 'get',
+    path: '/docs',
+    id: 'docs',
+    tag: 'Documents',
+    who: 'anyone',
+    summary: 'The reference page',
+    answers: [{ status: 200, description: 'The same, for people.', schema: page, type: 'text/html' }],
+    faults: [],
+  },
+  {
+    method: 'get',
+    path: '/problems',
+    id: 'problems',
+    tag: 'Documents',
+    who: 'anyone',
+    summary: 'Every problem code',
+    description: 'A problem’s `type` points here.',
+    answers: [{ status: 200, description: 'What each means and what to do.', schema: page, type: 'text/html' }],
+    faults: [],
+  },
+]
+
+/** In the order of the reference page. */
+export const agentOperations: readonly Operation[] = [...agents, ...operating, ...keys]
+export const openOperations: readonly Operation[] = open

@@ -1,0 +1,95 @@
+/**
+ * The whole HTTP interface as one table: what the OpenAPI document and the reference page are made of, and what a test
+ * compares with the routes that are registered. Never here: handling a request (workers/routes/).
+ */
+import type * as z from 'zod'
+import { registration } from './agent.ts'
+import { agentAnswer } from './api-agent-bodies.ts'
+import { agentOperations, openOperations } from './api-agents.ts'
+import {
+  attemptAnswer,
+  batchAnswer,
+  batchRequest,
+  leaseAnswer,
+  letterAnswer,
+  lettersAnswer,
+  problemBody,
+  publishAnswer,
+  receiptAnswer,
+  receiptsAnswer,
+  redriveAnswer,
+  settledAnswer,
+} from './api-bodies.ts'
+import { binaryData, messageOperations } from './api-messages.ts'
+import type { Operation } from './api-operation.ts'
+import { messageSchema, publishInput } from './message.ts'
+import { attemptError } from './outcome.ts'
+import { permissionsSchema } from './permissions.ts'
+import { policySchema } from './policy.ts'
+
+export const operations: readonly Operation[] = [...messageOperations, ...agentOperations, ...openOperations]
+
+export const title = 'Switchboard'
+/** Of package.json: a test compares. */
+export const version = '0.1.0'
+export const about =
+  'A message broker and workflow coordinator for AI agents. Accepted means never lost; done means done once; and you can always see why. Errors are RFC 9457 problem documents with a stable `code`. Ignore fields that you do not know: more may come.'
+
+export const tags: Readonly<Record<string, string>> = {
+  Messages: 'Publishing. A message is a CloudEvent.',
+  Deliveries: 'One message on its way to one agent, and the receipt of what became of it.',
+  Leases: 'The right to work on a delivery until a deadline, fenced by a token.',
+  'Dead letters': 'Deliveries that ended badly, and effects that were refused.',
+  Agents: 'Named participants, each with a mailbox: webhooks, pull agents and handlers.',
+  Keys: 'What callers prove themselves with.',
+  Documents: 'About the interface itself. No key is needed.',
+}
+
+/** Requests and answers that are named as the nouns they are; the others are named after their operation. */
+export const requestNames: Readonly<Record<string, z.ZodType>> = {
+  MessageInput: publishInput,
+  MessageInputs: batchRequest,
+  BinaryData: binaryData,
+  Registration: registration,
+}
+
+export const answerNames: Readonly<Record<string, z.ZodType>> = {
+  Problem: problemBody,
+  Message: messageSchema,
+  Published: publishAnswer,
+  PublishedEach: batchAnswer,
+  Receipt: receiptAnswer,
+  Receipts: receiptsAnswer,
+  Attempt: attemptAnswer,
+  AttemptError: attemptError,
+  Leased: leaseAnswer,
+  Settled: settledAnswer,
+  DeadLetter: letterAnswer,
+  DeadLetters: lettersAnswer,
+  Redriven: redriveAnswer,
+  Agent: agentAnswer,
+  Permissions: permissionsSchema,
+  Policy: policySchema,
+}
+
+/** What the attributes of a message mean, beyond their types. */
+export const attributes: Readonly<Record<string, string>> = {
+  id: 'The publisher’s own id; a UUIDv7 if left out. Without an Idempotency-Key it is what a duplicate is recognised by.',
+  source: 'Who says it. Stamped from the key; another one must be among the key’s `sources`.',
+  type: 'What it is, such as `research.requested`.',
+  data: 'The content: any JSON.',
+  data_base64: 'The content, when it is bytes.',
+  to: 'An agent’s name. Exactly one of `to` and `topic`; leaving both out never means everybody.',
+  topic: 'A dotted topic.',
+  correlationid: 'The conversation. Inherited by what the message sets off.',
+  causationid: 'The id of the message that caused this one.',
+  replyto: 'Where replies go: an agent, as if the sender sent there.',
+  workflowid: 'The workflow that this belongs to.',
+  deliverymode: '`at_least_once` unless said otherwise.',
+  partitionkey: 'Strict order among messages with this key to one agent.',
+  delivertime: 'Not before.',
+  expirytime: 'Not after.',
+  priority: '0 to 9, 4 unless said otherwise; higher first. One level is gained per minute waited.',
+  chain: 'The handlers still to be asked, in order.',
+  traceparent: 'W3C trace context; continued on every hop.',
+}
