@@ -97,10 +97,10 @@ export class MailboxShell {
   // M6: in the transaction that made it so. An alarm armed early costs one visit; a late one costs a promise.
   #arm(draft: Draft, now: number, everything: boolean): void {
     const due = nextDueAt(draft, everything ? everyDelivery(draft) : changedDeliveries(draft), now)
-    if (due === undefined) return
     const armed = this.#alarmAt
-    if (armed !== null && armed <= due && armed > now - alarmRetryMs) return
-    this.#setAlarm(Math.max(due, now))
+    // Long overdue, it is taken for lost; it stood for everything live, not only for what this step changed.
+    if (armed !== null && armed <= now - alarmRetryMs) this.#setAlarm(now)
+    else if (due !== undefined && (armed === null || armed > due)) this.#setAlarm(Math.max(due, now))
   }
 
   // After a rebuild nothing is known to be released: what may go is released by the alarm, at once.

@@ -362,13 +362,15 @@ function retentionOf(agent: AgentRecord | undefined): number {
 
 /**
  * A delivery that was released in the transaction that stored it may have been leased without a trace (docs/decisions/0003):
- * it counts as one lease that ended in silence, so it goes alone (M4).
+ * it counts as one lease that ended in silence, so it goes alone (M4). One whose lease says it goes alone is such a one.
  */
 function withLostLeases(live: Map<string, Delivery>, leases: ReadonlyMap<string, Lease>): Map<string, Delivery> {
   for (const [id, delivery] of live) {
+    const lease = leases.get(id)
     const maybeLost =
-      delivery.releasedAtAccept && delivery.leases === 0 && delivery.state.at === 'waiting' && !leases.has(id)
+      delivery.releasedAtAccept && delivery.leases === 0 && delivery.state.at === 'waiting' && lease === undefined
     if (maybeLost) live.set(id, { ...delivery, leases: 1, suspect: true })
+    else if (lease?.alone === true) live.set(id, { ...delivery, suspect: true })
   }
   return live
 }

@@ -189,19 +189,15 @@ function attempted(
   httpStatus?: number,
 ): Delivery {
   const status = httpStatus ?? error?.httpStatus
-  // A report of whatever kind: the agent, or the wire to it, is alive, so the next silence is again the broker's failure first.
-  return withAttempt(
-    { ...delivery, suspect: outcome === 'silence' ? delivery.suspect : false },
-    {
-      number: delivery.attempt + 1,
-      startedAt: lease.at,
-      endedAt: now,
-      outcome,
-      counted,
-      ...(error === undefined ? {} : { error }),
-      ...(status === undefined ? {} : { httpStatus: status }),
-    },
-  )
+  return withAttempt(delivery, {
+    number: delivery.attempt + 1,
+    startedAt: lease.at,
+    endedAt: now,
+    outcome,
+    counted,
+    ...(error === undefined ? {} : { error }),
+    ...(status === undefined ? {} : { httpStatus: status }),
+  })
 }
 
 function again(delivery: Delivery, now: number, dueAt: number, why: string): Delivery {
@@ -238,9 +234,10 @@ export function silent(
   }
   // Who holds a lease by token answers for it; the broker's own silence is the broker's failure first.
   const counted = lease.alone || lease.phase !== 'dispatched'
-  const tried = attempted(closeLease(draft, before, lease), lease, 'silence', counted, now, error)
+  // Once silent it goes alone for good: forgiven twice, a poison would be started twice as often as the policy says (M4).
+  const tried = { ...attempted(closeLease(draft, before, lease), lease, 'silence', counted, now, error), suspect: true }
   if (counted) put(draft, retryOrDie(tried, agent.policy, { error }, now, dice))
-  else put(draft, again({ ...tried, suspect: true }, now, now, 'no report; goes alone next time'))
+  else put(draft, again(tried, now, now, 'no report; goes alone next time'))
 }
 
 function complete(delivery: Delivery, lease: Lease, outcome: Extract<Outcome, { kind: 'ok' }>, now: number): Delivery {

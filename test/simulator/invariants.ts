@@ -102,7 +102,7 @@ function checkAttempts(story: Story, receipt: Receipt): void {
   must(receipt.attempt <= maxAttempts, 'M4', () => `${receipt.id} counts ${receipt.attempt} of ${maxAttempts} attempts`)
   const starts = story.starts.get(receipt.id) ?? 0
   const allowed = (maxAttempts + 1) * (receipt.redrives + 1)
-  must(starts <= allowed, 'M4', () => `${receipt.id} was started ${starts} times; ${allowed} are allowed`)
+  must(starts <= allowed, 'M4', () => `${receipt.id} was started ${starts} times; ${allowed} are allowed: ${JSON.stringify(receipt.attempts)} ${JSON.stringify(receipt.steps)}`)
 }
 
 function checkSources(story: Story): void {

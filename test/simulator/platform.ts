@@ -335,6 +335,7 @@ export class SimPlatform {
 
   // Each time something comes back the invocation may already be dead, or die of it.
   #whileAlive<T>(invocation: Invocation, promise: Promise<T>): Promise<T> {
+    promise.catch(() => undefined)
     if (!invocation.alive) return new Promise(() => undefined)
     return new Promise((resolve, reject) => {
       const unlessDead = (then: () => void) => {
