@@ -30,7 +30,14 @@ export function formatOf(path: string): Format {
 
 /** What may stand before the words of a line: quote marks, list marks, check boxes; in source, comment marks. */
 export const textMark = /^\s*(?:>\s?)*(?:(?:[-*+]|\d{1,3}[.)])\s+)?(?:\[[ xX]\]\s+)?/
-export const commentMark = /^\s*(?:\/\*+!?|\*+\/?|\/\/+[!/]?|#+!?|--+|"""|''')?\s*(?:(?:[-*+]|\d{1,3}[.)])\s+)?/
+const commentLead = String.raw`^\s*(?:\/\*+!?|\*+\/?|\/\/+[!/]?|#+!?|--+|"""|''')?\s*`
+const listMark = String.raw`(?:[-*+]|\d{1,3}[.)])\s+`
+export const commentMark = new RegExp(`${commentLead}(?:${listMark})?`)
+
+/** Whether a line of a comment begins a list item. Its own mark goes first: the star of a comment is no bullet. */
+export function isCommentItem(line: string): boolean {
+  return new RegExp(`^${listMark}`).test(line.replace(new RegExp(commentLead), ''))
+}
 
 export function blocksOf(lines: readonly string[], path: string): Block[] {
   switch (formatOf(path)) {

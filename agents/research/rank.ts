@@ -10,6 +10,7 @@ const maxFindings = 12
 /** What a further sentence loses for likeness to a chosen one, and what it must still be worth beside the best. */
 const redundancyWeight = 0.35
 const floor = 0.3
+const addedShare = 0.4
 
 interface Candidate {
   readonly finding: Finding
@@ -28,11 +29,10 @@ function candidate(passage: Passage, sentence: Sentence, terms: readonly Term[],
   const own = new Set(stems(sentence.text))
   const around = new Set(stems(`${passage.heading} ${sentence.label ?? ''}`))
   const share = (key: string) => (own.has(key) ? 1 : around.has(key) ? 0.5 : 0)
-  const hit = terms.reduce((sum, t) => sum + t.weight * share(t.stem), 0)
   const spoken = coverage(terms, share)
   const opening = sentence.index === 0 ? 1.1 : 1
-  // How much of the question it speaks of counts twice: two asked words together say more than one of them often.
-  const score = spoken * hit * (0.5 + spoken) * (0.6 + 0.4 * standing) * shapeOf(sentence.text) * opening
+  const relevance = spoken === 0 ? 0 : spoken + addedShare * company(terms, share)
+  const score = relevance * (0.7 + 0.3 * standing) * shapeOf(sentence.text) * opening
   const { index: _index, ...where } = sentence
   const theme = passage.section || passage.heading
   return { finding: { ...where, path: passage.path, theme, score }, stems: own }
@@ -47,6 +47,13 @@ function coverage(terms: readonly Term[], share: (stem: string) => number): numb
     return sum + t.weight * Math.max(share(t.stem), ...kin)
   }, 0)
   return total === 0 ? 0 : spoken / total
+}
+
+/** The part of the added words that stand in it too: they tell sentences apart, and answer nothing by themselves. */
+function company(terms: readonly Term[], share: (stem: string) => number): number {
+  const added = terms.filter((t) => t.origin === 'added')
+  const total = added.reduce((sum, t) => sum + t.weight, 0)
+  return total === 0 ? 0 : added.reduce((sum, t) => sum + t.weight * share(t.stem), 0) / total
 }
 
 function choose(candidates: readonly Candidate[]): Finding[] {

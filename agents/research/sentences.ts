@@ -3,7 +3,7 @@
  * what stands before the words of a line (quote, list and comment marks, table bars) is left out, and a line break is a
  * space. Never here: which sentence is worth quoting (rank.ts), beyond how well formed it is.
  */
-import { type Block, blocksOf, commentMark, formatOf, textMark } from './blocks.ts'
+import { type Block, blocksOf, commentMark, formatOf, isCommentItem, textMark } from './blocks.ts'
 import type { Passage } from './messages.ts'
 
 export interface Sentence {
@@ -82,7 +82,7 @@ function runs(lines: readonly string[], block: Block): [number, number][] {
   for (let at = block.first; at <= block.last; at++) {
     const text = lines[at] ?? ''
     const isEmpty = text.replace(commentMark, '').trim() === ''
-    if (at > from && (isEmpty || /^\s*(?:\*|\/\/|#)?\s+(?:[-*+]|\d{1,3}[.)])\s+/.test(text))) {
+    if (at > from && (isEmpty || isCommentItem(text))) {
       found.push([from, at - 1])
       from = at
     }
@@ -168,7 +168,7 @@ export function shapeOf(text: string): number {
   if (text.endsWith('?')) shape *= 0.4
   if (/^(this|that|these|those|it|they|he|she|there|such|here|so|but|and|then|otherwise|however|both)\b/i.test(text))
     shape *= 0.75
-  if (count < 7) shape *= 0.8
+  if (count < 6) shape *= 0.8
   if (text.length > 350) shape *= 0.8
   if (/https?:\/\/\S{30,}|\[[^\]]*\]\([^)]*\)/.test(text)) shape *= 0.8
   return shape
