@@ -30,7 +30,9 @@ const vitestReport = z.object({
       name: z.string(),
       status: z.string(),
       message: z.string().optional(),
-      assertionResults: z.array(z.object({ status: z.string(), fullName: z.string() })),
+      assertionResults: z.array(
+        z.object({ status: z.string(), fullName: z.string(), failureMessages: z.array(z.string()).optional() }),
+      ),
     }),
   ),
 })
@@ -70,9 +72,15 @@ function firstRed(
   if (parsed.data.success) return undefined
   for (const file of parsed.data.testResults)
     for (const one of file.assertionResults)
-      if (one.status === 'failed') return { test: `${relative(copy, file.name)} › ${one.fullName}` }
+      if (one.status === 'failed')
+        return { test: `${relative(copy, file.name)} › ${one.fullName}${because(one.failureMessages?.[0])}` }
   const message = parsed.data.testResults.find((file) => file.status === 'failed')?.message
   return { broken: `no test failed, but the run did: ${message?.split('\n')[0] ?? 'no test was found'}` }
+}
+
+function because(message: string | undefined): string {
+  const first = message?.split('\n')[0] ?? ''
+  return first === '' ? '' : ` (${first.length > 120 ? `${first.slice(0, 120)}…` : first})`
 }
 
 function readJson(path: string): unknown {
