@@ -63,10 +63,10 @@ const agents: readonly Operation[] = [
     path: '/v1/agents/{agent}',
     id: 'getAgent',
     tag: 'Agents',
-    who: 'agent',
+    who: 'key',
     summary: 'Read an agent',
     answers: [{ status: 200, description: 'The agent.', schema: agentAnswer }],
-    faults: ['forbidden', 'agent_not_found'],
+    faults: ['agent_not_found'],
   },
   {
     method: 'delete',
@@ -135,7 +135,7 @@ const operating: readonly Operation[] = [
     answers: [
       { status: 200, description: 'The new secret; the older ones sign beside it for a while.', schema: secretAnswer },
     ],
-    faults: ['forbidden', 'agent_not_found', 'wrong_kind'],
+    faults: ['forbidden', 'agent_not_found'],
   },
 ]
 
@@ -145,7 +145,7 @@ const keys: readonly Operation[] = [
     path: '/v1/agents/{agent}/keys',
     id: 'createAgentKey',
     tag: 'Keys',
-    who: 'agent',
+    who: 'admin',
     summary: 'Make another key for an agent',
     body: json(agentKeyRequest, true),
     answers: [{ status: 201, description: 'The key, shown once.', schema: newKeyAnswer }],
@@ -156,21 +156,20 @@ const keys: readonly Operation[] = [
     path: '/v1/agents/{agent}/keys',
     id: 'listAgentKeys',
     tag: 'Keys',
-    who: 'agent',
+    who: 'admin',
     summary: 'List an agent’s keys',
-    query: keysQuery,
     answers: [{ status: 200, description: 'Keys, without the keys themselves.', schema: keysAnswer }],
     faults: ['forbidden', 'agent_not_found'],
   },
   {
     method: 'delete',
-    path: '/v1/agents/{agent}/keys/{id}',
+    path: '/v1/agents/{agent}/keys/{key}',
     id: 'revokeAgentKey',
     tag: 'Keys',
-    who: 'agent',
+    who: 'admin',
     summary: 'Revoke an agent’s key',
     answers: [{ status: 204, description: 'Revoked; it may still work for 5 seconds.' }],
-    faults: ['forbidden', 'agent_not_found', 'not_found'],
+    faults: ['forbidden', 'not_found'],
   },
   {
     method: 'post',
@@ -196,7 +195,7 @@ const keys: readonly Operation[] = [
   },
   {
     method: 'delete',
-    path: '/v1/keys/{id}',
+    path: '/v1/keys/{key}',
     id: 'revokeKey',
     tag: 'Keys',
     who: 'admin',
@@ -208,6 +207,12 @@ const keys: readonly Operation[] = [
 
 const page = z.string()
 
+export const notConfigured = z.strictObject({
+  status: z.literal('not_configured'),
+  missing: z.array(z.string()),
+  next: z.string().describe('How to set it.'),
+})
+
 const open: readonly Operation[] = [
   {
     method: 'get',
@@ -216,7 +221,11 @@ const open: readonly Operation[] = [
     tag: 'Documents',
     who: 'anyone',
     summary: 'Is it up?',
-    answers: [{ status: 200, description: 'It is.', schema: z.strictObject({ status: z.literal('ok') }) }],
+    description: 'Tells only what its configuration tells: it asks no mailbox.',
+    answers: [
+      { status: 200, description: 'It is.', schema: z.strictObject({ status: z.literal('ok') }) },
+      { status: 503, description: 'It lacks what it needs, and says what.', schema: notConfigured },
+    ],
     faults: [],
   },
   {

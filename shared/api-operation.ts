@@ -68,6 +68,7 @@ export interface Operation {
 export const pathParameters: Readonly<Record<string, Omit<Parameter, 'name'>>> = {
   agent: { description: 'An agent’s name.', schema: z.string().regex(/^[a-z0-9-]{1,64}$/) },
   id: { description: 'The id, as answers and lists tell it.', schema: z.string() },
+  key: { description: 'A key’s id; not the key.', schema: z.string() },
 }
 
 /** Lists are read page by page. */

@@ -5,7 +5,7 @@
 import type * as z from 'zod'
 import { registration } from './agent.ts'
 import { agentAnswer } from './api-agent-bodies.ts'
-import { agentOperations, openOperations } from './api-agents.ts'
+import { agentOperations, notConfigured, openOperations } from './api-agents.ts'
 import {
   attemptAnswer,
   batchAnswer,
@@ -55,6 +55,7 @@ export const requestNames: Readonly<Record<string, z.ZodType>> = {
 
 export const answerNames: Readonly<Record<string, z.ZodType>> = {
   Problem: problemBody,
+  NotConfigured: notConfigured,
   Message: messageSchema,
   Published: publishAnswer,
   PublishedEach: batchAnswer,

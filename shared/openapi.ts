@@ -21,8 +21,8 @@ import { messageSchema, publishInput } from './message.ts'
 /** A piece of the document: plain JSON. */
 export type Json = Readonly<Record<string, unknown>>
 
-/** The document, for a deployment that is reached at `origin`. */
-export function openApiOf(origin: string): Json {
+/** The document. Where it is served, `servers` says where that is. */
+export function openApiOf(): Json {
   return {
     openapi: '3.1.1',
     info: {
@@ -32,7 +32,6 @@ export function openApiOf(origin: string): Json {
       description: about,
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
-    servers: [{ url: origin }],
     tags: Object.entries(tags).map(([name, description]) => ({ name, description })),
     security: [{ key: [] }],
     paths: pathsOf(),

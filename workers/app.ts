@@ -7,6 +7,7 @@ import type { Fault } from '../shared/fault.ts'
 import type { Platform } from '../shared/ports.ts'
 import { type Acquaintances, authorise, newAcquaintances } from './authorise.ts'
 import type { App, Handlers } from './context.ts'
+import { documents } from './openapi.ts'
 import { type Invocation, Unavailable } from './platform.ts'
 import { problemResponse, Refusal, readBounded, refuse, unwrap } from './problem.ts'
 import { agents } from './routes/agents.ts'
@@ -26,6 +27,7 @@ export function buildApp(
   const app = new Hono<App>()
   app.onError(answerError)
   app.route('/', health)
+  app.route('/', documents)
   app.use(async (c, next) => {
     c.set('platform', makePlatform(c.env, c.executionCtx))
     c.set('handlers', handlers)

@@ -10,11 +10,25 @@ import { docsPage, problemsPage, style } from './docs-page.ts'
 
 export const documents = new Hono<App>()
 
-documents.get('/openapi.json', (c) =>
-  c.json(openApiOf(new URL(c.req.url).origin), 200, { 'Cache-Control': 'no-cache' }),
-)
-documents.get('/docs', () => htmlResponse(docsPage()))
-documents.get('/problems', () => htmlResponse(problemsPage()))
+const openApi = once(openApiOf)
+const docs = once(docsPage)
+const problems = once(problemsPage)
+
+documents.get('/openapi.json', (c) => {
+  const servers = [{ url: new URL(c.req.url).origin }]
+  return c.json({ ...openApi(), servers }, 200, { 'Cache-Control': 'no-cache' })
+})
+documents.get('/docs', () => htmlResponse(docs()))
+documents.get('/problems', () => htmlResponse(problems()))
+
+// Made when first asked for, and once per isolate: ten milliseconds that neither the start nor a crawler should cost.
+function once<T>(make: () => T): () => T {
+  let made: T | undefined
+  return () => {
+    made ??= make()
+    return made
+  }
+}
 
 // The pages load nothing and run nothing; should something ever slip into them, the browser will not load or run it either.
 async function htmlResponse(page: string): Promise<Response> {
