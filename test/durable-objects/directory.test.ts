@@ -1,0 +1,48 @@
+/** The directory's laws on workerd's own SQLite. */
+import { runInDurableObject } from 'cloudflare:test'
+import { env } from 'cloudflare:workers'
+import { describe, expect, it, vi } from 'vitest'
+import { DirectoryObject } from '../../durable-objects/directory.ts'
+import { agentEntry, agentKey, agentLaws, type Clock, keyLaws, type WithDirectory } from './directory.laws.ts'
+
+const withDirectory: WithDirectory = (work) =>
+  runInDurableObject(env.DIRECTORY.getByName(crypto.randomUUID()), (_object, state) => {
+    const clock: Clock = { at: 1_000 }
+    work(new DirectoryObject(state, env, { now: () => clock.at }), clock)
+  })
+
+describe('agents in the directory', () => agentLaws(withDirectory))
+describe('keys in the directory', () => keyLaws(withDirectory))
+
+describe('what the directory costs', () => {
+  it('an agent that is put again unchanged writes no row (the sweep does so every hour)', () =>
+    withDirectoryAndSql((directory, written) => {
+      directory.putAgent(agentEntry('ann'))
+      expect(written()).toBe(1)
+      directory.putAgent(agentEntry('ann'))
+      expect(written()).toBe(0)
+    }))
+
+  it('a stored key writes its row and its two places in the indexes', () =>
+    withDirectoryAndSql((directory, written) => {
+      directory.putKey(agentKey('ann', 1), { max: 20 })
+      expect(written()).toBe(3)
+      directory.findKey('hash-ann-1')
+      expect(written()).toBe(0)
+    }))
+})
+
+/** Counts the rows written since it was asked last, as the platform bills them. */
+function withDirectoryAndSql(work: (directory: DirectoryObject, written: () => number) => void): Promise<void> {
+  return runInDurableObject(env.DIRECTORY.getByName(crypto.randomUUID()), (_object, state) => {
+    const directory = new DirectoryObject(state, env)
+    const exec = vi.spyOn(state.storage.sql, 'exec')
+    const written = () => {
+      const rows = exec.mock.results.map(({ value }) => value.rowsWritten)
+      exec.mockClear()
+      return rows.reduce((sum, n) => sum + n, 0)
+    }
+    work(directory, written)
+    exec.mockRestore()
+  })
+}
