@@ -5,7 +5,7 @@
  */
 import { DurableObject } from 'cloudflare:workers'
 import { accept, type Incoming } from '../shared/admission.ts'
-import { type AgentRecord, enrol, parkedBecause, type Registration, rotateSecret } from '../shared/agent.ts'
+import { type AgentRecord, enrol, parkedBecause, type Registration, rotateSecret, verify } from '../shared/agent.ts'
 import { beginFleeting, type FleetingOutcome, fleetingReceipt } from '../shared/fleeting.ts'
 import { isOpen, leasedOf, unfinishedOf } from '../shared/handover.ts'
 import { agentOf, begin, type Draft, deliveryOf, figuresOf, insert } from '../shared/mailbox.ts'
@@ -261,8 +261,7 @@ export class AgentObject extends DurableObject<AgentEnv> implements Synchronous<
   verified(url: string) {
     const [, references] = this.#shell.step((draft) => {
       const agent = agentOf(draft)
-      // The answer may be late: it counts only for the url that gave it.
-      if (agent !== undefined && agent.url === url) draft.agent = withoutVerifyAt({ ...agent, verified: true })
+      if (agent !== undefined) draft.agent = verify(agent, url)
     })
     return { references }
   }
@@ -304,9 +303,4 @@ export class AgentObject extends DurableObject<AgentEnv> implements Synchronous<
     if (due.chores.length > 0) await patiently(this.env.WORK.send({ v: 1, agent, deliveries: [...due.chores] }))
     if (due.verify) await patiently(this.env.WORK.send({ v: 1, agent, verify: true }))
   }
-}
-
-function withoutVerifyAt(agent: AgentRecord): AgentRecord {
-  const { verifyAt: _verifyAt, ...rest } = agent
-  return rest
 }

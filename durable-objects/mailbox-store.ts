@@ -1,58 +1,27 @@
 /**
  * Where a mailbox lives: the tables of one agent's object (docs/storage.md). Parses what storage held, writes what a draft
- * changed. Never here: a decision about mail (shared/).
- *
- * Deliveries live in buckets (docs/decisions/0004): a new table every sixth of the retention, dropped whole once all in it is
- * past keeping, because a dropped table costs no row and a deleted row costs one. Stragglers move to `kept` first.
+ * changed. Never here: a decision about mail (shared/), or which table a delivery lies in (durable-objects/buckets.ts).
  */
-import * as z from 'zod'
+import type * as z from 'zod'
 import { type AgentRecord, agentRecord } from '../shared/agent.ts'
+import { deadLetterKeptMs } from '../shared/dead-letter.ts'
 import { type Delivery, deliverySchema, isDeadLetter, isLive, keepsBody } from '../shared/delivery.ts'
+import { type Lease, leaseRow } from '../shared/lease.ts'
 import { limits } from '../shared/limits.ts'
-import { type Draft, emptyMailbox, type Lease, leasesOf, type Mailbox } from '../shared/mailbox.ts'
+import { agentOf, type Draft, emptyMailbox, leasesOf, type Mailbox } from '../shared/mailbox.ts'
 import type { StoragePort } from '../shared/ports.ts'
-
-const bucketSchema = z.strictObject({
-  n: z.int(),
-  since: z.number(),
-  closedAt: z.number().optional(),
-  rows: z.int(),
-  live: z.boolean(),
-})
-type Bucket = z.infer<typeof bucketSchema>
-const bucketsSchema = z.strictObject({ v: z.literal(1), list: z.array(bucketSchema).min(1) })
-
-const leaseSchema = z.strictObject({
-  id: z.string(),
-  token: z.string(),
-  takeToken: z.string(),
-  number: z.int(),
-  slot: z.int(),
-  queuedAt: z.number().optional(),
-  at: z.number(),
-  deadlineAt: z.number(),
-  phase: z.enum(['dispatched', 'delivered', 'claimed']),
-  alone: z.boolean(),
-  saved: z.boolean(),
-})
-const leaseRow = z.strictObject({ v: z.literal(1), leases: z.array(leaseSchema) })
-
-const deadLetterKeptMs = 30 * 86_400_000
-const bucketsPerRetention = 6
-const bucketPeriodMinMs = 600_000
-
-const columns =
-  'id TEXT PRIMARY KEY, live INTEGER NOT NULL, sequence INTEGER NOT NULL, keep_until INTEGER, record TEXT NOT NULL, body TEXT'
+import { Buckets, bucketsRecord, createKept, keptTable } from './buckets.ts'
 
 export class MailboxStore {
   readonly #storage: StoragePort
-  /** Newest last. Undefined until the first message: reading an unknown agent must leave no trace. */
-  #buckets: Bucket[] | undefined
+  readonly #buckets: Buckets
+  #retentionMs = dayMs
   /** Which table each live delivery is in. */
   readonly #homes = new Map<string, string>()
 
   constructor(storage: StoragePort) {
     this.#storage = storage
+    this.#buckets = new Buckets(storage.sql)
   }
 
   // --- reading --------------------------------------------------------------------------------------------------------
@@ -61,21 +30,21 @@ export class MailboxStore {
   load(): Mailbox {
     if (!this.#hasTables()) return emptyMailboxOf()
     const agent = this.#meta('agent', agentRecord)
-    this.#buckets = this.#meta('buckets', bucketsSchema)?.list
+    this.#buckets.load(this.#meta('buckets', bucketsRecord))
     const live = new Map<string, Delivery>()
     let sequence = agent?.sequence ?? 0
-    for (const table of this.#liveTables()) {
+    for (const table of this.#buckets.liveTables) {
       for (const row of this.#all(`SELECT record FROM ${table} WHERE live = 1`)) {
         const delivery = parseDelivery(row.record)
         live.set(delivery.id, delivery)
         this.#homes.set(delivery.id, table)
       }
     }
-    const current = this.#current()
-    if (current !== undefined) {
-      const [row] = this.#all(`SELECT max(sequence) AS top, count(*) AS n FROM ${tableOf(current.n)}`)
+    const { open } = this.#buckets
+    if (open !== undefined) {
+      const [row] = this.#all(`SELECT max(sequence) AS top, count(*) AS n FROM ${open}`)
       sequence = Math.max(sequence, Number(row?.top ?? 0))
-      current.rows = Number(row?.n ?? 0)
+      this.#buckets.count(Number(row?.n ?? 0))
     }
     for (const delivery of live.values()) sequence = Math.max(sequence, delivery.sequence)
     const leases = this.#leases(live)
@@ -91,7 +60,7 @@ export class MailboxStore {
 
   /** A delivery by its id, live or not. */
   stored(id: string): Delivery | undefined {
-    for (const table of this.#tables()) {
+    for (const table of this.#buckets.tables) {
       const [row] = this.#all(`SELECT record FROM ${table} WHERE id = ?`, id)
       if (row !== undefined) return parseDelivery(row.record)
     }
@@ -100,7 +69,7 @@ export class MailboxStore {
 
   /** The message as JSON text; undefined once it was dropped. */
   body(id: string): string | undefined {
-    for (const table of this.#tables()) {
+    for (const table of this.#buckets.tables) {
       const [row] = this.#all(`SELECT body FROM ${table} WHERE id = ?`, id)
       if (row !== undefined) return typeof row.body === 'string' ? row.body : undefined
     }
@@ -109,7 +78,7 @@ export class MailboxStore {
 
   /** A page of deliveries by id, for lists. Reads across buckets; a cursor is the last id. */
   page(after: string, limit: number): Delivery[] {
-    const rows = this.#tables().flatMap((table) =>
+    const rows = this.#buckets.tables.flatMap((table) =>
       this.#all(`SELECT id, record FROM ${table} WHERE id > ? ORDER BY id LIMIT ?`, after, limit),
     )
     const found = rows.map((row) => parseDelivery(row.record))
@@ -117,7 +86,7 @@ export class MailboxStore {
   }
 
   rows(): number {
-    return (this.#buckets ?? []).reduce((sum, b) => sum + b.rows, 0)
+    return this.#buckets.rows
   }
 
   // --- writing (inside the caller's transaction) ----------------------------------------------------------------------
@@ -125,6 +94,7 @@ export class MailboxStore {
   /** Writes what changed. */
   save(draft: Draft, now: number): void {
     this.#createTables()
+    this.#retentionMs = retentionOf(agentOf(draft))
     if (draft.agent !== undefined) {
       if (draft.agent === null) this.#storage.sql.exec('DELETE FROM meta WHERE key = ?', 'agent')
       else this.#putMeta('agent', { ...draft.agent, sequence: draft.sequence })
@@ -137,61 +107,44 @@ export class MailboxStore {
     if (draft.slots.size > 0) this.#saveLeases(draft)
   }
 
-  /**
-   * Opens a new bucket when the current one is old enough, and drops buckets that are past keeping. Stragglers of a dropped
-   * bucket move to `kept`. Returns whether anything changed. `agent.sequence` is saved first, since the rows that show it go.
-   */
-  rotate(mailbox: Mailbox, now: number): boolean {
-    const retentionMs = retentionOf(mailbox.agent)
-    const current = this.#current()
-    if (current === undefined || this.#buckets === undefined) return false
-    const before = JSON.stringify(this.#buckets)
-    if (current.rows > 0 && now - current.since >= Math.max(bucketPeriodMinMs, retentionMs / bucketsPerRetention)) {
-      current.closedAt = now
-      this.#open(current.n + 1, now)
-    }
-    const homes = new Set([...this.#homes.values()])
-    for (const bucket of [...this.#buckets]) {
-      if (bucket.closedAt === undefined) continue
-      bucket.live = homes.has(tableOf(bucket.n))
-      if (bucket.closedAt + retentionMs <= now) this.#drop(bucket, now)
-    }
-    if (JSON.stringify(this.#buckets) === before) return false
+  /** Starts a new bucket and drops old ones, as they are due. `agent.sequence` is saved first, since the rows that show it go. */
+  rotate(mailbox: Mailbox, now: number): void {
+    const homes = new Set(this.#homes.values())
+    const dropped = this.#buckets.rotate(retentionOf(mailbox.agent), (table) => homes.has(table), now)
+    if (dropped === undefined) return
+    for (const [id, home] of this.#homes) if (dropped.includes(home)) this.#homes.set(id, keptTable)
     if (mailbox.agent !== undefined) this.#putMeta('agent', { ...mailbox.agent, sequence: mailbox.sequence })
-    this.#putMeta('buckets', { v: 1, list: this.#buckets })
-    return true
+    this.#putMeta('buckets', this.#buckets.record)
   }
 
   /** Removes what `kept` need not keep any longer, a bounded number at a time. */
   tidy(now: number): void {
     if (!this.#hasTables()) return
-    const gone = this.#all('SELECT id FROM kept WHERE live = 0 AND keep_until <= ? LIMIT 500', now)
-    for (const row of gone) this.#storage.sql.exec('DELETE FROM kept WHERE id = ?', String(row.id))
+    const gone = this.#all(`SELECT id FROM ${keptTable} WHERE live = 0 AND keep_until <= ? LIMIT 500`, now)
+    for (const row of gone) this.#storage.sql.exec(`DELETE FROM ${keptTable} WHERE id = ?`, String(row.id))
   }
 
   // --- inside ---------------------------------------------------------------------------------------------------------
 
   #insert(delivery: Delivery, body: string | null, now: number): void {
-    if (this.#buckets === undefined) {
-      this.#open(1, now)
-      this.#putMeta('buckets', { v: 1, list: this.#buckets })
+    if (this.#buckets.open === undefined) {
+      this.#buckets.begin(now)
+      this.#putMeta('buckets', this.#buckets.record)
     }
-    const current = this.#current()
-    if (current === undefined) throw new Error('no bucket is open')
-    const table = tableOf(current.n)
+    const table = this.#buckets.open ?? keptTable
     this.#storage.sql.exec(
       `INSERT INTO ${table} (id, live, sequence, keep_until, record, body) VALUES (?, ?, ?, ?, ?, ?)`,
-      ...rowOf(delivery, now),
+      ...rowOf(delivery, this.#retentionMs, now),
       body,
     )
-    current.rows += 1
+    this.#buckets.count()
     if (isLive(delivery)) this.#homes.set(delivery.id, table)
   }
 
   #update(delivery: Delivery, now: number): void {
     const home = this.#homes.get(delivery.id) ?? this.#find(delivery.id)
     if (home === undefined) throw new Error(`no row for ${delivery.id}`)
-    const [, live, sequence, keepUntil, record] = rowOf(this.#trimmed(delivery, home), now)
+    const [, live, sequence, keepUntil, record] = rowOf(this.#trimmed(delivery, home), this.#retentionMs, now)
     const dropBody = keepsBody(delivery) ? '' : ', body = NULL'
     // A dead letter that lives again may lie in a bucket that a rebuild no longer scans: it moves to `kept`, which it does.
     const table = live === 1 && !this.#homes.has(delivery.id) ? this.#toKept(delivery.id, home) : home
@@ -208,18 +161,16 @@ export class MailboxStore {
   }
 
   #toKept(id: string, home: string): string {
-    if (home !== 'kept') {
-      this.#storage.sql.exec(`INSERT INTO kept SELECT * FROM ${home} WHERE id = ?`, id)
+    if (home !== keptTable) {
+      this.#storage.sql.exec(`INSERT INTO ${keptTable} SELECT * FROM ${home} WHERE id = ?`, id)
       this.#storage.sql.exec(`DELETE FROM ${home} WHERE id = ?`, id)
     }
-    return 'kept'
+    return keptTable
   }
 
   // Rows are bounded by bytes too: in a crowded bucket a receipt keeps its end and its key, not its story.
   #trimmed(delivery: Delivery, home: string): Delivery {
-    const current = this.#current()
-    const crowded =
-      current !== undefined && home === tableOf(current.n) && current.rows > limits.detailedReceiptsPerBucket
+    const crowded = home === this.#buckets.open && this.#buckets.openRows > limits.detailedReceiptsPerBucket
     if (!crowded || isLive(delivery) || isDeadLetter(delivery)) return delivery
     return { ...delivery, steps: delivery.steps.slice(-1), attempts: [], truncated: true }
   }
@@ -241,8 +192,7 @@ export class MailboxStore {
   #leases(live: ReadonlyMap<string, Delivery>): Map<string, Lease> {
     const leases = new Map<string, Lease>()
     for (const row of this.#all('SELECT leases FROM leases')) {
-      for (const parsed of leaseRow.parse(JSON.parse(String(row.leases))).leases) {
-        const { queuedAt, ...lease } = parsed
+      for (const lease of leaseRow.parse(JSON.parse(String(row.leases))).leases) {
         const delivery = live.get(lease.id)
         const newest = leases.get(lease.id)
         if (
@@ -251,43 +201,14 @@ export class MailboxStore {
           (newest !== undefined && newest.number >= lease.number)
         )
           continue
-        leases.set(lease.id, queuedAt === undefined ? lease : { ...lease, queuedAt })
+        leases.set(lease.id, lease)
       }
     }
     return leases
   }
 
-  #open(n: number, now: number): void {
-    this.#storage.sql.exec(`CREATE TABLE ${tableOf(n)} (${columns}) WITHOUT ROWID`)
-    this.#buckets = [...(this.#buckets ?? []), { n, since: now, rows: 0, live: false }]
-  }
-
-  #drop(bucket: Bucket, now: number): void {
-    const table = tableOf(bucket.n)
-    for (const [id, home] of this.#homes) if (home === table) this.#homes.set(id, 'kept')
-    this.#storage.sql.exec(`INSERT INTO kept SELECT * FROM ${table} WHERE live = 1 OR keep_until > ?`, now)
-    this.#storage.sql.exec(`DROP TABLE ${table}`)
-    this.#buckets = this.#buckets?.filter((b) => b.n !== bucket.n)
-  }
-
-  #current(): Bucket | undefined {
-    return this.#buckets?.at(-1)
-  }
-
-  /** Newest first, so that the likely table is asked first. */
-  #tables(): string[] {
-    if (this.#buckets === undefined) return []
-    return [...this.#buckets.map((b) => tableOf(b.n)).reverse(), 'kept']
-  }
-
-  #liveTables(): string[] {
-    if (this.#buckets === undefined) return []
-    const current = this.#current()
-    return ['kept', ...this.#buckets.filter((b) => b.live || b === current).map((b) => tableOf(b.n))]
-  }
-
   #find(id: string): string | undefined {
-    return this.#tables().find((table) => this.#all(`SELECT 1 FROM ${table} WHERE id = ?`, id).length > 0)
+    return this.#buckets.tables.find((table) => this.#all(`SELECT 1 FROM ${table} WHERE id = ?`, id).length > 0)
   }
 
   #ready = false
@@ -301,8 +222,7 @@ export class MailboxStore {
     if (this.#hasTables()) return
     this.#storage.sql.exec('CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID')
     this.#storage.sql.exec('CREATE TABLE leases (slot INTEGER PRIMARY KEY, leases TEXT NOT NULL)')
-    this.#storage.sql.exec(`CREATE TABLE kept (${columns}) WITHOUT ROWID`)
-    this.#storage.sql.exec('CREATE INDEX kept_live ON kept (id) WHERE live = 1')
+    for (const statement of createKept) this.#storage.sql.exec(statement)
   }
 
   #meta<T>(key: string, schema: z.ZodType<T>): T | undefined {
@@ -323,8 +243,6 @@ export class MailboxStore {
   }
 }
 
-const tableOf = (n: number) => `deliveries_${n}`
-
 // Fresh maps: the mailbox that is rebuilt owns them.
 function emptyMailboxOf(): Mailbox {
   return {
@@ -341,9 +259,9 @@ function parseDelivery(record: unknown): Delivery {
   return deliverySchema.parse(JSON.parse(String(record)))
 }
 
-function rowOf(delivery: Delivery, now: number): [string, number, number, number | null, string] {
+function rowOf(delivery: Delivery, retentionMs: number, now: number): [string, number, number, number | null, string] {
   const ended = delivery.state.at === 'ended' ? delivery.state : undefined
-  const keptMs = isDeadLetter(delivery) && ended?.purged !== true ? deadLetterKeptMs : dayMs
+  const keptMs = isDeadLetter(delivery) && ended?.purged !== true ? deadLetterKeptMs : retentionMs
   return [
     delivery.id,
     isLive(delivery) ? 1 : 0,

@@ -127,6 +127,13 @@ export function isChallengeAnswered(status: number, body: string, sent: string):
   }
 }
 
+/** The webhook answered its challenge. The answer may be late: it counts only for the url that gave it. */
+export function verify(agent: AgentRecord, url: string): AgentRecord {
+  if (agent.url !== url) return agent
+  const { verifyAt: _verifyAt, ...rest } = agent
+  return { ...rest, verified: true }
+}
+
 /** Adds a secret in front; the others sign beside it for `overlapMs`, then retire. */
 export function rotateSecret(agent: AgentRecord, fresh: string, overlapMs: number, now: number): AgentRecord {
   const older = agent.secrets

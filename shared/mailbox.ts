@@ -11,30 +11,7 @@
  */
 import { type AgentRecord, parkedBecause, unparkAt } from './agent.ts'
 import { type Delivery, hasEnded, hasOpenJournal, isLive, isUnburied } from './delivery.ts'
-
-/** `dispatched`: the broker runs it. `delivered`: a 202 was answered. `claimed`: an agent holds it by token. */
-export type LeasePhase = 'dispatched' | 'delivered' | 'claimed'
-
-/** The right to work on a delivery until a deadline, fenced by a token. */
-export interface Lease {
-  readonly id: string
-  readonly token: string
-  /** The call that granted it: its repeat is granted the same lease. */
-  readonly takeToken: string
-  /** Counts this delivery's leases: `delivery.leases + 1` while in force. */
-  readonly number: number
-  /** The row that saves it, shared by the leases of one take. */
-  readonly slot: number
-  /** When its reference was enqueued, where there was one. */
-  readonly queuedAt?: number
-  readonly at: number
-  readonly deadlineAt: number
-  readonly phase: LeasePhase
-  /** Ran alone in its isolate as far as the mailbox can tell, so silence is its own doing. */
-  readonly alone: boolean
-  /** Written to storage. The first lease of a delivery released at its accept is written behind (docs/decisions/0003). */
-  readonly saved: boolean
-}
+import type { Lease } from './lease.ts'
 
 /** A reference to it is on the queue, or was and may be lost. */
 export interface Release {

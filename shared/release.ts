@@ -4,6 +4,7 @@
  */
 import { type AgentRecord, parkedBecause } from './agent.ts'
 import { type Delivery, endDead, hasEnded, hasOpenJournal, isLive, isUnburied } from './delivery.ts'
+import type { Lease, LeasePhase } from './lease.ts'
 import { limits } from './limits.ts'
 import {
   agentOf,
@@ -11,8 +12,6 @@ import {
   deliveryOf,
   freeConcurrency,
   inFlight,
-  type Lease,
-  type LeasePhase,
   leaseOf,
   leasesOf,
   liveOf,

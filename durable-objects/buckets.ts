@@ -1,0 +1,117 @@
+/**
+ * Where an agent's deliveries lie: a new table every sixth of the retention, dropped whole once all in it is past keeping,
+ * because a dropped table costs no row and a deleted row costs one (docs/decisions/0004). Stragglers of a dropped bucket move
+ * to `kept`. Never here: what a delivery is (durable-objects/mailbox-store.ts).
+ */
+import * as z from 'zod'
+import type { StoragePort } from '../shared/ports.ts'
+
+const bucketSchema = z.strictObject({
+  n: z.int(),
+  since: z.number(),
+  closedAt: z.number().optional(),
+  rows: z.int(),
+  live: z.boolean(),
+})
+type Bucket = z.infer<typeof bucketSchema>
+export const bucketsRecord = z.strictObject({ v: z.literal(1), list: z.array(bucketSchema).min(1) })
+export type BucketsRecord = z.infer<typeof bucketsRecord>
+
+const bucketsPerRetention = 6
+const bucketPeriodMinMs = 600_000
+
+/** The columns of every delivery table. `record` is JSON (shared/delivery.ts); `body` the message as it will be sent. */
+const columns =
+  'id TEXT PRIMARY KEY, live INTEGER NOT NULL, sequence INTEGER NOT NULL, keep_until INTEGER, record TEXT NOT NULL, body TEXT'
+
+export const keptTable = 'kept'
+
+/** The table of stragglers. Its few live rows are found by an index, the only secondary one. */
+export const createKept = [
+  `CREATE TABLE ${keptTable} (${columns}) WITHOUT ROWID`,
+  `CREATE INDEX kept_live ON ${keptTable} (id) WHERE live = 1`,
+]
+
+const tableOf = (n: number) => `deliveries_${n}`
+
+export class Buckets {
+  readonly #sql: StoragePort['sql']
+  /** Oldest first; the last is open. Empty until the first delivery: reading an unknown agent must leave no trace. */
+  #list: Bucket[] = []
+
+  constructor(sql: StoragePort['sql']) {
+    this.#sql = sql
+  }
+
+  load(record: BucketsRecord | undefined): void {
+    this.#list = record?.list ?? []
+  }
+
+  get record(): BucketsRecord {
+    return { v: 1, list: this.#list }
+  }
+
+  /** The table that takes new deliveries; undefined before the first. */
+  get open(): string | undefined {
+    const last = this.#list.at(-1)
+    return last === undefined ? undefined : tableOf(last.n)
+  }
+
+  /** Rows in the open table. */
+  get openRows(): number {
+    return this.#list.at(-1)?.rows ?? 0
+  }
+
+  /** Rows in all buckets. */
+  get rows(): number {
+    return this.#list.reduce((sum, b) => sum + b.rows, 0)
+  }
+
+  /** Every table, newest first, so that the likely one is asked first. */
+  get tables(): string[] {
+    return this.#list.length === 0 ? [] : [...this.#list.map((b) => tableOf(b.n)).reverse(), keptTable]
+  }
+
+  /** The tables in which something may be live. */
+  get liveTables(): string[] {
+    const last = this.#list.at(-1)
+    return last === undefined
+      ? []
+      : [keptTable, ...this.#list.filter((b) => b.live || b === last).map((b) => tableOf(b.n))]
+  }
+
+  begin(now: number): void {
+    const n = (this.#list.at(-1)?.n ?? 0) + 1
+    this.#sql.exec(`CREATE TABLE ${tableOf(n)} (${columns}) WITHOUT ROWID`)
+    this.#list = [...this.#list, { n, since: now, rows: 0, live: false }]
+  }
+
+  /** Counts a row into the open table; or sets the count, when it was just read. */
+  count(rows = this.openRows + 1): void {
+    this.#list = this.#list.map((b, i) => (i === this.#list.length - 1 ? { ...b, rows } : b))
+  }
+
+  /**
+   * Opens a new table when the open one is old enough, and drops those past keeping. `holdsLive` tells which tables still do.
+   * Returns the dropped tables, or undefined when nothing changed.
+   */
+  rotate(retentionMs: number, holdsLive: (table: string) => boolean, now: number): readonly string[] | undefined {
+    const before = JSON.stringify(this.#list)
+    const last = this.#list.at(-1)
+    if (last === undefined) return undefined
+    if (last.rows > 0 && now - last.since >= Math.max(bucketPeriodMinMs, retentionMs / bucketsPerRetention)) {
+      this.#list = this.#list.map((b) => (b === last ? { ...b, closedAt: now } : b))
+      this.begin(now)
+    }
+    this.#list = this.#list.map((b) => (b.closedAt === undefined ? b : { ...b, live: holdsLive(tableOf(b.n)) }))
+    const past = this.#list.filter((b) => b.closedAt !== undefined && b.closedAt + retentionMs <= now)
+    for (const bucket of past) this.#drop(tableOf(bucket.n), now)
+    this.#list = this.#list.filter((b) => !past.includes(b))
+    return JSON.stringify(this.#list) === before ? undefined : past.map((b) => tableOf(b.n))
+  }
+
+  #drop(table: string, now: number): void {
+    this.#sql.exec(`INSERT INTO ${keptTable} SELECT * FROM ${table} WHERE live = 1 OR keep_until > ?`, now)
+    this.#sql.exec(`DROP TABLE ${table}`)
+  }
+}

@@ -1,0 +1,35 @@
+/**
+ * A lease: the right to work on a delivery until a deadline, fenced by a token. Never here: who gets one (shared/release.ts),
+ * or what its end means (shared/settlement.ts).
+ */
+import * as z from 'zod'
+
+/** `dispatched`: the broker runs it. `delivered`: a 202 was answered. `claimed`: an agent holds it by token. */
+export const leasePhase = z.enum(['dispatched', 'delivered', 'claimed'])
+export type LeasePhase = z.infer<typeof leasePhase>
+
+const leaseSchema = z
+  .strictObject({
+    id: z.string(),
+    token: z.string(),
+    /** The call that granted it: its repeat is granted the same lease. */
+    takeToken: z.string(),
+    /** Counts this delivery's leases: `delivery.leases + 1` while in force. */
+    number: z.int(),
+    /** The row that saves it, shared by the leases of one take. */
+    slot: z.int(),
+    /** When its reference was enqueued, where there was one. */
+    queuedAt: z.number().exactOptional(),
+    at: z.number(),
+    deadlineAt: z.number(),
+    phase: leasePhase,
+    /** Ran alone in its isolate as far as the mailbox can tell, so silence is its own doing. */
+    alone: z.boolean(),
+    /** Written to storage. The first lease of a delivery released at its accept is written behind (docs/decisions/0003). */
+    saved: z.boolean(),
+  })
+  .readonly()
+export type Lease = z.infer<typeof leaseSchema>
+
+/** The leases of one take, as one row keeps them. */
+export const leaseRow = z.strictObject({ v: z.literal(1), leases: z.array(leaseSchema) })
