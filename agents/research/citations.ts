@@ -7,6 +7,7 @@ import { joinPassage, lineAt } from './sentences.ts'
 import { stems } from './terms.ts'
 
 const minQuoteLength = 12
+const number = /\d+(?:[.,]\d+)*/g
 
 /** Where a quotation stands. The model's own line number is not believed: the passage's is used. */
 export function locate(
@@ -32,7 +33,8 @@ export function isSupported(text: string, cited: readonly Finding[], terms: read
   const source = cited.map((f) => `${f.theme} ${f.label ?? ''} ${f.text}`).join(' ')
   const known = new Set([...stems(source), ...terms.filter((t) => t.origin === 'asked').map((t) => t.stem)])
   const own = stems(text)
-  const exact = [...(text.match(/\d+(?:[.,]\d+)*/g) ?? []), ...[...text.matchAll(/`([^`]+)`/g)].map((m) => m[1] ?? '')]
-  if (exact.some((e) => !source.includes(e))) return false
+  const numbers = new Set(source.match(number))
+  const names = [...text.matchAll(/`([^`]+)`/g)].map((m) => m[1] ?? '')
+  if (names.some((n) => !source.includes(n)) || (text.match(number) ?? []).some((n) => !numbers.has(n))) return false
   return own.length > 0 && own.filter((s) => known.has(s)).length / own.length >= 0.5
 }
