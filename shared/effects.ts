@@ -48,7 +48,7 @@ export function expandEffects(delivery: string, head: Head, input: EffectsInput)
   if (input.reply !== undefined) {
     n += 1
     const publish = inherit(head, effectId(delivery, n), {
-      type: input.reply.type ?? `${head.type}.reply`,
+      type: input.reply.type ?? `${head.type.slice(0, limits.typeLength - '.reply'.length)}.reply`,
       data: input.reply.data,
       ...(typeof head.replyto === 'string' ? { to: head.replyto } : {}),
     })

@@ -78,20 +78,22 @@ interface Wire {
 export function problemOf(fault: Fault, instance?: string): Problem {
   const { code, ...evidence } = fault
   const wire = wireOf(fault)
-  return {
+  const standard = {
+    type: `/problems#${code}`,
+    title: wire.title,
     status: wire.status,
-    headers: wire.headers ?? {},
-    body: {
-      type: `/problems#${code}`,
-      title: wire.title,
-      status: wire.status,
-      code,
-      detail: wire.detail,
-      retryable: wire.retryable ?? false,
-      ...(instance === undefined ? {} : { instance }),
-      ...evidence,
-    },
+    code,
+    detail: wire.detail,
+    retryable: wire.retryable ?? false,
+    ...(instance === undefined ? {} : { instance }),
   }
+  // The standard members come first to be read first, and once more last, so that no evidence of the same name replaces them.
+  return { status: wire.status, headers: wire.headers ?? {}, body: { ...standard, ...evidence, ...standard } }
+}
+
+// RFC 9110, 10.2.3: whole seconds. Rounded up, because sooner would be too soon.
+function retryAfter(seconds: number): Record<string, string> {
+  return { 'Retry-After': String(Math.ceil(seconds)) }
 }
 
 // One arm a code: the status, and a sentence that tells the caller what to do next.
@@ -250,7 +252,7 @@ function wireOf(f: Fault): Wire {
         title: 'Mailbox full',
         detail: `\`${f.agent}\` holds ${f.depth} deliveries that have not ended; ${f.max} is the most it takes from publishers. Nothing was stored: send again later.`,
         retryable: true,
-        headers: { 'Retry-After': String(f.retryAfterSeconds) },
+        headers: retryAfter(f.retryAfterSeconds),
       }
     case 'too_many_keys':
       return {
@@ -271,7 +273,7 @@ function wireOf(f: Fault): Wire {
         title: 'Temporarily unavailable',
         detail: `The ${f.what} did not answer. Whether the call took effect is not known: send it again with the same id or key, which cannot double it.`,
         retryable: true,
-        headers: { 'Retry-After': String(f.retryAfterSeconds) },
+        headers: retryAfter(f.retryAfterSeconds),
       }
     case 'internal':
       return {

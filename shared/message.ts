@@ -11,13 +11,20 @@ import { limits } from './limits.ts'
 export const deliveryMode = z.enum(['at_most_once', 'at_least_once', 'exactly_once'])
 export type DeliveryMode = z.infer<typeof deliveryMode>
 
-const nonEmpty = (max: number) => z.string().min(1).max(max)
+// CloudEvents 1.0.2, "Type System": a String holds no control characters, half surrogate pairs or noncharacters. Two texts
+// that differ only in those would also be one text, and one identity, once in UTF-8.
+const attributeText = (max: number) =>
+  z
+    .string()
+    .max(max)
+    .refine((t) => /^[^\p{Cc}\p{Cs}\p{NChar}]*$/u.test(t), 'must hold no control characters')
+const nonEmpty = (max: number) => attributeText(max).min(1)
 const timestamp = z.iso.datetime({ offset: true, error: 'must be an RFC 3339 time such as 2026-01-31T12:00:00Z' })
 
 /** CloudEvents 1.0.2, "Attributes": lower-case letters and digits; a name is at most 20 characters. */
 export const attributeName = new RegExp(`^[a-z0-9]{1,${limits.attributeNameLength}}$`)
 
-const extensionValue = z.union([z.string().max(limits.attributeLength), z.int(), z.boolean()])
+const extensionValue = z.union([attributeText(limits.attributeLength), z.int32(), z.boolean()])
 
 const known = {
   specversion: z.literal('1.0').optional(),

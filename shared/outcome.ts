@@ -4,6 +4,7 @@
  */
 import * as z from 'zod'
 import { effectNames, effectsInput } from './effects.ts'
+import { utf8Length } from './json.ts'
 import { limits } from './limits.ts'
 
 export const attemptError = z.strictObject({
@@ -55,6 +56,8 @@ export interface Answer {
 const terminal: ReadonlySet<number> = new Set([400, 409, 413, 415, 422])
 const throttling: ReadonlySet<number> = new Set([502, 503, 504])
 const defaultHoldMs = 5_000
+// A hold burns no attempt (M4), so a receiver that asks for no pause at all would be asked again in a tight loop for ever.
+const minHoldMs = 1_000
 
 /** docs/protocol.md, "What a webhook may answer". A redirect is not followed and is a failure. */
 export function outcomeOfAnswer(answer: Answer, ack: 'response' | 'later', now: number): Outcome {
@@ -71,18 +74,25 @@ export function outcomeOfAnswer(answer: Answer, ack: 'response' | 'later', now: 
   }
   const askedMs = retryAfterMs(answer.retryAfter, now)
   if (status === 410) return { kind: 'gone', error }
-  if (status === 429) return { kind: 'hold', error, holdMs: askedMs ?? defaultHoldMs }
-  if (throttling.has(status) && askedMs !== undefined) return { kind: 'hold', error, holdMs: askedMs }
+  if (status === 429) return { kind: 'hold', error, holdMs: Math.max(minHoldMs, askedMs ?? defaultHoldMs) }
+  if (throttling.has(status) && askedMs !== undefined)
+    return { kind: 'hold', error, holdMs: Math.max(minHoldMs, askedMs) }
   if (terminal.has(status)) return { kind: 'fail', error }
   return { kind: 'retry', error, ...(askedMs === undefined ? {} : { retryAfterMs: askedMs }) }
 }
 
 /** RFC 9110, 10.2.3: seconds or an HTTP date. Bounded by a year; nonsense is as good as absent. */
 export function retryAfterMs(value: string | null, now: number): number | undefined {
-  if (value === null || value.trim() === '') return undefined
-  const seconds = Number(value)
-  const ms = Number.isFinite(seconds) ? seconds * 1_000 : Date.parse(value) - now
-  return Number.isNaN(ms) ? undefined : Math.min(Math.max(0, ms), limits.delaySeconds * 1_000)
+  const text = (value ?? '').trim()
+  const ms = /^\d+(?:\.\d+)?$/.test(text) ? Number(text) * 1_000 : httpDate(text) - now
+  return Number.isNaN(ms) ? undefined : Math.min(Math.max(0, Math.ceil(ms)), limits.delaySeconds * 1_000)
+}
+
+// Only what looks like an HTTP date, because engines make a date of nearly any words with a number behind. Of the three
+// forms asctime's names no zone, and means GMT as the others do.
+function httpDate(text: string): number {
+  if (!/^[A-Z][a-z]{2}.*\d{2}:\d{2}:\d{2}/.test(text)) return Number.NaN
+  return Date.parse(text.endsWith('GMT') ? text : `${text} GMT`)
 }
 
 // An empty or non-JSON answer is a plain ack. An object that names an effect is effects (and may carry a `result` beside
@@ -112,7 +122,7 @@ export function parseEffects(
   raw: unknown,
 ): { ok: true; value: z.infer<typeof effectsInput> } | { ok: false; reason: string } {
   if (raw === undefined) return { ok: true, value: {} }
-  if (JSON.stringify(raw).length > limits.effectsBytes)
+  if (utf8Length(JSON.stringify(raw)) > limits.effectsBytes)
     return { ok: false, reason: `effects are limited to ${limits.effectsBytes} bytes` }
   const parsed = effectsInput.safeParse(raw)
   if (parsed.success) return { ok: true, value: parsed.data }

@@ -181,7 +181,10 @@ describe('verify', () => {
     expect(verify([newest], { ...signed([newest]), signature: signature.replace('v1', 'v1a') }, body, now).ok).toBe(
       false,
     )
-    expect(verify([newest], { ...signed([newest]), signature: signature.replace('v1,', '') }, body, now).ok).toBe(false)
+    for (const prefix of ['', 'v1', 'v1;', 'v1,,'])
+      expect(verify([newest], { ...signed([newest]), signature: signature.replace('v1,', prefix) }, body, now).ok).toBe(
+        false,
+      )
   })
 
   it('refuses a digest that is cut or padded with zeros', () => {
