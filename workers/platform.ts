@@ -64,6 +64,8 @@ export function platformOf(
   return platform
 }
 
+type Remote = Record<string | symbol, (...args: unknown[]) => Promise<unknown>>
+
 /**
  * A port that tries again. Every changing call carries a token, so a call that took effect and lost its answer is safe to
  * repeat. A fresh stub each time: after an exception the old one may be broken. An overloaded object is left alone.
@@ -79,9 +81,8 @@ export function persistent<Port extends object>(
       async (...args: unknown[]) => {
         for (let tries = 1; ; tries++) {
           try {
-            const object = stub()
-            // Called as a method of the stub: a remote method is not a plain function.
-            return await (Reflect.get(object, method) as (...a: unknown[]) => Promise<unknown>).apply(object, args)
+            // Called as a method, in one expression: `apply` and `call` would themselves be taken for remote methods.
+            return await (stub() as Remote)[method]?.(...args)
           } catch (error) {
             const overloaded =
               typeof error === 'object' && error !== null && 'overloaded' in error && error.overloaded === true
