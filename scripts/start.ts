@@ -2,7 +2,7 @@
  * `npm start`: the platform on this machine, until it is told to stop. PORT (8787) and STATE_DIR (.wrangler/state) say where.
  * Never here: the platform (workers/), or how wrangler is run (scripts/local.ts).
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
 import { adminKeyName, ensureAdminKey } from './dev-vars.ts'
@@ -56,7 +56,8 @@ function varFiles(scratch: string): string[] {
   if (lines === '') return []
   const path = join(scratch, 'environment.vars')
   writeFileSync(path, lines, { mode: 0o600 })
-  return [devVarsPath, path]
+  // A missing file ends the process before wrangler is even asked.
+  return existsSync(devVarsPath) ? [devVarsPath, path] : [path]
 }
 
 function welcome({ url }: LocalPlatform, stateDir: string, origin: string): string {
