@@ -4,7 +4,7 @@
  * line; it is no parser of any of them. Never here: joining blocks to passages (passages.ts), sentences (sentences.ts).
  */
 
-export type BlockKind = 'heading' | 'paragraph' | 'row' | 'comment' | 'code' | 'nothing'
+export type BlockKind = 'heading' | 'paragraph' | 'columns' | 'row' | 'comment' | 'code' | 'nothing'
 
 export interface Block {
   readonly kind: BlockKind
@@ -85,7 +85,7 @@ function textBlock(lines: readonly string[], at: number, inList: boolean): Block
   const title = heading.exec(text)
   if (title !== null)
     return { kind: 'heading', first: at, last: at, level: title[1]?.length ?? 1, title: title[2] ?? '' }
-  if (row.test(text)) return { kind: isTableFrame(lines, at) ? 'nothing' : 'row', first: at, last: at }
+  if (row.test(text)) return { kind: rowKind(lines, at), first: at, last: at }
   if (rule.test(text) || markup.test(text)) return { kind: 'nothing', first: at, last: at }
   if (indented.test(text) && !inList && !item.test(text))
     return { kind: 'code', first: at, last: whileLines(lines, at, (l) => indented.test(l)) }
@@ -99,10 +99,27 @@ function continuesParagraph(text: string): boolean {
   return ![heading, fence, row, item, rule].some((p) => p.test(text)) && text.trim() !== ''
 }
 
-// The delimiter row, and the header above it: names of columns say nothing.
-function isTableFrame(lines: readonly string[], at: number): boolean {
+function rowKind(lines: readonly string[], at: number): BlockKind {
   const delimiter = /^\s*\|?(\s*:?-+:?\s*\|)+\s*:?-*:?\s*$/
-  return delimiter.test(lines[at] ?? '') || delimiter.test(lines[at + 1] ?? '')
+  if (delimiter.test(lines[at] ?? '')) return 'nothing'
+  return delimiter.test(lines[at + 1] ?? '') ? 'columns' : 'row'
+}
+
+/** The cells of a Markdown table row. A bar within backticks, or after a backslash, is part of a cell. */
+export function cellsOf(row: string): string[] {
+  const cells: string[] = []
+  let cell = ''
+  let inCode = false
+  for (let i = 0; i < row.length; i++) {
+    const c = row[i] ?? ''
+    if (c === '`') inCode = !inCode
+    if (c === '|' && !inCode && row[i - 1] !== '\\') {
+      cells.push(cell)
+      cell = ''
+    } else cell += c
+  }
+  const all = [...cells, cell].map((c) => c.trim().replace(/\s+/g, ' '))
+  return all.slice(all[0] === '' ? 1 : 0, all.at(-1) === '' ? -1 : undefined)
 }
 
 function frontMatterEnd(lines: readonly string[]): number {

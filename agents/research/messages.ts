@@ -29,6 +29,8 @@ export const passage = z.object({
   /** The nearest heading, and the chapter it stands in. */
   heading: z.string(),
   section: z.string(),
+  /** Of table rows: what their columns are called. A cell under `never` says the opposite of what it says. */
+  columns: z.array(z.string()).optional(),
   text: z.string(),
   score: z.number(),
 })
@@ -65,7 +67,7 @@ export const finding = z.object({
   path: z.string(),
   line,
   lastLine: line,
-  /** What the quotation is about, where its line says so apart from it: the first cell of a table row. */
+  /** Of a table's cell: the name of its row and of its column, without which it says little. */
   label: z.string().optional(),
   theme: z.string(),
   score: z.number(),

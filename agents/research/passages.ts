@@ -2,7 +2,7 @@
  * Documents to passages: what is searched and handed on. A passage is whole source lines under one heading, so that a
  * citation needs no bookkeeping; only a line too long for that is cut into pieces. Never here: the search (retrieve.ts).
  */
-import { type Block, blocksOf } from './blocks.ts'
+import { type Block, blocksOf, cellsOf } from './blocks.ts'
 import type { Document, Passage } from './messages.ts'
 
 /** A passage before anybody has asked for it. */
@@ -20,6 +20,7 @@ interface Place {
   readonly firstLine: number
   readonly heading: string
   readonly section: string
+  readonly columns: readonly string[]
 }
 
 export function passagesOf(document: Document): Unranked[] {
@@ -27,12 +28,14 @@ export function passagesOf(document: Document): Unranked[] {
   const passages: Unranked[] = []
   const trail: string[] = []
   let open: Block[] = []
+  let columns: string[] = []
   const place = (): Place => ({
     path: document.path,
     lines,
     firstLine: document.firstLine,
     heading: trail.findLast((t) => t !== undefined) ?? '',
     section: trail.slice(0, 2).findLast((t) => t !== undefined) ?? '',
+    columns,
   })
   const close = () => {
     if (open.length > 0) passages.push(...passagesFrom(open, place()))
@@ -43,7 +46,10 @@ export function passagesOf(document: Document): Unranked[] {
     if (block.kind === 'heading') {
       trail.length = (block.level ?? 1) - 1
       trail.push(plain(block.title ?? ''))
-    } else if (block.kind !== 'nothing') open.push(block)
+    }
+    if (block.kind === 'columns') columns = cellsOf(lines[block.first] ?? '').map(plain)
+    if (said(block)) open.push(block)
+    else if (block.kind !== 'nothing') columns = block.kind === 'columns' ? columns : []
   }
   close()
   return passages
@@ -52,9 +58,13 @@ export function passagesOf(document: Document): Unranked[] {
 function joins(open: readonly Block[], next: Block, lines: readonly string[]): boolean {
   const first = open[0]
   if (first === undefined) return true
-  if (kindOf(first) !== kindOf(next) || next.kind === 'heading' || next.kind === 'nothing') return false
+  if (kindOf(first) !== kindOf(next) || !said(next)) return false
   if (kindOf(next) === 'code') return next.last - first.first < codeLines
   return lines.slice(first.first, next.last + 1).join('\n').length <= proseLength
+}
+
+function said(block: Block): boolean {
+  return block.kind !== 'heading' && block.kind !== 'columns' && block.kind !== 'nothing'
 }
 
 function kindOf(block: Block): Passage['kind'] {
@@ -72,6 +82,7 @@ function passagesFrom(blocks: readonly Block[], place: Place): Unranked[] {
     kind: kindOf(first),
     heading: place.heading,
     section: place.section,
+    ...(kindOf(first) === 'table' && place.columns.length > 0 ? { columns: [...place.columns] } : {}),
     text,
   }))
 }

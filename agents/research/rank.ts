@@ -6,10 +6,10 @@ import type { Finding, Passage, Term } from './messages.ts'
 import { type Sentence, sentencesOf, shapeOf } from './sentences.ts'
 import { stems } from './terms.ts'
 
-const maxFindings = 12
+const maxFindings = 10
 /** What a further sentence loses for likeness to a chosen one, and what it must still be worth beside the best. */
 const redundancyWeight = 0.35
-const floor = 0.3
+const floor = 0.35
 const addedShare = 0.4
 
 interface Candidate {
@@ -32,7 +32,7 @@ function candidate(passage: Passage, sentence: Sentence, terms: readonly Term[],
   const spoken = coverage(terms, share)
   const opening = sentence.index === 0 ? 1.1 : 1
   const relevance = spoken === 0 ? 0 : spoken + addedShare * company(terms, share)
-  const score = relevance * (0.7 + 0.3 * standing) * shapeOf(sentence.text) * opening
+  const score = relevance * (0.6 + 0.4 * standing) * shapeOf(sentence.text) * opening
   const { index: _index, ...where } = sentence
   const theme = passage.section || passage.heading
   return { finding: { ...where, path: passage.path, theme, score }, stems: own }

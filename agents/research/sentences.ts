@@ -3,7 +3,7 @@
  * what stands before the words of a line (quote, list and comment marks, table bars) is left out, and a line break is a
  * space. Never here: which sentence is worth quoting (rank.ts), beyond how well formed it is.
  */
-import { type Block, blocksOf, commentMark, formatOf, isCommentItem, textMark } from './blocks.ts'
+import { type Block, blocksOf, cellsOf, commentMark, formatOf, isCommentItem, textMark } from './blocks.ts'
 import type { Passage } from './messages.ts'
 
 export interface Sentence {
@@ -21,21 +21,23 @@ export interface Joined {
   readonly starts: readonly { readonly offset: number; readonly line: number }[]
 }
 
-export function sentencesOf(passage: Pick<Passage, 'path' | 'first' | 'text' | 'kind'>): Sentence[] {
+export function sentencesOf(passage: Pick<Passage, 'path' | 'first' | 'text' | 'kind' | 'columns'>): Sentence[] {
   if (passage.kind === 'code') return []
   const lines = passage.text.split('\n')
-  return blocksOf(lines, passage.path).flatMap((block) => blockSentences(block, lines, passage.first))
+  return blocksOf(lines, passage.path).flatMap((block) => blockSentences(block, lines, passage))
 }
 
-function blockSentences(block: Block, lines: readonly string[], firstLine: number): Sentence[] {
-  const number = (at: number) => firstLine + at
+type Around = Pick<Passage, 'first' | 'columns'>
+
+function blockSentences(block: Block, lines: readonly string[], around: Around): Sentence[] {
+  const number = (at: number) => around.first + at
   switch (block.kind) {
     case 'paragraph':
       return split(join(lines, block.first, block.last, number, textMark))
     case 'comment':
       return runs(lines, block).flatMap(([from, to]) => split(join(lines, from, to, number, commentMark)))
     case 'row':
-      return rowSentences(lines[block.first] ?? '', number(block.first))
+      return rowSentences(lines[block.first] ?? '', number(block.first), around.columns ?? [])
     default:
       return []
   }
@@ -91,29 +93,17 @@ function runs(lines: readonly string[], block: Block): [number, number][] {
   return found
 }
 
-function rowSentences(row: string, line: number): Sentence[] {
+// The first cell names the row, if it is short; the column is named before the first sentence of a cell.
+function rowSentences(row: string, line: number, columns: readonly string[]): Sentence[] {
   const cells = cellsOf(row)
-  const label = cells[0] !== undefined && cells[0].length <= 60 ? cells[0] : undefined
-  const said = label === undefined || cells.length === 1 ? cells : cells.slice(1)
-  return said.flatMap((cell) =>
-    split({ text: cell, starts: [{ offset: 0, line }] }).map((s) => ({ ...s, ...(label ? { label } : {}) })),
-  )
-}
-
-/** The cells of a Markdown table row. A bar within backticks, or after a backslash, is part of a cell. */
-export function cellsOf(row: string): string[] {
-  const cells: string[] = []
-  let cell = ''
-  let inCode = false
-  for (let i = 0; i < row.length; i++) {
-    const c = row[i] ?? ''
-    if (c === '`') inCode = !inCode
-    if (c === '|' && !inCode && row[i - 1] !== '\\') {
-      cells.push(cell)
-      cell = ''
-    } else cell += c
-  }
-  return [...cells, cell].map((c) => c.trim().replace(/\s+/g, ' ')).filter((c) => c !== '')
+  const name = cells.length > 1 && (cells[0]?.length ?? 0) <= 60 ? (cells[0] ?? '') : ''
+  return cells.flatMap((cell, at) => {
+    if (name !== '' && at === 0) return []
+    return split({ text: cell, starts: [{ offset: 0, line }] }).map((sentence) => {
+      const label = [name, sentence.index === 0 ? (columns[at] ?? '') : ''].filter((l) => l !== '').join(', ')
+      return label === '' ? sentence : { ...sentence, label }
+    })
+  })
 }
 
 const segmenter = new Intl.Segmenter('en', { granularity: 'sentence' })
@@ -146,9 +136,12 @@ function split(joined: Joined): Sentence[] {
 
 // The segmenter also stops at abbreviations, and at full stops within code and brackets.
 function isWhole(text: string): boolean {
-  const count = (c: string) => text.split(c).length - 1
-  const isOpen = count('`') % 2 === 1 || count('(') > count(')') || count('**') % 2 === 1
-  return !abbreviation.test(text) && (!isOpen || text.length > 600)
+  if (abbreviation.test(text)) return false
+  const words = text.replace(/`[^`]*`/g, '')
+  const count = (c: string) => words.split(c).length - 1
+  const isEmphasis = /(?:^|[\s(])\*{1,2}\S/.test(words) && (count('*') % 2 === 1 || count('**') % 2 === 1)
+  const isOpen = count('`') > 0 || count('(') > count(')') || isEmphasis
+  return !isOpen || text.length > 600
 }
 
 // Boxes, arrowheads: the lines of a picture.

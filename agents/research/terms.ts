@@ -16,8 +16,8 @@ export function words(text: string): string[] {
 const stopWords = new Set(
   `a about all also am an and any are as at be because been being between both but by can could did do does doing done each
   ever every for from get gets give given had has have having he her here his how i if in into is it its just kind let
-  many may me might more most much must my no nor not of off on once one only or other our out over own per please same
-  shall she should so some such tell than that the their them then there these they this those through to too under until
+  make makes many may me might more most much must my no nor not of off on once one only or other our out over own per please same
+  shall she should so some such sure tell than that the their them then there these they this those through to too under until
   up us use used using very want was way we were what when where whether which while who whom whose why will with within
   without would you your happen happens happened happening explain describe mean means show`.split(/\s+/),
 )
@@ -66,7 +66,7 @@ export function stems(text: string): string[] {
 const kin = [
   'down offline unavailable unreachable outage crashed fails',
   'twice duplicate doubled repeated',
-  'lost lose loss forgotten dropped',
+  'lost lose loss forgets forgotten dropped',
   'delete remove purge erase',
   'create register add',
   'start begin launch',

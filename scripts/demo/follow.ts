@@ -32,7 +32,12 @@ export async function follow(
   const chain = new Map<string, Receipt | undefined>([[first, undefined]])
   const told = new Set<string>()
   for (;;) {
-    for (const [id, known] of chain) if (!isOver(known)) chain.set(id, await client.receipt(id))
+    // What a receipt names is looked up in the same round, so that the steps of both are told in the order of time.
+    for (const [id, known] of chain) {
+      const receipt = isOver(known) ? known : await client.receipt(id)
+      chain.set(id, receipt)
+      for (const next of becameOf(receipt)) if (!chain.has(next)) chain.set(next, undefined)
+    }
     const receipts = [...chain.values()].filter((r) => r !== undefined)
     for (const { key, change } of receipts
       .flatMap(changesOf)
@@ -42,10 +47,9 @@ export async function follow(
         tell(change)
       }
     for (const receipt of receipts) throwIfFailed(receipt)
-    for (const id of receipts.flatMap(becameOf)) if (!chain.has(id)) chain.set(id, undefined)
     const arrived = receipts.find((r) => r.agent === desk)
     if (arrived !== undefined) return { receipts, arrived: arrived.id }
-    if (receipts.length === chain.size && receipts.every(isOver))
+    if (receipts.every(isOver))
       throw new Error(`the work ended without a message for ${desk}: the last one was for ${receipts.at(-1)?.agent}`)
     await pause(pollMs)
   }
@@ -56,8 +60,8 @@ function isOver(receipt: Receipt | undefined): boolean {
   return receipt?.status === 'completed' && receipt.effects.every((e) => e.state.status !== 'pending')
 }
 
-function becameOf(receipt: Receipt): string[] {
-  return receipt.effects.flatMap((e) => (e.state.status === 'carried' ? e.state.deliveries : []))
+function becameOf(receipt: Receipt | undefined): string[] {
+  return (receipt?.effects ?? []).flatMap((e) => (e.state.status === 'carried' ? e.state.deliveries : []))
 }
 
 function throwIfFailed(receipt: Receipt): void {

@@ -53,7 +53,7 @@ function onePage({ id, agent, message, status, attempts, steps }: Receipt, width
     `${message.type}  ${message.source} → ${agent}  ${status}, ${tries}`,
     `  ${id}`,
     // The parts stay whole when the line is broken.
-    wrap(`  ${times.map((t) => t.replaceAll(' ', '\u00a0')).join(' · ')}`, width, '  ').replaceAll('\u00a0', ' '),
+    `  ${wrap(times.map((t) => t.replaceAll(' ', '\u00a0')).join(' · '), width - 2, '  ').replaceAll('\u00a0', ' ')}`,
   ].join('\n')
 }
 

@@ -1,9 +1,9 @@
 /** Documents to passages to sentences: where things begin and end, and that lines are never lost. */
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { blocksOf } from '../../agents/research/blocks.ts'
+import { blocksOf, cellsOf } from '../../agents/research/blocks.ts'
 import { passagesOf } from '../../agents/research/passages.ts'
-import { cellsOf, sentencesOf, shapeOf } from '../../agents/research/sentences.ts'
+import { sentencesOf, shapeOf } from '../../agents/research/sentences.ts'
 import { stands } from './stands.ts'
 
 const markdown = `---
@@ -55,7 +55,7 @@ describe('blocks', () => {
       'heading 9-9',
       'paragraph 11-11',
       'paragraph 12-13',
-      'nothing 15-15',
+      'columns 15-15',
       'nothing 16-16',
       'row 17-17',
       'row 18-18',
@@ -151,8 +151,8 @@ describe('sentences', () => {
       '6-7 : It is delivered when the agent is back.',
       '11-11 : First item of the list.',
       '12-13 : Second item, which goes on to another line.',
-      '17-17 **parked**: Held because the agent is paused.',
-      '18-18 `a|b`: A bar in code does not part cells.',
+      '17-17 **parked**, means: Held because the agent is paused.',
+      '18-18 `a|b`, means: A bar in code does not part cells.',
       '28-28 : Quoted words stay words.',
     ])
   })
@@ -181,7 +181,7 @@ describe('sentences', () => {
   })
 
   it('cells are parted at bars, but not at escaped ones', () => {
-    expect(cellsOf('| a \\| b | `c|d` |  | e |')).toEqual(['a \\| b', '`c|d`', 'e'])
+    expect(cellsOf('| a \\| b | `c|d` |  | e |')).toEqual(['a \\| b', '`c|d`', '', 'e'])
   })
 
   it.each([

@@ -146,7 +146,7 @@ Extracted without a model: 4 sentences ranked highest among 4 passages of 3 docu
   it('leads with the name of the row when a statement is the cell of a table', async () => {
     const text = '# Words\n\n| word | means |\n|---|---|\n| heron | A tall grey bird that stands in shallow water. |\n'
     const report = await ask('Which bird stands in water?', [{ path: 'birds.md', text, firstLine: 1 }])
-    expect(report.markdown).toContain('heron: A tall grey bird that stands in shallow water. [birds.md:5]')
+    expect(report.markdown).toContain('heron, means: A tall grey bird that stands in shallow water. [birds.md:5]')
   })
 
   it('cites the lines of the whole file when only a part of it was sent', async () => {
