@@ -13,7 +13,7 @@ import { readDocuments } from './demo/documents.ts'
 import { type Change, follow } from './demo/follow.ts'
 import { changeLine, markdownPage, receiptPage, title, widthOf, wrap } from './demo/page.ts'
 import { adminKeyName, newKey, readVars } from './dev-vars.ts'
-import { devVarsPath, passedOn, passedOnLines, projectRoot, startLocal, tryPort } from './local.ts'
+import { devVarsPath, passedOn, passedOnLines, projectRoot, startLocal, tryPort, whenTold } from './local.ts'
 
 const defaultQuestion = 'What happens to a message when the agent it is for is down?'
 const usage = `npm run demo [-- --question "…"] [--out report.md] [files or folders …]
@@ -29,8 +29,7 @@ process.exitCode = await main()
 
 async function main(): Promise<number> {
   const stop = new AbortController()
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-    process.on(name, () => stop.abort(new Error(`stopped by ${name}`)))
+  whenTold((by) => stop.abort(new Error(`stopped by ${by}`)))
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
@@ -111,11 +110,12 @@ async function onOwnPlatform(job: Job, out: string | undefined, signal: AbortSig
     output,
   })
   try {
-    await Promise.race([platform.ready, aborted(signal)]).catch((error: unknown) => {
-      throw signal.aborted ? error : new Error(`${error instanceof Error ? error.message : error}\n${log}`)
-    })
+    await Promise.race([platform.ready, aborted(signal)])
     print(`Platform   ${platform.url}, started for this question\n`)
     await answer(clientOf(platform.url, key, signal), 'desk', job, out)
+  } catch (error) {
+    if (!signal.aborted) console.error(`\nThe platform's last lines:\n${log.trimEnd()}`)
+    throw error
   } finally {
     await platform.stop()
     rmSync(scratch, { recursive: true, force: true })

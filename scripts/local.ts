@@ -67,6 +67,7 @@ function spawnWrangler({ port, stateDir, varFiles, output }: LocalOptions): Chil
       CLOUDFLARE_CF_FETCH_ENABLED: 'false',
       CLOUDFLARE_LOAD_DEV_VARS_FROM_DOT_ENV: 'true',
       WRANGLER_SEND_METRICS: 'false',
+      WRANGLER_HIDE_BANNER: 'true',
       // Other Workers on this machine are none of its business.
       WRANGLER_REGISTRY_PATH: join(stateDir, 'registry'),
     },
@@ -131,6 +132,24 @@ function signal(pid: number, name: NodeJS.Signals | 0): boolean {
   } catch {
     return false
   }
+}
+
+/**
+ * Calls `then` once when this process should end: on a signal, or when npm, which ran it, was told to end (npm passes a
+ * signal on to its shell only, which dies of it and leaves us behind).
+ */
+export function whenTold(then: (by: string) => void): void {
+  let told = false
+  const once = (by: string) => {
+    if (!told) then(by)
+    told = true
+  }
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => once(name))
+  if (process.env.npm_lifecycle_event === undefined) return
+  const parent = process.ppid
+  setInterval(() => {
+    if (process.ppid !== parent) once('the end of npm')
+  }, 250).unref()
 }
 
 /** Whether nobody listens on this port of 127.0.0.1; 0 asks for any, and the answer says which. */

@@ -6,7 +6,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
 import { adminKeyName, ensureAdminKey } from './dev-vars.ts'
-import { devVarsPath, type LocalPlatform, passedOnLines, projectRoot, startLocal, tryPort } from './local.ts'
+import { devVarsPath, type LocalPlatform, passedOnLines, projectRoot, startLocal, tryPort, whenTold } from './local.ts'
 
 process.exitCode = await main()
 
@@ -22,25 +22,26 @@ async function main(): Promise<number> {
   const stateDir = process.env.STATE_DIR
     ? resolve(process.env.INIT_CWD ?? '.', process.env.STATE_DIR)
     : join(projectRoot, '.wrangler/state')
-  const scratch = mkdtempSync(join(tmpdir(), 'switchboard-start-'))
+  const scratch = scratchOf(passedOnLines(process.env))
   try {
-    return await serve(port, stateDir, varFiles(scratch), admin.origin)
+    // Without a file wrangler reads .dev.vars by itself, and again when it changes.
+    // A missing file would end Node, which reads this option too, before wrangler is asked.
+    const varFiles = scratch === undefined ? [] : [devVarsPath, scratch.file].filter((file) => existsSync(file))
+    return await serve(startLocal({ port, stateDir, varFiles, output: 'inherit' }), stateDir, admin.origin)
   } finally {
-    rmSync(scratch, { recursive: true, force: true })
+    if (scratch !== undefined) rmSync(scratch.dir, { recursive: true, force: true })
   }
 }
 
-async function serve(port: number, stateDir: string, files: readonly string[], origin: string): Promise<number> {
-  const platform = startLocal({ port, stateDir, varFiles: files, output: 'inherit' })
+async function serve(platform: LocalPlatform, stateDir: string, keyOrigin: string): Promise<number> {
   let told = false
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-    process.on(name, () => {
-      told = true
-      void platform.stop()
-    })
+  whenTold(() => {
+    told = true
+    void platform.stop()
+  })
   try {
     await platform.ready
-    if (!told) console.log(welcome(platform, stateDir, origin))
+    if (!told) console.log(welcome(platform.url, stateDir, keyOrigin))
   } catch (error) {
     if (!told) console.error(error instanceof Error ? error.message : error)
   }
@@ -50,36 +51,41 @@ async function serve(port: number, stateDir: string, files: readonly string[], o
   return told ? 0 : code || 1
 }
 
-/** None where the environment says nothing: wrangler then reads .dev.vars by itself, and again when it changes. */
-function varFiles(scratch: string): string[] {
-  const lines = passedOnLines(process.env)
-  if (lines === '') return []
-  const path = join(scratch, 'environment.vars')
-  writeFileSync(path, lines, { mode: 0o600 })
-  // A missing file ends the process before wrangler is even asked.
-  return existsSync(devVarsPath) ? [devVarsPath, path] : [path]
+/** A file for what the environment says to the Worker; nothing where it says nothing. */
+function scratchOf(lines: string): { readonly dir: string; readonly file: string } | undefined {
+  if (lines === '') return undefined
+  const dir = mkdtempSync(join(tmpdir(), 'switchboard-start-'))
+  const file = join(dir, 'environment.vars')
+  writeFileSync(file, lines, { mode: 0o600 })
+  return { dir, file }
 }
 
-function welcome({ url }: LocalPlatform, stateDir: string, origin: string): string {
-  const from = origin === 'environment' ? 'the environment' : relative(process.cwd(), devVarsPath)
-  const key = origin === 'environment' ? `$${adminKeyName}` : `$(sed -n 's/^${adminKeyName}=//p' ${from})`
-  const data =
-    '{"to":"researcher","type":"research.request","data":{"question":"Who waits?","documents":[{"path":"a.md","text":"Mail waits in the mailbox."}]}}'
+function welcome(url: string, stateDir: string, keyOrigin: string): string {
+  const isGiven = keyOrigin === 'environment'
+  const key = isGiven ? `$${adminKeyName}` : `$(sed -n 's/^${adminKeyName}=//p' ${shown(devVarsPath)})`
   return `
 Switchboard is ready at ${url}
 
-  Admin key      ${adminKeyName} in ${from}
+  Admin key      ${adminKeyName} in ${isGiven ? 'the environment' : shown(devVarsPath)}
   First message  curl -s ${url}/v1/messages \\
                    -H "authorization: Bearer ${key}" \\
-                   -H 'content-type: application/json' \\
-                   -d '${data}'
-  Receipts       ${url}/v1/deliveries/{id}, with the id that the answer gives (same header)
+                   -H 'content-type: application/json' -d '{
+                     "to": "researcher", "type": "research.request",
+                     "data": { "question": "Where does mail wait?", "documents": [
+                       { "path": "note.md", "text": "Mail waits in the mailbox." } ] } }'
+  Receipt        ${url}/v1/deliveries/{id}, with the id that the answer gives and the same key
   Reference      ${url}/docs and ${url}/openapi.json
-  State          ${relative(process.cwd(), stateDir) || '.'} (a restart finds it again; delete it to begin afresh)
+  State          ${shown(stateDir)} (a restart finds it again; delete it to begin afresh)
   Main job       npm run demo -- --question "…" [files or folders]
 
 Stop with Ctrl-C.
 `
+}
+
+/** A path as it can be used from where the person is. */
+function shown(path: string): string {
+  const near = relative(process.env.INIT_CWD ?? process.cwd(), path)
+  return near === '' || near.startsWith('..') ? path : near
 }
 
 function refuse(reason: string): number {
