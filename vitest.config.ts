@@ -5,6 +5,8 @@ import { defineConfig } from 'vitest/config'
 // Three projects: pure code in Node (milliseconds), the shells in real workerd, the whole over real HTTP with real processes.
 export default defineConfig({
   test: {
+    // The Worker logs every step; only what a failing test said is worth reading.
+    silent: 'passed-only',
     // V8 coverage does not see into workerd; Istanbul instruments the source and does.
     coverage: {
       provider: 'istanbul',
