@@ -146,7 +146,8 @@ export function breakerDueAt(breaker: Breaker): number | undefined {
 
 /** Tells it what came of a delivery that was admitted in `epoch`. A report of an older epoch changes nothing (B3). */
 export function tell(breaker: Breaker, policy: BreakerPolicy, epoch: number, verdict: Verdict, now: number): Breaker {
-  if (epoch !== breaker.epoch) return breaker
+  // Forced closed it lets everything through, so there is nothing to learn from what comes back.
+  if (epoch !== breaker.epoch || breaker.forced === 'closed') return breaker
   switch (breaker.state.at) {
     case 'closed':
       return verdict.kind === 'silence' ? breaker : tellClosed(breaker, breaker.state, policy, verdict, now)

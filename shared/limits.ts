@@ -60,6 +60,8 @@ export const limits = {
   detailedReceiptsPerBucket: 100_000,
   secretsPerAgent: 3,
   keysPerAgent: 20,
+  /** Parts of one subscription's filter: what every publish to its topic pays for it. */
+  filterCost: 64,
   /** Signed webhooks: how far a timestamp may be from now (Standard Webhooks advises a few minutes). */
   signatureToleranceSeconds: 300,
 } as const
