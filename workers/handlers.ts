@@ -50,7 +50,8 @@ export async function ensureAllEnrolled(platform: Platform, handlers: Handlers):
   seenTo.add(handlers)
 }
 
-function registrationOf(agent: AnyAgent): Registration {
+/** What its code says of an agent, as a registration. */
+export function registrationOf(agent: AnyAgent): Registration {
   const { capabilities, policy, permissions } = agent
   return {
     kind: 'handler',

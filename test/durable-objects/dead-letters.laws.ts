@@ -26,7 +26,14 @@ export function letter(id: string, more: Partial<DeadLetter> = {}): DeadLetter {
     attempts: [],
     at: start,
     redrives: 0,
-    message: { specversion: '1.0', id: 'm', source: 'bob', type: 't', time: '2027-01-15T08:00:00Z', correlationid: 'm' },
+    message: {
+      specversion: '1.0',
+      id: 'm',
+      source: 'bob',
+      type: 't',
+      time: '2027-01-15T08:00:00Z',
+      correlationid: 'm',
+    },
     ...more,
   }
 }

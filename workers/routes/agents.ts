@@ -20,7 +20,7 @@ import { mayOperate } from '../../shared/permissions.ts'
 import { challenge } from '../challenge.ts'
 import type { App } from '../context.ts'
 import { enqueue } from '../enqueue.ts'
-import { ensureAllEnrolled } from '../handlers.ts'
+import { ensureAllEnrolled, registrationOf } from '../handlers.ts'
 import { mint } from '../mint.ts'
 import { readJson, refuse, unwrap, validate } from '../problem.ts'
 import { register } from '../register.ts'
@@ -39,8 +39,7 @@ agents.get('/agents', async (c) => {
 agents.put('/agents/:agent', async (c) => {
   const name = administered(c, 'register')
   if (!agentName.safeParse(name).success) invalid('agent', 'an agent name is 1 to 64 of a-z, 0-9 and -')
-  const asked = await readJson(c, registration)
-  requireHandlerAsDeployed(c, name, asked)
+  const asked = asDeployed(c, name, await readJson(c, registration))
   const { created, agent, key, secret } = unwrap(await register(c.get('platform'), name, asked))
   const shown = { ...shownAgent(c, agent), ...(key && { key }), ...(secret && { secret }) }
   return c.json(shown, created ? 201 : 200)
@@ -161,14 +160,18 @@ async function known(c: Context<App>, action?: string): Promise<{ agent: AgentRe
   return (enrolled ? await platform.agent(name).describe() : undefined) ?? unknownAgent(name)
 }
 
-/** A handler is registered by its code: a PUT may ask for its key, but what it changed would not outlast the isolate. */
-function requireHandlerAsDeployed(c: Context<App>, name: string, asked: Registration): void {
-  const deployed = c.get('handlers').has(name)
-  if (deployed && asked.kind !== 'handler') invalid('kind', `\`${name}\` is a handler in this Worker's code`)
-  if (!deployed && asked.kind === 'handler')
-    invalid('kind', `this Worker has no handler \`${name}\`: list it in \`agents\` and deploy`)
+/** A handler is registered as its code has it: a PUT may ask for its key, but what it changed would not outlast the isolate. */
+function asDeployed(c: Context<App>, name: string, asked: Registration): Registration {
+  const handler = c.get('handlers').get(name)
+  if (handler === undefined) {
+    if (asked.kind === 'handler')
+      invalid('kind', `this Worker has no handler \`${name}\`: list it in \`agents\` and deploy`)
+    return asked
+  }
+  if (asked.kind !== 'handler') invalid('kind', `\`${name}\` is a handler in this Worker's code`)
   const [field] = Object.keys(asked).filter((key) => key !== 'kind')
-  if (deployed && field !== undefined) invalid(field, 'is part of the code of a handler: change it there and deploy')
+  if (field !== undefined) invalid(field, 'is part of the code of a handler: change it there and deploy')
+  return registrationOf(handler)
 }
 
 const invalid = (path: string, message: string): never =>

@@ -1,0 +1,274 @@
+/** Registering, discovering and operating agents over HTTP. */
+import { runInDurableObject } from 'cloudflare:test'
+import { env } from 'cloudflare:workers'
+import { describe, expect, it } from 'vitest'
+import type { AgentPort, DirectoryPort, Platform } from '../../shared/ports.ts'
+import { Unavailable } from '../../workers/platform.ts'
+import { call, freshName, leaseOne, pullAgent, receipt, send, sendId } from './gateway.ts'
+import { ownSwitchboard } from './switchboard.ts'
+
+const put = (name: string, json: unknown, key?: string) =>
+  call('PUT', `/v1/agents/${name}`, { json, ...(key === undefined ? {} : { key }) })
+
+const forbidden = { status: 403, body: { code: 'forbidden' } }
+const notFound = { status: 404, body: { code: 'agent_not_found' } }
+
+describe('registering an agent', () => {
+  it('answers 201 with the policy in force and the key, once; then 200 without it', async () => {
+    const name = freshName()
+    const created = await put(name, { kind: 'pull', policy: { depth: 7 } })
+    expect(created).toMatchObject({ status: 201, body: { agent: name, kind: 'pull', verified: true } })
+    expect(created.body.policy).toMatchObject({ depth: 7, maxAttempts: 4, backoff: { initialSeconds: 1 } })
+    expect(created.body.key).toMatch(new RegExp(`^sk_${name}_[A-Za-z0-9_-]{43}$`))
+    expect(created.body.secret).toBeUndefined()
+
+    const again = await put(name, { kind: 'pull', policy: { depth: 8 } })
+    expect(again).toMatchObject({ status: 200, body: { policy: { depth: 8 } } })
+    expect(again.body.key).toBeUndefined()
+    expect((await call('GET', `/v1/agents/${name}`, { key: created.body.key })).status).toBe(200)
+  })
+
+  it('shows a webhook its secret once, and nobody ever again', async () => {
+    const name = freshName()
+    const json = { kind: 'webhook', url: 'http://127.0.0.1:9/hook' }
+    const { status, body } = await put(name, json)
+    expect([status, body.url, body.verified]).toEqual([201, 'http://127.0.0.1:9/hook', true])
+    expect(body.secret).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/)
+    const texts = [await put(name, json), await call('GET', `/v1/agents/${name}`)].map((a) => JSON.stringify(a.body))
+    for (const text of texts) expect(text).not.toContain('whsec_')
+  })
+
+  it('is completed by a repeat when the index could not be reached: the repeat has the key', async () => {
+    const name = freshName()
+    let outages = 1
+    const flaky = (directory: Platform['directory']) => () => {
+      const port = directory()
+      const putAgent: DirectoryPort['putAgent'] = async (agent) => {
+        if (outages-- > 0) throw new Unavailable('directory', 'cut')
+        return port.putAgent(agent)
+      }
+      return new Proxy(port, { get: (_, method) => (method === 'putAgent' ? putAgent : Reflect.get(port, method)) })
+    }
+    const own = ownSwitchboard({ ports: ({ directory }) => ({ directory: flaky(directory) }) })
+    const json = { kind: 'webhook', url: 'http://127.0.0.1:9/hook' }
+    const first = await own('PUT', `/v1/agents/${name}`, { json })
+    expect(first).toMatchObject({ status: 503, body: { code: 'unavailable', retryable: true } })
+    expect(first.headers.get('Retry-After')).toBe('1')
+    const again = await own('PUT', `/v1/agents/${name}`, { json })
+    expect(again).toMatchObject({ status: 200, body: { agent: name } })
+    expect((await call('GET', `/v1/agents/${name}`, { key: again.body.key })).status).toBe(200)
+  })
+
+  it.each([
+    [{ kind: 'pull', colour: 'red' }, 'colour'],
+    [{ kind: 'pull', policy: { depht: 1 } }, 'depht'],
+    [{ kind: 'pull', policy: { backoff: { initialSeconds: -1 } } }, 'policy.backoff'],
+    [{ kind: 'carrier pigeon' }, 'kind'],
+    [{ kind: 'webhook' }, 'url'],
+    [{ kind: 'pull', url: 'https://example.com' }, 'url'],
+    [{}, 'kind'],
+    [[], '(body)'],
+  ])('refuses %j and says where it is wrong', async (json, path) => {
+    const { status, body } = await put(freshName(), json)
+    expect([status, body.code]).toEqual([400, 'invalid_request'])
+    expect(body.detail).toContain(path)
+  })
+
+  it.each(['Upper', 'a.b', 'a_b', 'x'.repeat(65), '%E2%82%AC', '%ff'])('refuses the name `%s`', async (name) => {
+    expect(await put(name, { kind: 'pull' })).toMatchObject({ status: 400, body: { issues: [{ path: 'agent' }] } })
+    expect(await call('GET', `/v1/agents/${name}`)).toMatchObject(notFound)
+  })
+
+  it.each(['https://10.0.0.1/', 'http://example.com/', 'https://localhost/', 'nonsense'])(
+    'refuses the url %s',
+    async (url) => {
+      const name = freshName()
+      expect(await put(name, { kind: 'webhook', url })).toMatchObject({ status: 422, body: { code: 'invalid_url' } })
+      expect(await call('GET', `/v1/agents/${name}`)).toMatchObject(notFound)
+    },
+  )
+
+  it('is for an admin: an agent may not even widen its own permissions', async () => {
+    const ann = await pullAgent()
+    expect(await put(ann.name, { kind: 'pull', permissions: { sources: ['*'] } }, ann.key)).toMatchObject(forbidden)
+    expect(await put(freshName(), { kind: 'pull' }, ann.key)).toMatchObject(forbidden)
+  })
+})
+
+describe('discovering agents', () => {
+  it('finds them by capability, page by page', async () => {
+    const skill = freshName('skill')
+    const names = [freshName('a'), freshName('b'), freshName('c')]
+    for (const name of names) await put(name, { kind: 'pull', capabilities: [skill, 'other'] })
+    const first = await call('GET', `/v1/agents?capability=${skill}&limit=2`)
+    const second = await call('GET', `/v1/agents?capability=${skill}&limit=2&cursor=${first.body.cursor}`)
+    const found = [...first.body.items, ...second.body.items]
+    expect(found.map((one: { agent: string }) => one.agent)).toEqual(names)
+    expect(second.body.cursor).toBeUndefined()
+    expect(found[0]).toMatchObject({ kind: 'pull', capabilities: [skill, 'other'], verified: true })
+  })
+
+  it.each(['limit=0', 'limit=101', 'limit=x', 'capability='])('refuses ?%s', async (query) => {
+    expect(await call('GET', `/v1/agents?${query}`)).toMatchObject({ status: 400, body: { code: 'invalid_request' } })
+  })
+
+  it('an agent may read every other one`s public face, which has no secrets', async () => {
+    const [ann, bob] = [await pullAgent(), await pullAgent()]
+    await call('POST', `/v1/agents/${bob.name}/secret`)
+    const { status, body } = await call('GET', `/v1/agents/${bob.name}`, { key: ann.key })
+    expect(status).toBe(200)
+    expect(Object.keys(body).filter((field) => /secret|key|incarnation/.test(field))).toEqual([])
+    expect((await call('GET', '/v1/agents', { key: ann.key })).status).toBe(200)
+  })
+
+  it('an unknown agent is 404 everywhere, and asking leaves nothing in storage', async () => {
+    const name = freshName('nobody')
+    const asks = [
+      ['GET', ''],
+      ['DELETE', ''],
+      ['GET', '/mailbox'],
+      ['POST', '/pause'],
+      ['POST', '/resume'],
+      ['POST', '/verify'],
+      ['POST', '/secret'],
+      ['GET', '/keys'],
+      ['POST', '/keys'],
+      ['GET', '/deliveries'],
+    ] as const
+    for (const [method, rest] of asks)
+      expect(await call(method, `/v1/agents/${name}${rest}`), `${method} ${rest}`).toMatchObject(notFound)
+    await runInDurableObject(env.AGENTS.getByName(name), async (_object, state) => {
+      expect(
+        state.storage.sql.exec("SELECT name FROM sqlite_master WHERE name NOT LIKE '\\_cf%' ESCAPE '\\'").toArray(),
+      ).toEqual([])
+      expect(await state.storage.getAlarm()).toBeNull()
+    })
+  })
+})
+
+describe('operating an agent', () => {
+  it('a paused agent`s mail waits at no attempt and goes on when it is resumed', async () => {
+    const ann = await pullAgent()
+    const paused = await call('POST', `/v1/agents/${ann.name}/pause`, { key: ann.key, json: { reason: 'lunch' } })
+    expect(paused).toMatchObject({ status: 200, body: { paused: { reason: 'lunch' } } })
+    const id = await sendId(ann.name)
+    expect(await receipt(id)).toMatchObject({ status: 'parked', because: 'paused: lunch', attempt: 0 })
+    expect(await leaseOne(ann)).toBeUndefined()
+    const resumed = await call('POST', `/v1/agents/${ann.name}/resume`, { key: ann.key })
+    expect(resumed.body.paused).toBeUndefined()
+    expect((await leaseOne(ann)).id).toBe(id)
+  })
+
+  it('a pause with an end says when', async () => {
+    const ann = await pullAgent()
+    const { body } = await call('POST', `/v1/agents/${ann.name}/pause`, { json: { seconds: 60 } })
+    expect(Date.parse(body.paused.until) - Date.parse(body.paused.since)).toBe(60_000)
+    expect(body.paused.reason).toBe('paused by an operator')
+  })
+
+  it('the figures of a mailbox tell how much is in it', async () => {
+    const ann = await pullAgent()
+    await sendId(ann.name)
+    await sendId(ann.name)
+    await leaseOne(ann)
+    const { body } = await call('GET', `/v1/agents/${ann.name}/mailbox`, { key: ann.key })
+    expect(body).toMatchObject({ agent: ann.name, depth: 2, inFlight: 1 })
+    expect(Date.now() - Date.parse(body.oldestAt)).toBeLessThan(10_000)
+  })
+
+  it.each([
+    ['GET', 'mailbox'],
+    ['POST', 'pause'],
+    ['POST', 'resume'],
+    ['POST', 'verify'],
+    ['POST', 'secret'],
+    ['GET', 'keys'],
+    ['POST', 'keys'],
+    ['DELETE', 'keys/key_1'],
+  ])('%s …/%s of another agent is refused, also when there is no such agent', async (method, rest) => {
+    const [ann, bob] = [await pullAgent(), await pullAgent()]
+    for (const name of [bob.name, freshName('nobody')])
+      expect(await call(method, `/v1/agents/${name}/${rest}`, { key: ann.key })).toMatchObject(forbidden)
+  })
+
+  it('only a webhook is asked a challenge', async () => {
+    const ann = await pullAgent()
+    expect(await call('POST', `/v1/agents/${ann.name}/verify`)).toMatchObject({
+      status: 409,
+      body: { code: 'wrong_kind' },
+    })
+  })
+})
+
+describe('an agent`s keys', () => {
+  it('an admin makes another, lists their ids and revokes one', async () => {
+    const ann = await pullAgent()
+    const made = await call('POST', `/v1/agents/${ann.name}/keys`, { json: { expiresInSeconds: 3_600 } })
+    expect(made.status).toBe(201)
+    expect(Date.parse(made.body.expiresAt) - Date.now()).toBeGreaterThan(3_500_000)
+    expect((await call('GET', `/v1/agents/${ann.name}/mailbox`, { key: made.body.key })).status).toBe(200)
+    const { body } = await call('GET', `/v1/agents/${ann.name}/keys`)
+    expect(body.items).toHaveLength(2)
+    expect(body.items.map((key: { id: string }) => key.id)).toContain(made.body.id)
+    expect(JSON.stringify(body)).not.toMatch(/sk_|hash/)
+    const path = `/v1/agents/${ann.name}/keys/${made.body.id}`
+    expect((await call('DELETE', path)).status).toBe(204)
+    expect(await call('DELETE', path)).toMatchObject({ status: 404, body: { code: 'not_found', what: 'key' } })
+  })
+
+  it('are at most 20', async () => {
+    const ann = await pullAgent()
+    for (let n = 1; n < 20; n++) expect((await call('POST', `/v1/agents/${ann.name}/keys`)).status).toBe(201)
+    expect(await call('POST', `/v1/agents/${ann.name}/keys`)).toMatchObject({
+      status: 409,
+      body: { code: 'too_many_keys', agent: ann.name, max: 20 },
+    })
+  })
+
+  it('are not revoked through another agent`s path', async () => {
+    const [ann, bob] = [await pullAgent(), await pullAgent()]
+    const { body } = await call('GET', `/v1/agents/${ann.name}/keys`)
+    expect((await call('DELETE', `/v1/agents/${bob.name}/keys/${body.items[0].id}`)).status).toBe(404)
+  })
+})
+
+describe('deleting an agent', () => {
+  it('is refused while it has mail, unless that is to end as dead letters', async () => {
+    const ann = await pullAgent()
+    const id = await sendId(ann.name)
+    expect(await call('DELETE', `/v1/agents/${ann.name}`)).toMatchObject({
+      status: 409,
+      body: { code: 'agent_has_mail', agent: ann.name, depth: 1 },
+    })
+    expect(await call('DELETE', `/v1/agents/${ann.name}?mail=burn`)).toMatchObject({ status: 400 })
+    expect((await call('DELETE', `/v1/agents/${ann.name}?mail=dead`)).status).toBe(204)
+    expect(await receipt(id)).toMatchObject({ status: 'dead_lettered', deadLetter: { reason: 'agent_deleted' } })
+    expect(await call('DELETE', `/v1/agents/${ann.name}`)).toMatchObject(notFound)
+    expect(await send(ann.name)).toMatchObject(notFound)
+  })
+
+  it('takes its keys along, and a new agent of the name inherits none', async () => {
+    const ann = await pullAgent()
+    await call('DELETE', `/v1/agents/${ann.name}`)
+    const created = await put(ann.name, { kind: 'pull' })
+    expect(created.status).toBe(201)
+    expect(created.body.key).not.toBe(ann.key)
+    const read = (key: string) => ownSwitchboard()('GET', `/v1/agents/${ann.name}`, { key })
+    expect([(await read(ann.key)).status, (await read(created.body.key)).status]).toEqual([401, 200])
+  })
+
+  it('is completed by a repeat when it died between the object and the index', async () => {
+    const ann = await pullAgent()
+    // What a DELETE does first, and then its Worker died.
+    await (env.AGENTS.getByName(ann.name) as unknown as AgentPort).retire(undefined)
+    expect((await call('DELETE', `/v1/agents/${ann.name}`)).status).toBe(204)
+    const directory = env.DIRECTORY.getByName('all') as unknown as DirectoryPort
+    expect(await directory.findAgent(ann.name)).toBeUndefined()
+    expect((await call('DELETE', `/v1/agents/${ann.name}`)).status).toBe(404)
+  })
+
+  it('is for an admin, not for the agent itself', async () => {
+    const ann = await pullAgent()
+    expect(await call('DELETE', `/v1/agents/${ann.name}`, { key: ann.key })).toMatchObject(forbidden)
+  })
+})
