@@ -47,13 +47,24 @@ export function accept(
   stored: Stored,
   now: number,
 ): Admission[] {
-  return incoming.map((one) => acceptOne(draft, one, token, rows, stored, now))
+  // What this call was answered `accepted` for. Its second message with the same key is no repeat of the call.
+  const mine = new Set<string>()
+  return incoming.map((one) => {
+    const admission = acceptOne(draft, one, { token, mine }, rows, stored, now)
+    if (admission.status === 'accepted') mine.add(admission.id)
+    return admission
+  })
 }
 
-function acceptOne(draft: Draft, one: Incoming, token: string, rows: number, stored: Stored, now: number): Admission {
+interface Call {
+  readonly token: string
+  readonly mine: ReadonlySet<string>
+}
+
+function acceptOne(draft: Draft, one: Incoming, call: Call, rows: number, stored: Stored, now: number): Admission {
   const agent = agentOf(draft)
   if (agent === undefined) return { status: 'unknown' }
-  const found = findPlace(draft, agent, one, token, stored, now)
+  const found = findPlace(draft, agent, one, call, stored, now)
   if (found.status !== 'free') return found
 
   const max = one.brokerMade ? agent.policy.depth : publisherDepth(agent.policy)
@@ -66,21 +77,20 @@ function acceptOne(draft: Draft, one: Incoming, token: string, rows: number, sto
     }
   }
   draft.sequence += 1
-  insert(draft, newDelivery(found.id, agent.incarnation, one, token, draft.sequence, now), one.body)
+  insert(draft, newDelivery(found.id, agent.incarnation, one, call.token, draft.sequence, now), one.body)
   return { status: 'accepted', id: found.id }
 }
 
 type Place = { readonly status: 'free'; readonly id: string } | Extract<Admission, { id: string }>
 
 // Walks the generations of a key to the one that is live, remembered, or free.
-function findPlace(draft: Draft, agent: AgentRecord, one: Incoming, token: string, stored: Stored, now: number): Place {
+function findPlace(draft: Draft, agent: AgentRecord, one: Incoming, call: Call, stored: Stored, now: number): Place {
   let id = ''
   for (let generation = 0; generation < generationsMax; generation++) {
     id = deliveryId(agent.name, mid(one.message.source, one.key, generation))
     const holder = deliveryOf(draft, id) ?? stored(id)
     if (holder === undefined) return { status: 'free', id }
-    // Within one call the first of two equal messages is not a repeat of the call: it was inserted just now.
-    if (holder.acceptToken === token && !draft.inserted.has(id)) return { status: 'accepted', id }
+    if (holder.acceptToken === call.token && !call.mine.has(id)) return { status: 'accepted', id }
     if (isKeyReleased(holder, agent, now)) continue
     return { status: holder.contentHash === one.contentHash ? 'duplicate' : 'conflict', id }
   }

@@ -5,7 +5,7 @@
 import type { Incoming } from './admission.ts'
 import { parkedBecause } from './agent.ts'
 import { type Delivery, end, step, withAttempt } from './delivery.ts'
-import { agentOf, type Draft, freeConcurrency } from './mailbox.ts'
+import { agentOf, type Draft, endFleeting, freeConcurrency } from './mailbox.ts'
 import { headOf } from './message.ts'
 import type { AttemptError, Outcome } from './outcome.ts'
 import { leaseMs } from './policy.ts'
@@ -20,6 +20,7 @@ export function beginFleeting(draft: Draft, id: string, seen: boolean, now: numb
   if (seen || draft.base.fleeting.has(id)) return { status: 'seen' }
   const parked = parkedBecause(agent, now)
   if (parked !== undefined) return { status: 'dropped', reason: parked }
+  endFleeting(draft, now)
   if (freeConcurrency(draft) <= 0) return { status: 'busy' }
   const deadlineAt = now + leaseMs(agent.policy)
   draft.fleeting.set(id, deadlineAt)

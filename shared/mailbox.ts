@@ -144,6 +144,11 @@ export function* leasesOf(draft: Draft): Generator<Lease> {
   for (const lease of draft.leases.values()) if (lease !== null) yield lease
 }
 
+export function fleetingOf(draft: Draft): [string, number][] {
+  const untouched = [...draft.base.fleeting].filter(([id]) => !draft.fleeting.has(id))
+  return [...untouched, ...draft.fleeting].filter((entry): entry is [string, number] => entry[1] !== null)
+}
+
 // --- writing into a draft ---------------------------------------------------------------------------------------------
 
 /** Puts a changed or new delivery, keeping count of what has not ended. */
@@ -157,6 +162,11 @@ export function put(draft: Draft, delivery: Delivery): void {
 export function insert(draft: Draft, delivery: Delivery, body: string): void {
   draft.inserted.set(delivery.id, body)
   put(draft, delivery)
+}
+
+/** Gives back the places of `at_most_once` attempts of which nobody will hear again. */
+export function endFleeting(draft: Draft, now: number): void {
+  for (const [id, until] of fleetingOf(draft)) if (until <= now) draft.fleeting.set(id, null)
 }
 
 // --- questions --------------------------------------------------------------------------------------------------------
@@ -203,7 +213,11 @@ export function nextDueAt(draft: Draft, deliveries: Iterable<Delivery>, now: num
   const agent = agentOf(draft)
   let next: number | undefined
   if (agent !== undefined)
-    next = earliest([agent.verified ? undefined : agent.verifyAt, draft.depth > 0 ? unparkAt(agent, now) : undefined])
+    next = earliest([
+      agent.verified ? undefined : agent.verifyAt,
+      // What waits may wait for the end of a hold, or for a place that a lost `at_most_once` attempt still has.
+      ...(draft.depth > 0 ? [unparkAt(agent, now), ...fleetingOf(draft).map(([, until]) => until)] : []),
+    ])
   for (const delivery of deliveries) next = earliest([next, dueAtOf(draft, delivery, now)])
   return next
 }

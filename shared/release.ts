@@ -31,7 +31,12 @@ export type References = readonly { readonly deliveries: readonly string[]; read
 /** Releases whatever may go now, and repeats releases that nobody took. Call at the end of every step: it is how freed places are filled. */
 export function release(draft: Draft, now: number): References {
   const agent = agentOf(draft)
-  if (agent === undefined || agent.kind === 'pull' || parkedBecause(agent, now) !== undefined) return []
+  if (agent === undefined) return []
+  if (agent.kind === 'pull' || parkedBecause(agent, now) !== undefined) {
+    // Nothing may be taken by reference now. A release left standing would be due for ever, and keep a puller from its mail (M6).
+    for (const id of [...draft.base.releases.keys(), ...draft.releases.keys()]) draft.releases.set(id, null)
+    return []
+  }
   const chosen: Delivery[] = []
   for (const delivery of liveOf(draft)) {
     const before = releaseOf(draft, delivery.id)
@@ -89,16 +94,18 @@ function inLine(a: Delivery, b: Delivery): number {
 }
 
 /**
- * M3: for each partition key, the one delivery that may go: the first in line. A predecessor whose effects are not yet
- * carried keeps its key to itself. A message not yet due is not yet in line.
+ * M3: for each partition key, the one delivery that may go: the first in line. A predecessor in flight, or whose effects are
+ * not yet carried, keeps its key to itself, even if the clock stepped back meanwhile. A message not yet due is not yet in line.
  */
 function keysInUse(draft: Draft, now: number): Map<string, Delivery> {
   const heads = new Map<string, Delivery>()
+  const holds = (delivery: Delivery) => hasEnded(delivery) || leaseOf(draft, delivery.id) !== undefined
   for (const delivery of liveOf(draft)) {
     const key = delivery.partitionKey
-    if (key === undefined || delivery.lineAt > now || (hasEnded(delivery) && !hasOpenJournal(delivery))) continue
+    if (key === undefined || (hasEnded(delivery) && !hasOpenJournal(delivery))) continue
+    if (!holds(delivery) && delivery.lineAt > now) continue
     const head = heads.get(key)
-    if (head === undefined || (hasEnded(delivery) ? !hasEnded(head) : !hasEnded(head) && inLine(delivery, head) < 0))
+    if (head === undefined || (holds(delivery) ? !holds(head) : !holds(head) && inLine(delivery, head) < 0))
       heads.set(key, delivery)
   }
   return heads
@@ -131,7 +138,8 @@ export function take(draft: Draft, ids: readonly string[], token: string, now: n
   const unfinished: string[] = []
   const heads = keysInUse(draft, now)
   const parked = agent === undefined || parkedBecause(agent, now) !== undefined
-  for (const id of new Set(ids)) {
+  const unique = new Set(ids)
+  for (const id of unique) {
     const delivery = deliveryOf(draft, id)
     if (delivery === undefined || !isLive(delivery)) continue
     if (hasOpenJournal(delivery) || isUnburied(delivery)) {
@@ -143,6 +151,8 @@ export function take(draft: Draft, ids: readonly string[], token: string, now: n
       if (held.takeToken === token) grants.push({ delivery, lease: held })
       continue
     }
+    // An old reference from before it was a suspect: it goes by one of its own, so that it harms nobody.
+    if (delivery.suspect && unique.size > 1) continue
     const before = releaseOf(draft, id)
     const released = before !== undefined
     if (released) draft.releases.set(id, null)

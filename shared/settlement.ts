@@ -49,14 +49,17 @@ function settleOne(draft: Draft, report: Report, stored: Stored, now: number, di
   const agent = agentOf(draft)
   const delivery = deliveryOf(draft, id) ?? stored(id)
   if (agent === undefined || delivery === undefined) return { id, status: 'unknown' }
-  // The caller's own repeat, or the platform's: the same answer as the first time.
-  if (delivery.closedToken === report.token) return { id, status: 'settled' }
+  // The caller's own repeat, or the platform's: the same answer as the first time. Another kind of report is no repeat: an
+  // ack after a nack must not be told that it counted.
+  const closed = delivery.closedToken === report.token
+  if (closed && delivery.closedBy === report.outcome.kind) return { id, status: 'settled' }
   if (hasEnded(delivery)) {
     const { status, result } = delivery.state
     return { id, status: 'already_settled', ended: status, ...(result === undefined ? {} : { result }) }
   }
   const lease = leaseOf(draft, id)
-  if (lease === undefined ? !countsWithoutLease(report) : lease.token !== report.token) return { id, status: 'stale' }
+  const holds = lease === undefined ? countsWithoutLease(report) : lease.token === report.token
+  if (closed || !holds) return { id, status: 'stale' }
   conclude(draft, agent, delivery, lease ?? lostLease(delivery, report, now), report.outcome, now, dice())
   return { id, status: 'settled' }
 }
@@ -97,7 +100,7 @@ export function conclude(
     keepForLater(draft, agent.policy, before, lease, now)
     return
   }
-  const delivery = closeLease(draft, before, lease)
+  const delivery = { ...closeLease(draft, before, lease), closedToken: lease.token, closedBy: outcome.kind }
   switch (outcome.kind) {
     case 'ok':
       put(draft, complete(delivery, lease, outcome, now))
@@ -150,6 +153,8 @@ const unsentPauseMs = 500
 
 /** A 202 under `ack: "later"`: the lease goes on until the ack, which may come by its token. */
 function keepForLater(draft: Draft, policy: Policy, delivery: Delivery, lease: Lease, now: number): void {
+  // A repeat of this report; or its holder extended before the 202 was reported, and a late report must not take that back.
+  if (lease.phase !== 'dispatched') return
   draft.leases.set(delivery.id, {
     ...lease,
     phase: 'delivered',
@@ -177,7 +182,7 @@ function closeLease(draft: Draft, delivery: Delivery, lease: Lease): Delivery {
     at: lease.at,
     attempt: delivery.attempt + 1,
   })
-  return { ...dispatched, leases: lease.number, closedToken: lease.token }
+  return { ...dispatched, leases: lease.number }
 }
 
 function attempted(
@@ -235,6 +240,7 @@ export function silent(
   }
   // Who holds a lease by token answers for it; the broker's own silence is the broker's failure first.
   const counted = lease.alone || lease.phase !== 'dispatched'
+  // No report closed this lease, so its token is not remembered: a late one must be judged, not taken for a repeat.
   // Once silent it goes alone for good: forgiven twice, a poison would be started twice as often as the policy says (M4).
   const tried = { ...attempted(closeLease(draft, before, lease), lease, 'silence', counted, now, error), suspect: true }
   if (counted) put(draft, retryOrDie(tried, agent.policy, { error }, now, dice))

@@ -8,7 +8,7 @@ import { type AgentRecord, verifyRetryMs } from './agent.ts'
 import { type Delivery, end, endDead, hasEnded, hasOpenJournal, isDeadLetter, isUnburied, step } from './delivery.ts'
 import type { EffectStatus } from './effects.ts'
 import { limits } from './limits.ts'
-import { agentOf, type Chore, type Draft, deliveryOf, leaseOf, leasesOf, liveOf, put } from './mailbox.ts'
+import { agentOf, type Chore, type Draft, deliveryOf, endFleeting, leaseOf, leasesOf, liveOf, put } from './mailbox.ts'
 import { publisherDepth } from './policy.ts'
 import { expire } from './release.ts'
 import { silent } from './settlement.ts'
@@ -35,7 +35,7 @@ export function tick(draft: Draft, now: number, dice: () => number): Tick {
       draft.slots.add(lease.slot)
     }
   }
-  for (const [id, until] of draft.base.fleeting) if (until <= now) draft.fleeting.set(id, null)
+  endFleeting(draft, now)
   expire(draft, now)
   return { chores: dueChores(draft, now), verify: challengeDue(draft, agent, now) }
 }
