@@ -4,15 +4,14 @@
  * was removed leaves a tombstone, so that a late burial does not bring it back. Never here: redriving (workers/exhume.ts).
  */
 import { DurableObject } from 'cloudflare:workers'
-import * as z from 'zod'
 import {
   type DeadLetter,
   type DeadLetterFilter,
-  deadLetter,
   deadLetterKeptMs,
   isNewsOf,
   letterCursor,
   parseLetterCursor,
+  readLetter,
   tombstoneKeptMs,
 } from '../shared/dead-letter.ts'
 import type { ChancePort, DeadLettersPort, SqlValue, StoragePort, Synchronous } from '../shared/ports.ts'
@@ -32,8 +31,6 @@ const droppedPerLetter = 4
 
 /** A page ends early rather than outgrow what one call may carry (32 MiB). */
 const pageCharacters = 4_194_304
-
-const knownRow = z.object({ at: z.number(), removed_at: z.number().nullable() })
 
 export class DeadLettersObject extends DurableObject<Env> implements Synchronous<DeadLettersPort> {
   readonly #storage: StoragePort
@@ -60,7 +57,7 @@ export class DeadLettersObject extends DurableObject<Env> implements Synchronous
       id,
       this.#keptSince(),
     )
-    return row === undefined ? undefined : parseRecord(row.record)
+    return row === undefined ? undefined : readLetter(row.record)
   }
 
   list(filter: DeadLetterFilter, cursor: string | undefined, limit: number) {
@@ -80,7 +77,7 @@ export class DeadLettersObject extends DurableObject<Env> implements Synchronous
     for (const { record } of rows.slice(0, limit)) {
       characters += String(record).length
       if (items.length > 0 && characters > pageCharacters) break
-      items.push(parseRecord(record))
+      items.push(readLetter(record))
     }
     const last = items.at(-1)
     return { items, ...(rows.length > items.length && last !== undefined ? { cursor: letterCursor(last) } : {}) }
@@ -102,9 +99,7 @@ export class DeadLettersObject extends DurableObject<Env> implements Synchronous
 
   #known(id: string) {
     const [row] = this.#rows('SELECT at, removed_at FROM letters WHERE id = ?', id)
-    if (row === undefined) return undefined
-    const { at, removed_at } = knownRow.parse(row)
-    return { at, removed: removed_at !== null }
+    return row === undefined ? undefined : { at: Number(row.at), removed: row.removed_at !== null }
   }
 
   #put(letter: DeadLetter): void {
@@ -147,9 +142,4 @@ export class DeadLettersObject extends DurableObject<Env> implements Synchronous
 // An absent filter binds nothing, so that SQLite sees a plain condition and not one that may be anything.
 function where(column: 'agent' | 'reason', value: string | undefined): string {
   return value === undefined ? 'TRUE' : `${column} = ?`
-}
-
-// What storage held is parsed as the network is: an old record must be recognised, never taken on trust.
-function parseRecord(stored: unknown): DeadLetter {
-  return deadLetter.parse(JSON.parse(z.string().parse(stored)))
 }

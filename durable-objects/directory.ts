@@ -4,8 +4,7 @@
  * key itself, only its hash.
  */
 import { DurableObject } from 'cloudflare:workers'
-import * as z from 'zod'
-import { isStaleEntry, type KeyRecord, keyRecord, type RegisteredAgent, registeredAgent } from '../shared/directory.ts'
+import { isStaleEntry, type KeyRecord, type RegisteredAgent, readEntry, readKey } from '../shared/directory.ts'
 import { limits } from '../shared/limits.ts'
 import type { ChancePort, DirectoryPort, SqlValue, StoragePort, Synchronous } from '../shared/ports.ts'
 import { chance } from './chance.ts'
@@ -21,8 +20,6 @@ const tables = [
 
 /** Expired keys removed by one call that stores a key: more than it adds, so that they cannot pile up. */
 const expiredPerCall = 20
-
-const count = z.object({ n: z.number() })
 
 export class DirectoryObject extends DurableObject<Env> implements Synchronous<DirectoryPort> {
   readonly #storage: StoragePort
@@ -55,7 +52,7 @@ export class DirectoryObject extends DurableObject<Env> implements Synchronous<D
 
   findAgent(name: string): RegisteredAgent | undefined {
     const [row] = this.#rows('SELECT record FROM agents WHERE name = ?', name)
-    return row === undefined ? undefined : parseRecord(registeredAgent, row.record)
+    return row === undefined ? undefined : readEntry(row.record)
   }
 
   removeAgent(name: string, incarnation?: string): void {
@@ -80,7 +77,7 @@ export class DirectoryObject extends DurableObject<Env> implements Synchronous<D
             capability,
             limit + 1,
           )
-    const items = rows.slice(0, limit).map((row) => parseRecord(registeredAgent, row.record))
+    const items = rows.slice(0, limit).map((row) => readEntry(row.record))
     const last = items.at(-1)
     return { items, ...(rows.length > limit && last !== undefined ? { cursor: last.agent } : {}) }
   }
@@ -125,7 +122,7 @@ export class DirectoryObject extends DurableObject<Env> implements Synchronous<D
             after,
             limits.pageSize,
           )
-    return rows.map((row) => parseRecord(keyRecord, row.record))
+    return rows.map((row) => readKey(row.record))
   }
 
   removeKey(id: string, owner?: string): boolean {
@@ -144,7 +141,7 @@ export class DirectoryObject extends DurableObject<Env> implements Synchronous<D
 
   #key(hash: string): KeyRecord | undefined {
     const [row] = this.#rows('SELECT record FROM keys WHERE hash = ?', hash)
-    return row === undefined ? undefined : parseRecord(keyRecord, row.record)
+    return row === undefined ? undefined : readKey(row.record)
   }
 
   // Neither an earlier incarnation's keys nor expired ones may take a living key's place.
@@ -161,15 +158,10 @@ export class DirectoryObject extends DurableObject<Env> implements Synchronous<D
   }
 
   #count(query: string, ...bindings: SqlValue[]): number {
-    return count.parse(this.#rows(query, ...bindings)[0]).n
+    return Number(this.#rows(query, ...bindings)[0]?.n)
   }
 
   #rows(query: string, ...bindings: SqlValue[]): Record<string, unknown>[] {
     return this.#storage.sql.exec(query, ...bindings).toArray()
   }
-}
-
-// What storage held is parsed as the network is: an old record must be recognised, never taken on trust.
-function parseRecord<Schema extends z.ZodType>(schema: Schema, stored: unknown): z.infer<Schema> {
-  return schema.parse(JSON.parse(z.string().parse(stored)))
 }

@@ -77,6 +77,9 @@ export function deadLetterOfEffect(
   }
 }
 
+/** What storage held is parsed as the network is: an old record must be recognised, never taken on trust. */
+export const readLetter = (stored: unknown): DeadLetter => deadLetter.parse(JSON.parse(String(stored)))
+
 /** How long a dead letter is kept, in the index as in its mailbox. */
 export const deadLetterKeptMs = 30 * 86_400_000
 

@@ -48,6 +48,10 @@ export const keyRecord = z.strictObject({
 })
 export type KeyRecord = z.infer<typeof keyRecord>
 
+// What storage held is parsed as the network is: an old record must be recognised, never taken on trust.
+export const readEntry = (stored: unknown): RegisteredAgent => registeredAgent.parse(JSON.parse(String(stored)))
+export const readKey = (stored: unknown): KeyRecord => keyRecord.parse(JSON.parse(String(stored)))
+
 /** Who a key speaks for. */
 export function principalOf(key: KeyRecord): Principal | undefined {
   const cut = key.owner.indexOf('/')
