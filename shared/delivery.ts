@@ -105,6 +105,8 @@ export const deliverySchema = z.strictObject({
   leases: z.int(),
   /** The token of the lease closed last: its repeated report gets the same answer. */
   closedToken: z.string().optional(),
+  /** The kind of the report that closed it. */
+  closedBy: z.string().optional(),
   /** Attempts that counted, in this life. */
   attempt: z.int(),
   attempts: z.array(attemptSchema),

@@ -7,8 +7,8 @@ import { exports } from 'cloudflare:workers'
 import { operations } from '../../shared/api.ts'
 import { problemBody } from '../../shared/api-bodies.ts'
 import { faultsOf, type Operation } from '../../shared/api-operation.ts'
-import { exampleOf } from '../../shared/fault-examples.ts'
 import type { FaultCode } from '../../shared/fault.ts'
+import { exampleOf } from '../../shared/fault-examples.ts'
 
 export const adminKey = 'test-admin-key'
 
@@ -40,7 +40,11 @@ export async function call(method: string, path: string, sent: Sent = {}): Promi
   const response = await exports.default.fetch(new Request(`http://switchboard.test${path}`, init))
   const text = await response.text()
   const type = response.headers.get('Content-Type') ?? ''
-  const answered = { status: response.status, headers: response.headers, body: /json/.test(type) ? JSON.parse(text) : text }
+  const answered = {
+    status: response.status,
+    headers: response.headers,
+    body: /json/.test(type) ? JSON.parse(text) : text,
+  }
   requireTold(method, path, type, answered)
   return answered
 }
@@ -54,7 +58,8 @@ function requireTold(method: string, path: string, type: string, { status, heade
     const { code } = problemBody.parse(body)
     if (!faultsOf(operation).includes(code)) throw new Error(`${where} ${code}, which its operation does not tell`)
     const example = exampleOf(code as FaultCode)
-    if (example.status !== status || body.status !== status) throw new Error(`${where} ${code}, which is ${example.status}`)
+    if (example.status !== status || body.status !== status)
+      throw new Error(`${where} ${code}, which is ${example.status}`)
     for (const name of Object.keys(example.headers)) if (!headers.has(name)) throw new Error(`${where} without ${name}`)
     return
   }
@@ -86,18 +91,29 @@ export interface Registered {
   readonly key: string
 }
 
-export async function pullAgent(policy: Readonly<Record<string, unknown>> = {}, more: object = {}): Promise<Registered> {
+export async function pullAgent(
+  policy: Readonly<Record<string, unknown>> = {},
+  more: object = {},
+): Promise<Registered> {
   const name = freshName()
   const { body } = await call('PUT', `/v1/agents/${name}`, { json: { kind: 'pull', policy, ...more } })
   return { name, key: body.key }
 }
 
-export async function send(to: string, more: Readonly<Record<string, unknown>> = {}, sent: Sent = {}): Promise<Answered> {
+export async function send(
+  to: string,
+  more: Readonly<Record<string, unknown>> = {},
+  sent: Sent = {},
+): Promise<Answered> {
   return call('POST', '/v1/messages', { ...sent, json: { to, type: 'test.note', ...more } })
 }
 
 /** Publishes one and gives its delivery's id. */
-export async function sendId(to: string, more: Readonly<Record<string, unknown>> = {}, sent: Sent = {}): Promise<string> {
+export async function sendId(
+  to: string,
+  more: Readonly<Record<string, unknown>> = {},
+  sent: Sent = {},
+): Promise<string> {
   const { status, body } = await send(to, more, sent)
   if (status !== 202) throw new Error(`publish answered ${status}: ${JSON.stringify(body)}`)
   return body.deliveries[0].id
