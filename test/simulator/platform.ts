@@ -65,16 +65,18 @@ export type Peer = (call: {
   body: string
 }) => Promise<{ status: number; body: string; headers?: Record<string, string> }>
 
+export type OnQueue = (
+  queue: 'deliveries' | 'work' | 'dead-letters',
+  platform: Platform,
+  messages: QueuedMessage[],
+) => Promise<void>
+
 export class SimPlatform {
   readonly world: World
   faults: Faults
   readonly #hosted = new Map<string, Hosted>()
   readonly #invocations = new Set<Invocation>()
-  readonly #onQueue: (
-    queue: 'deliveries' | 'work' | 'dead-letters',
-    platform: Platform,
-    messages: QueuedMessage[],
-  ) => Promise<void>
+  readonly #onQueue: OnQueue
   readonly #peer: Peer
   /** Called after every object call, to check what must always hold. */
   afterCall: (agent: string, object: AgentObject, storage: SimStorage) => void = () => undefined
@@ -82,7 +84,7 @@ export class SimPlatform {
   #queued = new Map<string, { body: unknown; attempts: number }[]>()
   #epoch = 0
 
-  constructor(world: World, faults: Faults, peer: Peer, onQueue: SimPlatform['#onQueue']) {
+  constructor(world: World, faults: Faults, peer: Peer, onQueue: OnQueue) {
     this.world = world
     this.faults = faults
     this.#peer = peer
