@@ -1,0 +1,167 @@
+/** Faults: what a caller sees of each, and that docs/problems.md explains every one with an example that is true. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import * as z from 'zod'
+import { type Fault, issuesOf, problemOf } from '../../shared/fault.ts'
+import { exampleOf, faultCodes } from '../../shared/fault-examples.ts'
+
+const text = (path: string) => readFileSync(join(import.meta.dirname, '../..', path), 'utf8')
+
+describe('docs/problems.md', () => {
+  const page = text('docs/problems.md')
+  const sections = new Map(
+    page
+      .split(/^## /m)
+      .slice(1)
+      .map((section) => [section.slice(0, section.indexOf('\n')), section]),
+  )
+
+  it('has a section for each code of the Fault union, and for nothing else', () => {
+    const codes = [...text('shared/fault.ts').matchAll(/readonly code: '(\w+)'/g)].map((match) => match[1])
+    expect(codes.length).toBeGreaterThan(20)
+    expect([...sections.keys()]).toEqual(codes)
+    expect(new Set(faultCodes)).toEqual(new Set(codes))
+  })
+
+  it.each(faultCodes)('%s: tells the status, and the body that is really sent', (code) => {
+    const section = sections.get(code) ?? ''
+    const { status, headers, body } = exampleOf(code)
+    expect(section).toContain(`**${status}**`)
+    for (const [name, value] of Object.entries(headers)) expect(section).toContain(`\`${name}: ${value}\``)
+    expect(JSON.parse(/```json\n(.*?)```/s.exec(section)?.[1] ?? 'null')).toEqual(body)
+  })
+
+  it.each(faultCodes)('%s: says what to do next, after the example', (code) => {
+    expect(sections.get(code)?.split('```').at(-1)?.trim().length).toBeGreaterThan(10)
+  })
+})
+
+const samples: readonly [Fault, number, { retryable?: true; headers?: Record<string, string> }][] = [
+  [{ code: 'invalid_json', reason: 'x' }, 400, {}],
+  [{ code: 'invalid_request', issues: [] }, 400, {}],
+  [{ code: 'too_large', what: 'message', limitBytes: 1, gotBytes: 2 }, 413, {}],
+  [{ code: 'too_deep', limit: 64 }, 400, {}],
+  [{ code: 'unsupported_media_type', got: 'a/b', supported: ['c/d'] }, 415, {}],
+  [{ code: 'unauthenticated', reason: 'x' }, 401, { headers: { 'WWW-Authenticate': 'Bearer realm="switchboard"' } }],
+  [{ code: 'invalid_signature', reason: 'x' }, 401, { headers: { 'WWW-Authenticate': 'Bearer realm="switchboard"' } }],
+  [
+    { code: 'stale_timestamp', toleranceSeconds: 300, skewSeconds: -301 },
+    401,
+    { headers: { 'WWW-Authenticate': 'Bearer realm="switchboard"' } },
+  ],
+  [{ code: 'forbidden', action: 'send to', subject: 'a' }, 403, {}],
+  [{ code: 'foreign_source', claimed: 'a', allowed: ['b'] }, 403, {}],
+  [{ code: 'agent_not_found', agent: 'a' }, 404, {}],
+  [{ code: 'not_found', what: 'delivery', id: 'x' }, 404, {}],
+  [{ code: 'route_not_found', path: '/x' }, 404, {}],
+  [{ code: 'method_not_allowed', method: 'PUT', allow: ['GET', 'POST'] }, 405, { headers: { Allow: 'GET, POST' } }],
+  [{ code: 'key_reused', key: 'k', delivery: 'd' }, 422, {}],
+  [{ code: 'key_required' }, 422, {}],
+  [{ code: 'already_expired', expirytime: 't' }, 422, {}],
+  [{ code: 'not_durable', attribute: 'partitionkey' }, 422, {}],
+  [{ code: 'destination_not_supported', destination: '*' }, 422, {}],
+  [{ code: 'invalid_url', url: 'x', reason: 'y' }, 422, {}],
+  [{ code: 'stale_lease', delivery: 'd', reason: 'x' }, 409, {}],
+  [{ code: 'already_settled', delivery: 'd', ended: 'completed' }, 409, {}],
+  [{ code: 'not_redrivable', delivery: 'd', ended: 'completed' }, 409, {}],
+  [{ code: 'agent_has_mail', agent: 'a', depth: 1 }, 409, {}],
+  [{ code: 'wrong_kind', agent: 'a', kind: 'pull', needed: 'webhook' }, 409, {}],
+  [
+    { code: 'backpressure', agent: 'a', depth: 900, max: 900, retryAfterSeconds: 2 },
+    429,
+    { retryable: true, headers: { 'Retry-After': '2' } },
+  ],
+  [{ code: 'too_many_keys', agent: 'a', max: 20 }, 409, {}],
+  [{ code: 'not_configured' }, 503, {}],
+  [
+    { code: 'unavailable', what: 'mailbox', retryAfterSeconds: 1 },
+    503,
+    { retryable: true, headers: { 'Retry-After': '1' } },
+  ],
+  [{ code: 'internal', incident: 'x' }, 500, { retryable: true }],
+]
+
+describe('problemOf', () => {
+  it('is tried below with every code', () => {
+    expect(new Set(samples.map(([fault]) => fault.code))).toEqual(new Set(faultCodes))
+  })
+
+  it.each(samples)('%j is %d', (fault, status, { retryable, headers }) => {
+    const { code, ...evidence } = fault
+    const problem = problemOf(fault, '/v1/messages')
+    expect(problem.status).toBe(status)
+    expect(problem.headers).toEqual(headers ?? {})
+    expect(problem.body).toEqual({
+      type: `/problems#${code}`,
+      title: expect.stringMatching(/^[A-Z]/),
+      status,
+      code,
+      detail: expect.stringMatching(/.{20}/),
+      retryable: retryable ?? false,
+      instance: '/v1/messages',
+      ...evidence,
+    })
+  })
+
+  it('names no instance when there is none', () => {
+    expect(problemOf({ code: 'key_required' }).body).not.toHaveProperty('instance')
+  })
+
+  it('evidence never replaces a standard member, and those are told first', () => {
+    const posing = { type: 'evil', title: 'evil', status: 200, detail: 'evil', retryable: true, instance: '/evil' }
+    const fault = { code: 'not_found', what: 'delivery', id: 'x', ...posing } as Fault
+    const { body } = problemOf(fault, '/v1/deliveries/x')
+    expect(body).toEqual({
+      ...problemOf({ code: 'not_found', what: 'delivery', id: 'x' }, '/v1/deliveries/x').body,
+    })
+    expect(Object.keys(body).slice(0, 7)).toEqual([
+      'type',
+      'title',
+      'status',
+      'code',
+      'detail',
+      'retryable',
+      'instance',
+    ])
+  })
+
+  it('an internal fault tells outsiders its incident and no cause', () => {
+    const { body } = problemOf({ code: 'internal', incident: 'i-1' })
+    expect(Object.keys(body).sort()).toEqual(['code', 'detail', 'incident', 'retryable', 'status', 'title', 'type'])
+  })
+
+  it('Retry-After is whole seconds, and never sooner than asked', () => {
+    const after = (retryAfterSeconds: number) =>
+      problemOf({ code: 'unavailable', what: 'mailbox', retryAfterSeconds }).headers['Retry-After']
+    expect([0, 0.2, 1, 1.5].map(after)).toEqual(['0', '1', '1', '2'])
+  })
+
+  it('what is told to come back later says when, and only that is retryable with a 4xx', () => {
+    for (const [fault, status] of samples) {
+      const { headers, body } = problemOf(fault)
+      if (body.retryable && status !== 500) expect(headers).toHaveProperty('Retry-After')
+      if (status < 500) expect(body.retryable).toBe(status === 429)
+    }
+  })
+
+  it('the reason of a redrive that is refused is told in its own words', () => {
+    const { body } = problemOf({ code: 'not_redrivable', delivery: 'd', ended: 'expired', reason: 'It was purged.' })
+    expect(body.detail).toBe('It was purged.')
+  })
+})
+
+describe('issuesOf', () => {
+  const schema = z.object({ policy: z.object({ list: z.array(z.number()) }) })
+  const issues = (value: unknown) => issuesOf(schema.safeParse(value).error ?? { issues: [] })
+
+  it('names the path as the caller finds it in what was sent', () => {
+    expect(issues({ policy: { list: [1, 'x'] } })).toEqual([{ path: 'policy.list.1', message: expect.any(String) }])
+    expect(issues(7)).toEqual([{ path: '', message: expect.any(String) }])
+    expect(problemOf({ code: 'invalid_request', issues: issues(7) }).body.detail).toContain('(body): ')
+  })
+
+  it('is bounded, however much is wrong', () => {
+    expect(issues({ policy: { list: Array(1_000).fill('x') } })).toHaveLength(20)
+  })
+})
