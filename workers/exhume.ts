@@ -48,7 +48,12 @@ export async function redrive(platform: Platform, letterId: string, token = lett
       enqueue(platform, agent, redriven.references ?? [])
       return exhumed(platform, letterId, delivery)
     case 'not_redrivable':
-      return err({ code: 'not_redrivable', delivery, ended: redriven.ended })
+      return err({
+        code: 'not_redrivable',
+        delivery,
+        ended: redriven.ended,
+        ...(isDead(redriven.ended) && { reason: bodyGone }),
+      })
     case 'full':
       return err({
         code: 'backpressure',
@@ -141,5 +146,9 @@ async function refuseForgotten(platform: Platform, letterId: string, delivery: s
     reason: 'Its mailbox no longer keeps it. Purge this entry.',
   })
 }
+
+// Dead, and still not redrivable: what there was to deliver is no longer there.
+const isDead = (ended: string) => ended === 'dead_lettered' || ended === 'expired'
+const bodyGone = 'Its body is gone: it was purged, or its agent was deleted.'
 
 const noLetter = (id: string): Fault => ({ code: 'not_found', what: 'dead letter', id })
