@@ -15,14 +15,12 @@ import type {
   ChancePort,
   Enrolled,
   FleetingAnswer,
-  QueuePort,
   SettleAnswer,
   Synchronous,
   TakeAnswer,
 } from '../shared/ports.ts'
 import { receiptOf, statusOf } from '../shared/receipt.ts'
-import { type Reference, takeReferenceTo, type WorkReference } from '../shared/reference.ts'
-import { lease, type References, take } from '../shared/release.ts'
+import { lease, take } from '../shared/release.ts'
 import { type Report, settle } from '../shared/settlement.ts'
 import {
   abandon,
@@ -36,24 +34,18 @@ import {
   purge,
   redrive,
   resume,
-  type Tick,
   tick,
 } from '../shared/upkeep.ts'
 import { chance } from './chance.ts'
 import { MailboxShell, type ObjectContext } from './mailbox-shell.ts'
-import { patiently } from './patience.ts'
+import { type OutboxEnv, sendReleases, sendWork } from './outbox.ts'
 
-interface AgentEnv {
-  readonly DELIVERIES: QueuePort<Reference>
-  readonly WORK: QueuePort<WorkReference>
-}
-
-export class AgentObject extends DurableObject<AgentEnv> implements Synchronous<AgentPort> {
+export class AgentObject extends DurableObject<OutboxEnv> implements Synchronous<AgentPort> {
   readonly #chance: Pick<ChancePort, 'now' | 'random'>
   readonly #shell: MailboxShell
   readonly #name: string
 
-  constructor(ctx: DurableObjectState, env: AgentEnv, ports: Pick<ChancePort, 'now' | 'random'> = chance) {
+  constructor(ctx: DurableObjectState, env: OutboxEnv, ports: Pick<ChancePort, 'now' | 'random'> = chance) {
     super(ctx, env)
     this.#chance = ports
     // The narrow shape that is used; the platform's own class satisfies it.
@@ -277,7 +269,7 @@ export class AgentObject extends DurableObject<AgentEnv> implements Synchronous<
   override async alarm(): Promise<void> {
     try {
       const [due, references] = this.#shell.wake((draft, now) => tick(draft, now, this.#chance.random))
-      await Promise.all([this.#send(references), this.#sendWork(due)])
+      await Promise.all([sendReleases(this.env, this.#name, references), sendWork(this.env, this.#name, due)])
     } catch (error) {
       console.error(JSON.stringify({ step: 'agent.alarm', agent: this.#name, error: String(error) }))
       await this.#shell.wakeLater()
@@ -291,16 +283,5 @@ export class AgentObject extends DurableObject<AgentEnv> implements Synchronous<
     return delivery === undefined
       ? undefined
       : { status: statusOf(draft, delivery, this.#chance.now()).status, message: delivery.head.id }
-  }
-
-  async #send(references: References): Promise<void> {
-    const agent = this.#name
-    await Promise.all(references.map((r) => patiently(this.env.DELIVERIES.send(takeReferenceTo(agent, r)))))
-  }
-
-  async #sendWork(due: Tick): Promise<void> {
-    const agent = this.#name
-    if (due.chores.length > 0) await patiently(this.env.WORK.send({ v: 1, agent, deliveries: [...due.chores] }))
-    if (due.verify) await patiently(this.env.WORK.send({ v: 1, agent, verify: true }))
   }
 }

@@ -3,19 +3,8 @@
  * because a dropped table costs no row and a deleted row costs one (docs/decisions/0004). Stragglers of a dropped bucket move
  * to `kept`. Never here: what a delivery is (durable-objects/mailbox-store.ts).
  */
-import * as z from 'zod'
+import type { Bucket, BucketsRecord } from '../shared/bucket.ts'
 import type { StoragePort } from '../shared/ports.ts'
-
-const bucketSchema = z.strictObject({
-  n: z.int(),
-  since: z.number(),
-  closedAt: z.number().optional(),
-  rows: z.int(),
-  live: z.boolean(),
-})
-type Bucket = z.infer<typeof bucketSchema>
-export const bucketsRecord = z.strictObject({ v: z.literal(1), list: z.array(bucketSchema).min(1) })
-export type BucketsRecord = z.infer<typeof bucketsRecord>
 
 const bucketsPerRetention = 6
 const bucketPeriodMinMs = 600_000
@@ -43,8 +32,8 @@ export class Buckets {
     this.#sql = sql
   }
 
-  load(record: BucketsRecord | undefined): void {
-    this.#list = record?.list ?? []
+  load(record: BucketsRecord): void {
+    this.#list = record.list
   }
 
   get record(): BucketsRecord {

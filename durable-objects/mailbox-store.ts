@@ -2,15 +2,15 @@
  * Where a mailbox lives: the tables of one agent's object (docs/storage.md). Parses what storage held, writes what a draft
  * changed. Never here: a decision about mail (shared/), or which table a delivery lies in (durable-objects/buckets.ts).
  */
-import type * as z from 'zod'
-import { type AgentRecord, agentRecord } from '../shared/agent.ts'
+import { type AgentRecord, readAgent } from '../shared/agent.ts'
+import { readBuckets } from '../shared/bucket.ts'
 import { deadLetterKeptMs } from '../shared/dead-letter.ts'
-import { type Delivery, deliverySchema, isDeadLetter, isLive, keepsBody } from '../shared/delivery.ts'
-import { type Lease, leaseRow } from '../shared/lease.ts'
+import { type Delivery, isDeadLetter, isLive, keepsBody, readDelivery } from '../shared/delivery.ts'
+import { type Lease, readLeases } from '../shared/lease.ts'
 import { limits } from '../shared/limits.ts'
 import { agentOf, type Draft, emptyMailbox, leasesOf, type Mailbox } from '../shared/mailbox.ts'
 import type { StoragePort } from '../shared/ports.ts'
-import { Buckets, bucketsRecord, createKept, keptTable } from './buckets.ts'
+import { Buckets, createKept, keptTable } from './buckets.ts'
 
 export class MailboxStore {
   readonly #storage: StoragePort
@@ -29,13 +29,15 @@ export class MailboxStore {
   /** Rebuilds the mailbox: the agent, what is live, and which leases are in force. */
   load(): Mailbox {
     if (!this.#hasTables()) return emptyMailboxOf()
-    const agent = this.#meta('agent', agentRecord)
-    this.#buckets.load(this.#meta('buckets', bucketsRecord))
+    const stored = this.#meta('agent')
+    const agent = stored === undefined ? undefined : readAgent(stored)
+    const buckets = this.#meta('buckets')
+    if (buckets !== undefined) this.#buckets.load(readBuckets(buckets))
     const live = new Map<string, Delivery>()
     let sequence = agent?.sequence ?? 0
     for (const table of this.#buckets.liveTables) {
       for (const row of this.#all(`SELECT record FROM ${table} WHERE live = 1`)) {
-        const delivery = parseDelivery(row.record)
+        const delivery = readDelivery(row.record)
         live.set(delivery.id, delivery)
         this.#homes.set(delivery.id, table)
       }
@@ -62,7 +64,7 @@ export class MailboxStore {
   stored(id: string): Delivery | undefined {
     for (const table of this.#buckets.tables) {
       const [row] = this.#all(`SELECT record FROM ${table} WHERE id = ?`, id)
-      if (row !== undefined) return parseDelivery(row.record)
+      if (row !== undefined) return readDelivery(row.record)
     }
     return undefined
   }
@@ -81,7 +83,7 @@ export class MailboxStore {
     const rows = this.#buckets.tables.flatMap((table) =>
       this.#all(`SELECT id, record FROM ${table} WHERE id > ? ORDER BY id LIMIT ?`, after, limit),
     )
-    const found = rows.map((row) => parseDelivery(row.record))
+    const found = rows.map((row) => readDelivery(row.record))
     return found.sort((a, b) => (a.id < b.id ? -1 : 1)).slice(0, limit)
   }
 
@@ -192,7 +194,7 @@ export class MailboxStore {
   #leases(live: ReadonlyMap<string, Delivery>): Map<string, Lease> {
     const leases = new Map<string, Lease>()
     for (const row of this.#all('SELECT leases FROM leases')) {
-      for (const lease of leaseRow.parse(JSON.parse(String(row.leases))).leases) {
+      for (const lease of readLeases(row.leases)) {
         const delivery = live.get(lease.id)
         const newest = leases.get(lease.id)
         if (
@@ -225,9 +227,8 @@ export class MailboxStore {
     for (const statement of createKept) this.#storage.sql.exec(statement)
   }
 
-  #meta<T>(key: string, schema: z.ZodType<T>): T | undefined {
-    const [row] = this.#all('SELECT value FROM meta WHERE key = ?', key)
-    return row === undefined ? undefined : schema.parse(JSON.parse(String(row.value)))
+  #meta(key: string): unknown {
+    return this.#all('SELECT value FROM meta WHERE key = ?', key)[0]?.value
   }
 
   #putMeta(key: string, value: unknown): void {
@@ -253,10 +254,6 @@ function emptyMailboxOf(): Mailbox {
     chores: new Map(),
     fleeting: new Map(),
   }
-}
-
-function parseDelivery(record: unknown): Delivery {
-  return deliverySchema.parse(JSON.parse(String(record)))
 }
 
 function rowOf(delivery: Delivery, retentionMs: number, now: number): [string, number, number, number | null, string] {

@@ -62,6 +62,9 @@ export const agentRecord = z.strictObject({
 })
 export type AgentRecord = z.infer<typeof agentRecord>
 
+/** A stored record, parsed as the network is. */
+export const readAgent = (stored: unknown): AgentRecord => agentRecord.parse(JSON.parse(String(stored)))
+
 export interface Enrolment {
   readonly name: string
   readonly registration: Registration

@@ -122,6 +122,9 @@ export const deliverySchema = z.strictObject({
 })
 export type Delivery = z.infer<typeof deliverySchema>
 
+/** A stored record, parsed as the network is. */
+export const readDelivery = (stored: unknown): Delivery => deliverySchema.parse(JSON.parse(String(stored)))
+
 export function step(delivery: Delivery, entry: Step): Delivery {
   const steps = [...delivery.steps, entry]
   const over = steps.length - limits.stepsPerReceipt

@@ -32,4 +32,7 @@ const leaseSchema = z
 export type Lease = z.infer<typeof leaseSchema>
 
 /** The leases of one take, as one row keeps them. */
-export const leaseRow = z.strictObject({ v: z.literal(1), leases: z.array(leaseSchema) })
+const leaseRow = z.strictObject({ v: z.literal(1), leases: z.array(leaseSchema) })
+
+/** A stored row, parsed as the network is. */
+export const readLeases = (stored: unknown): readonly Lease[] => leaseRow.parse(JSON.parse(String(stored))).leases

@@ -16,7 +16,7 @@ import { type CarriedEffect, effectGiveUpMs } from '../shared/upkeep.ts'
 import { accept } from './accept.ts'
 import { bury } from './bury.ts'
 import { enqueue } from './enqueue.ts'
-import { prepare } from './publish.ts'
+import { prepare } from './route.ts'
 
 /** Finishes what ended deliveries of one agent left to do. Failures are left to the mailbox's alarm, which asks again. */
 export async function carryOut(

@@ -10,7 +10,7 @@ import { err, ok, type Result } from '../shared/result.ts'
 import type { AnyAgent } from './define.ts'
 import { deliver } from './deliver.ts'
 import { enqueue, sendBounded } from './enqueue.ts'
-import type { PublishReceipt, Routed } from './publish.ts'
+import type { PublishReceipt, Routed } from './route.ts'
 import type { Slots } from './slots.ts'
 
 /** Hands the message to the queue. Parked or gone, it is dropped, and its receipt says why. */

@@ -1,6 +1,18 @@
 /** The promises of docs/invariants.md, checked against a finished story by name. */
 import type { Receipt } from '../../shared/receipt.ts'
-import type { Story } from './story.ts'
+
+/** What a story leaves behind for its invariants. */
+export interface Story {
+  readonly world: { readonly now: number }
+  readonly accepted: ReadonlySet<string>
+  readonly spoken: ReadonlyMap<string, string>
+  readonly starts: ReadonlyMap<string, number>
+  readonly nonces: ReadonlyMap<string, ReadonlySet<string>>
+  readonly seen: readonly { agent: string; delivery: string; messageId: string; source: string }[]
+  policyOf(agent: string): { readonly maxAttempts: number }
+  receipts(): Promise<ReadonlyMap<string, Receipt>>
+  deadLetters(): Promise<ReadonlySet<string>>
+}
 
 export class InvariantBroken extends Error {
   override readonly name = 'InvariantBroken'
@@ -102,7 +114,12 @@ function checkAttempts(story: Story, receipt: Receipt): void {
   must(receipt.attempt <= maxAttempts, 'M4', () => `${receipt.id} counts ${receipt.attempt} of ${maxAttempts} attempts`)
   const starts = story.starts.get(receipt.id) ?? 0
   const allowed = (maxAttempts + 1) * (receipt.redrives + 1)
-  must(starts <= allowed, 'M4', () => `${receipt.id} was started ${starts} times; ${allowed} are allowed: ${JSON.stringify(receipt.attempts)} ${JSON.stringify(receipt.steps)}`)
+  must(
+    starts <= allowed,
+    'M4',
+    () =>
+      `${receipt.id} was started ${starts} times; ${allowed} are allowed: ${JSON.stringify(receipt.attempts)} ${JSON.stringify(receipt.steps)}`,
+  )
 }
 
 function checkSources(story: Story): void {

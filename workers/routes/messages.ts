@@ -10,7 +10,8 @@ import { limits } from '../../shared/limits.ts'
 import type { Result } from '../../shared/result.ts'
 import type { App } from '../context.ts'
 import { readBytes, refuse, unwrap } from '../problem.ts'
-import { type PublishOptions, type PublishReceipt, publish } from '../publish.ts'
+import { publish } from '../publish.ts'
+import type { PublishOptions, PublishReceipt } from '../route.ts'
 
 export const messages = new Hono<App>()
 

@@ -1,0 +1,46 @@
+/**
+ * What an object has to say between calls, it says through a queue. Waiting for the queue, but not for ever. Never here:
+ * trying again, which is the alarm's work.
+ */
+import type { QueuePort } from '../shared/ports.ts'
+import { type Reference, takeReferenceTo, type WorkReference } from '../shared/reference.ts'
+import type { References } from '../shared/release.ts'
+import type { Tick } from '../shared/upkeep.ts'
+
+export interface OutboxEnv {
+  readonly DELIVERIES: QueuePort<Reference>
+  readonly WORK: QueuePort<WorkReference>
+}
+
+// A queue send has been seen to hang for a minute (cloudflare/workerd issue 6053).
+const patienceMs = 5_000
+
+/** References to what the alarm released. */
+export async function sendReleases(env: OutboxEnv, agent: string, references: References): Promise<void> {
+  await Promise.all(references.map((r) => patiently(env.DELIVERIES.send(takeReferenceTo(agent, r)))))
+}
+
+/** What somebody has to finish, and a challenge that is due. */
+export async function sendWork(env: OutboxEnv, agent: string, due: Tick): Promise<void> {
+  if (due.chores.length > 0) await patiently(env.WORK.send({ v: 1, agent, deliveries: [...due.chores] }))
+  if (due.verify) await patiently(env.WORK.send({ v: 1, agent, verify: true }))
+}
+
+// A send that fails or hangs is no loss: the alarm repeats it. It is only said.
+async function patiently(sending: Promise<unknown>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const patience = new Promise<'late'>((resolve) => {
+    timer = setTimeout(() => resolve('late'), patienceMs)
+  })
+  try {
+    if ((await Promise.race([sending, patience])) === 'late') say('the queue did not answer in time')
+  } catch (error) {
+    say(String(error))
+  } finally {
+    if (timer !== undefined) clearTimeout(timer)
+  }
+}
+
+function say(note: string): void {
+  console.warn(JSON.stringify({ step: 'agent.send', note, next: 'the alarm repeats it' }))
+}
