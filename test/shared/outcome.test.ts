@@ -1,6 +1,6 @@
 /** What a receiver's answer comes to: the table of statuses, Retry-After, and how a body is split into result and effects. */
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { limits } from '../../shared/limits.ts'
 import {
   type Answer,
@@ -113,6 +113,7 @@ describe('retryAfterMs', () => {
     ['120', 120_000],
     [' 120 ', 120_000],
     ['1.5', 1_500],
+    ['0.0001', 1],
     ['Fri, 20 Nov 2026 12:00:30 GMT', 30_000],
     ['Friday, 20-Nov-26 12:00:30 GMT', 30_000],
     ['Fri Nov 20 12:00:30 2026', 30_000],
@@ -141,6 +142,13 @@ describe('retryAfterMs', () => {
     'Fri, 99 Nov 2026 12:00:30 GMT',
   ])('%j is as good as absent', (value) => {
     expect(retryAfterMs(value, now)).toBeUndefined()
+  })
+
+  it('does not depend on where the machine stands (asctime’s form names no zone, and means GMT)', () => {
+    vi.stubEnv('TZ', 'America/New_York')
+    expect(new Date(now).getTimezoneOffset()).toBe(300)
+    expect(retryAfterMs('Fri Nov 20 12:00:30 2026', now)).toBe(30_000)
+    vi.unstubAllEnvs()
   })
 
   it('is absent or whole milliseconds within a year, whatever is sent', () => {
