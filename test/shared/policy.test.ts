@@ -14,7 +14,7 @@ import {
 
 describe('defaults', () => {
   it('are a mailbox of 1,000, 4 attempts, 30 s, 10 in flight, a day of dedupe and of receipts', () => {
-    expect(resolvePolicy('webhook')).toEqual({
+    expect(resolvePolicy('webhook')).toMatchObject({
       depth: 1_000,
       maxAttempts: 4,
       timeoutSeconds: 30,
