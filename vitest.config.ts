@@ -25,6 +25,7 @@ export default defineConfig({
             'test/simulator/**/*.test.ts',
             'test/*.test.ts',
             'test/agents/**/*.test.ts',
+            'test/scripts/**/*.test.ts',
           ],
           environment: 'node',
         },

@@ -22,10 +22,13 @@ export interface Model {
   ask<T>(shape: z.ZodType<T>, instructions: string, material: string, signal: AbortSignal): Promise<Answered<T>>
 }
 
+/** Used when OPENAI_MODEL says nothing. */
+export const defaultModel = 'gpt-5-mini'
+
 const settings = z.object({
   OPENAI_BASE_URL: z.string().trim().min(1).optional(),
   OPENAI_API_KEY: z.string().trim().min(1).optional(),
-  OPENAI_MODEL: z.string().trim().min(1).default('gpt-5-mini'),
+  OPENAI_MODEL: z.string().trim().min(1).default(defaultModel),
 })
 
 const completion = z.object({

@@ -3,10 +3,11 @@
  * uses the one at SWITCHBOARD_URL), has a question answered over documents by three agents that pass work on by messages,
  * and shows the report and the receipts of the messages that made it. Never here: the agents (agents/).
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { defaultModel } from '../agents/model.ts'
 import { report as reportShape } from '../agents/research/messages.ts'
 import { type Client, clientOf } from './demo/client.ts'
 import { readDocuments } from './demo/documents.ts'
@@ -63,9 +64,7 @@ async function run(
   stop: AbortSignal,
 ): Promise<void> {
   const own = paths.length === 0
-  const reading = own
-    ? readDocuments([join(projectRoot, 'README.md'), join(projectRoot, 'docs')], projectRoot, question)
-    : readDocuments(paths, from, question)
+  const reading = own ? readDocuments(ownDocuments(), projectRoot, question) : readDocuments(paths, from, question)
   print(wrap(`Question   ${question}`, width, '           '))
   print(wrap(`Documents  ${own ? "the project's own, " : ''}${reading.summary}`, width, '           '))
   const signal = AbortSignal.any([stop, AbortSignal.timeout(giveUpMs)])
@@ -85,6 +84,13 @@ async function run(
       .remove(desk)
       .catch(() => undefined)
   }
+}
+
+/** README.md and docs/, less the map: a list of files has every word and answers nothing. */
+function ownDocuments(): string[] {
+  const docs = join(projectRoot, 'docs')
+  const names = readdirSync(docs).filter((name) => name !== 'map.md')
+  return [join(projectRoot, 'README.md'), ...names.map((name) => join(docs, name))]
 }
 
 interface Job {
@@ -160,7 +166,7 @@ function ownVars(key: string): Record<string, string | undefined> {
 
 function modelLine(vars: Readonly<Record<string, string | undefined>>): string {
   return vars.OPENAI_BASE_URL && vars.OPENAI_API_KEY
-    ? `${vars.OPENAI_MODEL ?? 'the default'} at ${vars.OPENAI_BASE_URL}`
+    ? `${vars.OPENAI_MODEL || defaultModel} at ${vars.OPENAI_BASE_URL}`
     : 'none (OPENAI_BASE_URL and OPENAI_API_KEY are not set): sentences are ranked and quoted'
 }
 

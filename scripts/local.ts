@@ -31,7 +31,8 @@ export interface LocalPlatform {
   stop(): Promise<void>
 }
 
-const stopMs = 8_000
+// A platform that is busy may not end by itself; what it has accepted is stored, so ending it hard loses nothing.
+const stopMs = 4_000
 const readyMs = 120_000
 
 export function startLocal(options: LocalOptions): LocalPlatform {
@@ -103,7 +104,7 @@ async function endTree(child: ChildProcess, ended: Promise<number>): Promise<voi
   const tree = child.pid === undefined ? [] : descendants(child.pid)
   if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM')
   await Promise.race([ended, pause(stopMs, undefined, { ref: false })])
-  const deadlineAt = Date.now() + stopMs / 4
+  const deadlineAt = Date.now() + stopMs / 2
   while (tree.some(isAlive) && Date.now() < deadlineAt) await pause(25)
   for (const pid of tree.filter(isAlive)) signal(pid, 'SIGKILL')
 }
@@ -171,6 +172,6 @@ export function passedOnLines(env: Readonly<Record<string, string | undefined>>)
 
 // Wrangler expands `$` in var files, within any quotes, unless it is escaped.
 function quote(value: string): string {
-  const mark = value.includes("'") ? '`' : "'"
+  const mark = ["'", '`', '"'].find((m) => !value.includes(m)) ?? "'"
   return `${mark}${value.replaceAll('$', '\\$')}${mark}`
 }

@@ -2,6 +2,7 @@
  * Holds a model to the sources: a quotation must stand in the passage it is said to come from, and a statement must say no
  * more than the findings it cites. What does not hold is dropped and counted, never mended by guessing.
  */
+import { cellsOf } from './blocks.ts'
 import type { Finding, Passage, Term } from './messages.ts'
 import { joinPassage, lineAt } from './sentences.ts'
 import { stems } from './terms.ts'
@@ -15,13 +16,19 @@ export function locate(
   passage: Passage,
 ): { readonly text: string; readonly line: number; readonly lastLine: number } | undefined {
   const joined = joinPassage(passage)
-  const wanted = quote
+  // Of a table row, what one cell says: the bars between cells are no words.
+  const said = passage.kind === 'table' ? longest(cellsOf(quote)) : quote
+  const wanted = said
     .trim()
     .replace(/^["“]|["”]$/g, '')
     .replace(/\s+/g, ' ')
   const at = wanted.length < minQuoteLength ? -1 : joined.text.indexOf(wanted)
   if (at < 0) return undefined
   return { text: wanted, line: lineAt(joined, at), lastLine: lineAt(joined, at + wanted.length - 1) }
+}
+
+function longest(texts: readonly string[]): string {
+  return texts.reduce((best, text) => (text.length > best.length ? text : best), '')
 }
 
 /**

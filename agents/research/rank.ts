@@ -7,9 +7,10 @@ import { type Sentence, sentencesOf, shapeOf } from './sentences.ts'
 import { stems } from './terms.ts'
 
 const maxFindings = 10
-/** What a further sentence loses for likeness to a chosen one, and what it must still be worth beside the best. */
-const redundancyWeight = 0.35
-const floor = 0.35
+/** What a further sentence loses for likeness to a chosen one, gains for asked words not yet spoken of, and must reach. */
+const redundancyWeight = 0.3
+const freshWeight = 0.5
+const floor = 0.18
 const addedShare = 0.4
 
 interface Candidate {
@@ -22,7 +23,10 @@ export function rank(passages: readonly Passage[], terms: readonly Term[]): Find
   const candidates = passages.flatMap((passage) =>
     sentencesOf(passage).map((sentence) => candidate(passage, sentence, terms, passage.score / best)),
   )
-  return choose(candidates.filter((c) => c.finding.score > 0))
+  return choose(
+    candidates.filter((c) => c.finding.score > 0),
+    terms,
+  )
 }
 
 function candidate(passage: Passage, sentence: Sentence, terms: readonly Term[], standing: number): Candidate {
@@ -56,19 +60,23 @@ function company(terms: readonly Term[], share: (stem: string) => number): numbe
   return total === 0 ? 0 : added.reduce((sum, t) => sum + t.weight * share(t.stem), 0) / total
 }
 
-function choose(candidates: readonly Candidate[]): Finding[] {
+function choose(candidates: readonly Candidate[], terms: readonly Term[]): Finding[] {
   const top = Math.max(...candidates.map((c) => c.finding.score), 0)
-  const rest = candidates.filter((c) => c.finding.score >= top * floor)
+  const rest = [...candidates]
   const chosen: Candidate[] = []
+  const spoken = new Set<string>()
   while (chosen.length < maxFindings && rest.length > 0) {
     const worth = rest.map((c) => {
       const like = Math.max(0, ...chosen.map((d) => likeness(c.stems, d.stems)))
-      return like > 0.8 ? Number.NEGATIVE_INFINITY : c.finding.score / top - redundancyWeight * like
+      if (like > 0.8) return Number.NEGATIVE_INFINITY
+      const fresh = coverage(terms, (key) => (c.stems.has(key) && !spoken.has(key) ? 1 : 0))
+      return c.finding.score / top - redundancyWeight * like + freshWeight * fresh
     })
     const at = worth.indexOf(Math.max(...worth))
     const [next] = rest.splice(at, 1)
-    if (next === undefined || (worth[at] ?? 0) < floor - redundancyWeight) break
+    if (next === undefined || (worth[at] ?? 0) < floor) break
     chosen.push(next)
+    for (const key of next.stems) spoken.add(key)
   }
   return chosen.map((c) => c.finding)
 }

@@ -123,9 +123,13 @@ function missingOf({ terms, findings }: Synthesis): { lines: string[]; words: st
 
 function method({ searched, findings, model, notes }: Synthesis, dropped: number): string {
   const from = `${plural(searched.passages, 'passage')} of ${plural(searched.documents, 'document')}`
+  const extracted =
+    findings.length === 0
+      ? `No sentence among ${from} speaks of it.`
+      : `${plural(findings.length, 'sentence')} ranked highest among ${from}, quoted word for word.`
   const how =
     model === undefined
-      ? `Extracted without a model: ${plural(findings.length, 'sentence')} ranked highest among ${from}, quoted word for word.`
+      ? `Extracted without a model: ${extracted}`
       : `Written with the model ${model} from ${plural(findings.length, 'quotation')} out of ${from}; each quotation was checked against its source.`
   const left =
     dropped === 0 ? [] : [`${plural(dropped, 'statement')} of the model left out: the citation did not hold.`]

@@ -82,10 +82,9 @@ function changesOf(receipt: Receipt): { key: string; change: Change }[] {
     const change = { ...about, at, status: step, ...(note.length === 0 ? {} : { detail: note.join(', ') }) }
     return { key: `${receipt.id} ${step} ${at}`, change }
   })
-  // Waiting is no step, but a person who watches wants to know what for. The reason of a failed try is the better one.
-  const why = receipt.attempts.at(-1)?.error?.message ?? receipt.because
-  if ((receipt.status !== 'held' && receipt.status !== 'parked') || why === undefined) return steps
+  // What is waited for is no step, but a person who watches wants to know.
+  const { status, because } = receipt
+  if ((status !== 'held' && status !== 'parked') || because === undefined) return steps
   const at = receipt.steps.at(-1)?.at ?? ''
-  const key = `${receipt.id} ${receipt.status} ${receipt.attempts.length} ${receipt.because}`
-  return [...steps, { key, change: { ...about, at, status: receipt.status, detail: why } }]
+  return [...steps, { key: `${receipt.id} ${status} ${because}`, change: { ...about, at, status, detail: because } }]
 }

@@ -217,6 +217,16 @@ describe('a citation', () => {
     })
   })
 
+  it('from a table is what one of its cells says', () => {
+    const text = '| **M2** | Done once, and never again. | `a.test.ts` |'
+    const row: Passage = { ...passage, kind: 'table', first: 7, last: 7, text }
+    expect(locate('| **M2** | Done once, and never again. |', row)).toEqual({
+      text: 'Done once, and never again.',
+      line: 7,
+      lastLine: 7,
+    })
+  })
+
   it.each(['the queue loses what is released', 'queue', ''])('is NOT found for %j', (quote) => {
     expect(locate(quote, passage)).toBeUndefined()
   })

@@ -102,7 +102,6 @@ describe('the report', () => {
 ### Cats
 
 - A cat sleeps most of the day. [cats.md:3]
-- Cats keep warm in winter. [cats.md:3]
 
 ### Bees
 
@@ -114,7 +113,7 @@ Nothing is missing: every word that was asked for is spoken of above.
 
 ## How this was made
 
-Extracted without a model: 4 sentences ranked highest among 4 passages of 3 documents, quoted word for word.
+Extracted without a model: 3 sentences ranked highest among 4 passages of 3 documents, quoted word for word.
 `)
   })
 
