@@ -6,14 +6,15 @@ import { type Admission, accept, type Incoming } from '../../shared/admission.ts
 import { type AgentRecord, enrol } from '../../shared/agent.ts'
 import { type Delivery, isLive } from '../../shared/delivery.ts'
 import { digest } from '../../shared/ids.ts'
-import { apply, begin, type Draft, emptyMailbox, type Lease, type Mailbox, nextDueAt } from '../../shared/mailbox.ts'
+import type { Lease } from '../../shared/lease.ts'
+import { apply, begin, type Draft, emptyMailbox, type Mailbox, nextDueAt } from '../../shared/mailbox.ts'
 import type { Message } from '../../shared/message.ts'
 import type { AttemptError, Outcome } from '../../shared/outcome.ts'
 import type { AgentKind, PolicyInput } from '../../shared/policy.ts'
 import { type Receipt, receiptOf } from '../../shared/receipt.ts'
 import { type Grant, lease, type References, release, type Taken, take } from '../../shared/release.ts'
 import { type Settlement, settle } from '../../shared/settlement.ts'
-import { type Redriven, redrive, type Tick, tick } from '../../shared/upkeep.ts'
+import { type CarriedEffect, carried, type Redriven, redrive, type Tick, tick } from '../../shared/upkeep.ts'
 
 export const start = Date.UTC(2026, 0, 1)
 export const second = 1_000
@@ -109,9 +110,9 @@ export class Box {
   references: References = []
   #tokens = 0
 
-  constructor(options: AgentOptions | AgentRecord | undefined = {}) {
-    const agent = options === undefined || ('incarnation' in options && 'v' in options) ? options : agentRecord(options)
-    this.mailbox = { ...fresh(), agent }
+  /** `null`: nobody is registered here. */
+  constructor(options: AgentOptions | null = {}) {
+    this.mailbox = { ...fresh(), agent: options === null ? undefined : agentRecord(options) }
   }
 
   /** As the object steps: what was freed is released by the same step, and everything is saved as one. */
@@ -168,6 +169,10 @@ export class Box {
 
   redrive(id: string, token = this.token()): Redriven {
     return this.step((draft, now) => redrive(draft, id, token, this.stored, now))
+  }
+
+  carried(id: string, news: readonly CarriedEffect[]): void {
+    this.step((draft, now) => carried(draft, id, news, now))
   }
 
   /** The alarm, at its time or later. */
