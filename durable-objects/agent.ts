@@ -6,6 +6,7 @@
 import { DurableObject } from 'cloudflare:workers'
 import { accept, type Incoming } from '../shared/admission.ts'
 import { type AgentRecord, enrol, parkedBecause, type Registration, rotateSecret, verify } from '../shared/agent.ts'
+import type { Breaker } from '../shared/breaker.ts'
 import { beginFleeting, type FleetingOutcome, fleetingReceipt } from '../shared/fleeting.ts'
 import { isOpen, leasedOf, unfinishedOf } from '../shared/handover.ts'
 import { agentOf, begin, type Draft, deliveryOf, figuresOf, insert } from '../shared/mailbox.ts'
@@ -29,6 +30,7 @@ import {
   cancel,
   carried,
   extend,
+  forceBreaker,
   hand,
   pause,
   purge,
@@ -239,6 +241,15 @@ export class AgentObject extends DurableObject<OutboxEnv> implements Synchronous
       return agentOf(draft)
     })
     return { agent, references }
+  }
+
+  breaker(): Breaker | undefined {
+    return this.#shell.mailbox.agent === undefined ? undefined : this.#shell.mailbox.gate.breaker
+  }
+
+  forceBreaker(to: Breaker['forced'], by: string) {
+    const [, references] = this.#shell.step((draft, now) => forceBreaker(draft, to, by, now))
+    return { breaker: this.breaker(), references }
   }
 
   rotateSecret(fresh: string, overlapMs: number): AgentRecord | undefined {

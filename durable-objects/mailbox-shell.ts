@@ -3,6 +3,7 @@
  * that it needs, and only then becomes memory. Never here: a step (shared/), or an RPC method (durable-objects/agent.ts).
  */
 import type { Delivery } from '../shared/delivery.ts'
+import { isGateChanged } from '../shared/gate.ts'
 import { apply, begin, type Draft, deliveryOf, type Mailbox, nextDueAt } from '../shared/mailbox.ts'
 import type { ChancePort, StoragePort } from '../shared/ports.ts'
 import { nextInLine, type References, release } from '../shared/release.ts'
@@ -120,7 +121,8 @@ export class MailboxShell {
 }
 
 function isChanged(draft: Draft): boolean {
-  return draft.agent !== undefined || draft.deliveries.size > 0 || draft.slots.size > 0
+  const own = draft.agent !== undefined || isGateChanged(draft.base.gate, draft.gate)
+  return own || draft.deliveries.size > 0 || draft.slots.size > 0
 }
 
 function* everyDelivery(draft: Draft): Generator<Delivery> {

@@ -6,6 +6,7 @@ import { type AgentRecord, readAgent } from '../shared/agent.ts'
 import { readBuckets } from '../shared/bucket.ts'
 import { deadLetterKeptMs } from '../shared/dead-letter.ts'
 import { type Delivery, isDeadLetter, isLive, keepsBody, readDelivery } from '../shared/delivery.ts'
+import { isGateChanged, newGate, readGate } from '../shared/gate.ts'
 import { type Lease, readLeases } from '../shared/lease.ts'
 import { limits } from '../shared/limits.ts'
 import { agentOf, type Draft, emptyMailbox, leasesOf, type Mailbox } from '../shared/mailbox.ts'
@@ -31,6 +32,7 @@ export class MailboxStore {
     if (!this.#hasTables()) return emptyMailboxOf()
     const stored = this.#meta('agent')
     const agent = stored === undefined ? undefined : readAgent(stored)
+    const gate = this.#meta('gate')
     const buckets = this.#meta('buckets')
     if (buckets !== undefined) this.#buckets.load(readBuckets(buckets))
     const live = new Map<string, Delivery>()
@@ -53,6 +55,7 @@ export class MailboxStore {
     return {
       ...emptyMailboxOf(),
       agent,
+      gate: gate === undefined ? newGate : readGate(gate),
       live: withLostLeases(live, leases),
       leases,
       sequence,
@@ -107,6 +110,7 @@ export class MailboxStore {
       else this.#insert(delivery, keepsBody(delivery) ? body : null, now)
     }
     if (draft.slots.size > 0) this.#saveLeases(draft)
+    if (isGateChanged(draft.base.gate, draft.gate)) this.#putMeta('gate', draft.gate)
   }
 
   /** Starts a new bucket and drops old ones, as they are due. `agent.sequence` is saved first, since the rows that show it go. */

@@ -5,6 +5,7 @@
 import type { AgentRecord } from './agent.ts'
 import { type Delivery, hasEnded } from './delivery.ts'
 import { deliveryId, mid } from './ids.ts'
+import { utf8Length } from './json.ts'
 import { limits } from './limits.ts'
 import { agentOf, type Draft, deliveryOf, insert } from './mailbox.ts'
 import { headOf, type Message } from './message.ts'
@@ -138,7 +139,7 @@ function newDelivery(
     priority: message.priority ?? 4,
     ...(message.partitionkey === undefined ? {} : { partitionKey: message.partitionkey }),
     head: headOf(message),
-    bodyBytes: one.body.length,
+    bodyBytes: utf8Length(one.body),
     leases: 0,
     attempt: 0,
     attempts: [],

@@ -5,7 +5,8 @@
 import type { Incoming } from './admission.ts'
 import { parkedBecause } from './agent.ts'
 import { type Delivery, end, step, withAttempt } from './delivery.ts'
-import { agentOf, type Draft, endFleeting, freeConcurrency } from './mailbox.ts'
+import { utf8Length } from './json.ts'
+import { agentOf, type Draft, endFleeting, freePlaces } from './mailbox.ts'
 import { headOf } from './message.ts'
 import type { AttemptError, Outcome } from './outcome.ts'
 import { leaseMs } from './policy.ts'
@@ -21,7 +22,7 @@ export function beginFleeting(draft: Draft, id: string, seen: boolean, now: numb
   const parked = parkedBecause(agent, now)
   if (parked !== undefined) return { status: 'dropped', reason: parked }
   endFleeting(draft, now)
-  if (freeConcurrency(draft) <= 0) return { status: 'busy' }
+  if (freePlaces(draft, now) <= 0) return { status: 'busy' }
   const deadlineAt = now + leaseMs(agent.policy)
   draft.fleeting.set(id, deadlineAt)
   return { status: 'admitted', agent, token: `fleeting.${id}`, deadlineAt }
@@ -52,7 +53,7 @@ export function fleetingReceipt(
     dueAt: startedAt,
     priority: incoming.message.priority ?? 4,
     head: headOf(incoming.message),
-    bodyBytes: incoming.body.length,
+    bodyBytes: utf8Length(incoming.body),
     leases: 0,
     attempt: 0,
     attempts: [],

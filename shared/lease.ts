@@ -23,6 +23,8 @@ const leaseSchema = z
     at: z.number(),
     deadlineAt: z.number(),
     phase: leasePhase,
+    /** The breaker's epoch when it was granted: a report of an older one changes nothing (B3). */
+    epoch: z.int(),
     /** Ran alone in its isolate as far as the mailbox can tell, so silence is its own doing. */
     alone: z.boolean(),
     /** Written to storage. The first lease of a delivery released at its accept is written behind (docs/decisions/0003). */

@@ -11,6 +11,7 @@
  */
 import { type AgentRecord, parkedBecause, unparkAt } from './agent.ts'
 import { type Delivery, hasEnded, hasOpenJournal, isLive, isUnburied } from './delivery.ts'
+import { type Gate, gateAdmits, gateDueAt, newGate, shutBecause } from './gate.ts'
 import type { Lease } from './lease.ts'
 
 /** A reference to it is on the queue, or was and may be lost. */
@@ -28,6 +29,7 @@ export interface Chore {
 
 export interface Mailbox {
   readonly agent: AgentRecord | undefined
+  readonly gate: Gate
   readonly live: ReadonlyMap<string, Delivery>
   readonly leases: ReadonlyMap<string, Lease>
   readonly releases: ReadonlyMap<string, Release>
@@ -41,6 +43,7 @@ export interface Mailbox {
 
 export const emptyMailbox: Mailbox = {
   agent: undefined,
+  gate: newGate,
   live: new Map(),
   leases: new Map(),
   releases: new Map(),
@@ -54,6 +57,7 @@ export const emptyMailbox: Mailbox = {
 export interface Draft {
   readonly base: Mailbox
   agent: AgentRecord | undefined | null
+  gate: Gate
   readonly inserted: Map<string, string>
   readonly deliveries: Map<string, Delivery>
   readonly leases: Map<string, Lease | null>
@@ -70,6 +74,7 @@ export function begin(base: Mailbox): Draft {
   return {
     base,
     agent: undefined,
+    gate: base.gate,
     inserted: new Map(),
     deliveries: new Map(),
     leases: new Map(),
@@ -92,6 +97,7 @@ export function apply(draft: Draft): Mailbox {
   }
   return {
     agent: draft.agent === null ? undefined : (draft.agent ?? base.agent),
+    gate: draft.gate,
     live,
     leases: laid(base.leases, draft.leases),
     releases: laid(base.releases, draft.releases),
@@ -182,11 +188,26 @@ export function inFlight(draft: Draft): number {
   return sizeThrough(draft.leases, draft.base.leases) + sizeThrough(draft.fleeting, draft.base.fleeting)
 }
 
-/** How many more may be released: released but untaken ones already have a claim on their place (M5). */
-export function freeConcurrency(draft: Draft): number {
+/**
+ * How many more may be released: released but untaken ones already have a claim on their place (M5). The gate's say is in it:
+ * an open breaker lets nothing through (B1), a half-open one its probes (B2).
+ */
+export function freePlaces(draft: Draft, now: number): number {
   const agent = agentOf(draft)
   if (agent === undefined) return 0
-  return agent.policy.concurrency - inFlight(draft) - sizeThrough(draft.releases, draft.base.releases)
+  const released = sizeThrough(draft.releases, draft.base.releases)
+  const inUse = inFlight(draft) + released
+  return Math.min(
+    agent.policy.concurrency - inUse,
+    gateAdmits(draft.gate, agent.policy, inUse, probing(draft) + released, now),
+  )
+}
+
+/** Leases of the breaker's present epoch. */
+export function probing(draft: Draft): number {
+  let count = 0
+  for (const lease of leasesOf(draft)) if (lease.epoch === draft.gate.breaker.epoch) count += 1
+  return count
 }
 
 /** An unsaved lease is written at the latest then (docs/decisions/0003). */
@@ -215,8 +236,14 @@ export function nextDueAt(draft: Draft, deliveries: Iterable<Delivery>, now: num
   if (agent !== undefined)
     next = earliest([
       agent.verified ? undefined : agent.verifyAt,
-      // What waits may wait for the end of a hold, or for a place that a lost `at_most_once` attempt still has.
-      ...(draft.depth > 0 ? [unparkAt(agent, now), ...fleetingOf(draft).map(([, until]) => until)] : []),
+      // What waits may wait for the end of a hold, for the gate, or for a place that a lost `at_most_once` attempt still has.
+      ...(draft.depth > 0
+        ? [
+            unparkAt(agent, now),
+            gateDueAt(draft.gate, agent.policy, now),
+            ...fleetingOf(draft).map(([, until]) => until),
+          ]
+        : []),
     ])
   for (const delivery of deliveries) next = earliest([next, dueAtOf(draft, delivery, now)])
   return next
@@ -232,6 +259,7 @@ export interface Figures {
   readonly depth: number
   readonly inFlight: number
   readonly released: number
+  readonly breaker: string
   readonly parked?: string
   readonly oldestAt?: number
   readonly nextDueAt?: number
@@ -242,12 +270,14 @@ export function figuresOf(mailbox: Mailbox, now: number): Figures {
   const draft = begin(mailbox)
   let oldestAt: number | undefined
   for (const d of mailbox.live.values()) if (!hasEnded(d)) oldestAt = earliest([oldestAt, d.acceptedAt])
-  const parked = mailbox.agent === undefined ? undefined : parkedBecause(mailbox.agent, now)
+  const parked =
+    mailbox.agent === undefined ? undefined : (parkedBecause(mailbox.agent, now) ?? shutBecause(mailbox.gate))
   const due = nextDueAt(draft, mailbox.live.values(), now)
   return {
     depth: mailbox.depth,
     inFlight: inFlight(draft),
     released: mailbox.releases.size,
+    breaker: mailbox.gate.breaker.state.at,
     ...(parked === undefined ? {} : { parked }),
     ...(oldestAt === undefined ? {} : { oldestAt }),
     ...(due === undefined ? {} : { nextDueAt: due }),

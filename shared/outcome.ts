@@ -4,7 +4,7 @@
  */
 import * as z from 'zod'
 import { effectNames, effectsInput } from './effects.ts'
-import { utf8Length } from './json.ts'
+import { deeperThan, utf8Length } from './json.ts'
 import { limits } from './limits.ts'
 
 export const attemptError = z.strictObject({
@@ -96,7 +96,8 @@ function httpDate(text: string): number {
 }
 
 // An empty or non-JSON answer is a plain ack. An object that names an effect is effects (and may carry a `result` beside
-// them); any other JSON is the result. What is too large becomes a refused effect, told on the receipt, because the work is done.
+// them); any other JSON is the result. What is too large or too deep becomes a refused effect, told on the receipt, because
+// the work is done.
 function readAnswer(answer: Answer): { result?: unknown; effects?: unknown } {
   if (answer.body.trim() === '') return {}
   if (answer.truncated) return { effects: { refused: `the answer has more than ${limits.answerBytes} bytes` } }
@@ -106,6 +107,9 @@ function readAnswer(answer: Answer): { result?: unknown; effects?: unknown } {
   } catch {
     return {}
   }
+  // Deeper, it could bring down whoever prints it, and with it the reports that travel beside it.
+  if (deeperThan(parsed, limits.jsonDepth))
+    return { effects: { refused: `the answer is nested deeper than ${limits.jsonDepth}` } }
   return splitAnswer(parsed)
 }
 
@@ -117,11 +121,16 @@ export function splitAnswer(parsed: unknown): { result?: unknown; effects?: unkn
   return { effects, ...(result === undefined ? {} : { result }) }
 }
 
+/** Stands where effects would, when an answer could not be read: why there are none. */
+const unread = z.strictObject({ refused: z.string() })
+
 /** Parses raw effects; the reason for a refusal otherwise. */
 export function parseEffects(
   raw: unknown,
 ): { ok: true; value: z.infer<typeof effectsInput> } | { ok: false; reason: string } {
   if (raw === undefined) return { ok: true, value: {} }
+  const told = unread.safeParse(raw)
+  if (told.success) return { ok: false, reason: told.data.refused }
   if (utf8Length(JSON.stringify(raw)) > limits.effectsBytes)
     return { ok: false, reason: `effects are limited to ${limits.effectsBytes} bytes` }
   const parsed = effectsInput.safeParse(raw)

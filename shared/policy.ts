@@ -3,6 +3,7 @@
  * Every number of seconds may be a fraction. Never here: what the mailbox does with it (shared/mailbox.ts).
  */
 import * as z from 'zod'
+import { type BreakerPolicy, breakerPolicy, defaultBreakerPolicy } from './breaker.ts'
 import { limits } from './limits.ts'
 
 export const agentKind = z.enum(['webhook', 'handler', 'pull'])
@@ -31,6 +32,10 @@ export const backoffPresets = {
 
 const defaultBackoff: BackoffCurve = { initialSeconds: 1, factor: 2, capSeconds: 3_600, jitter: 'full' }
 
+/** At most `limit` attempts begin within any `perSeconds`. */
+const rateSchema = z.strictObject({ limit: z.int().min(1).max(1_000), perSeconds: z.number().min(0.05).max(day) })
+export type Rate = z.infer<typeof rateSchema>
+
 /** What PUT /v1/agents/{agent} takes as `policy`: every part optional. */
 export const policyInput = z.strictObject({
   depth: z.int().min(1).max(100_000).optional(),
@@ -40,6 +45,8 @@ export const policyInput = z.strictObject({
   ackSeconds: z.number().min(0.05).max(limits.claimSeconds).optional(),
   backoff: z.union([z.enum(['quick', 'llm', 'webhook']), backoffCurve.partial()]).optional(),
   concurrency: z.int().min(1).max(1_000).optional(),
+  rate: rateSchema.optional(),
+  breaker: breakerPolicy.partial().extend({ window: breakerPolicy.shape.window.partial().optional() }).optional(),
   dedupeSeconds: seconds(7 * day).optional(),
   receiptSeconds: seconds(7 * day).optional(),
 })
@@ -60,6 +67,9 @@ export const policySchema = z.strictObject({
   backoff: backoffCurve,
   /** Deliveries in flight at once. */
   concurrency: z.int(),
+  /** Absent: no limit. */
+  rate: rateSchema.exactOptional(),
+  breaker: breakerPolicy,
   /** How long a publisher's key is remembered. */
   dedupeSeconds: z.number(),
   /** How long a receipt is kept after its delivery ended. */
@@ -80,8 +90,19 @@ export function resolvePolicy(kind: AgentKind, input: PolicyInput = {}): Policy 
     ackSeconds: input.ackSeconds ?? 300,
     backoff,
     concurrency: input.concurrency ?? 10,
+    ...(input.rate === undefined ? {} : { rate: input.rate }),
+    breaker: resolveBreaker(input.breaker),
     dedupeSeconds: input.dedupeSeconds ?? day,
     receiptSeconds: input.receiptSeconds ?? day,
+  }
+}
+
+function resolveBreaker(input: PolicyInput['breaker'] = {}): BreakerPolicy {
+  const { window, ...rest } = input
+  return {
+    ...defaultBreakerPolicy,
+    ...defined(rest),
+    window: { ...defaultBreakerPolicy.window, ...defined(window ?? {}) },
   }
 }
 

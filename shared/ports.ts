@@ -5,6 +5,7 @@
  */
 import type { Admission, Incoming } from './admission.ts'
 import type { AgentRecord, Registration } from './agent.ts'
+import type { Breaker } from './breaker.ts'
 import type { DeadLetter, DeadLetterFilter } from './dead-letter.ts'
 import type { KeyRecord, RegisteredAgent } from './directory.ts'
 import type { Effect } from './effects.ts'
@@ -153,6 +154,12 @@ export interface AgentPort {
   ): Promise<{ readonly status: 'retired' | 'unknown' } | { readonly status: 'has_mail'; readonly depth: number }>
   pause(reason: string, untilMs: number | undefined): Promise<AgentRecord | undefined>
   resume(): Promise<{ readonly agent: AgentRecord | undefined; readonly references: References }>
+  breaker(): Promise<Breaker | undefined>
+  /** A person's word: open, closed, or auto. `by` is kept in the history. */
+  forceBreaker(
+    to: Breaker['forced'],
+    by: string,
+  ): Promise<{ readonly breaker: Breaker | undefined; readonly references: References }>
   rotateSecret(fresh: string, overlapMs: number): Promise<AgentRecord | undefined>
   verified(url: string): Promise<{ readonly references: References }>
   admitFleeting(): Promise<

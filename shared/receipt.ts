@@ -5,6 +5,7 @@
 import { parkedBecause } from './agent.ts'
 import { type Delivery, hasEnded, isDeadLetter } from './delivery.ts'
 import type { Effect } from './effects.ts'
+import { shutBecause } from './gate.ts'
 import { deadLetterId } from './ids.ts'
 import { agentOf, type Draft, leaseOf, releaseOf } from './mailbox.ts'
 import type { Head } from './message.ts'
@@ -120,7 +121,8 @@ export function statusOf(
   const lease = leaseOf(draft, delivery.id)
   if (lease !== undefined) return { status: lease.phase }
   const agent = agentOf(draft)
-  const parked = agent === undefined || hasEnded(delivery) ? undefined : parkedBecause(agent, now)
+  const parked =
+    agent === undefined || hasEnded(delivery) ? undefined : (parkedBecause(agent, now) ?? shutBecause(draft.gate))
   if (parked !== undefined) return { status: 'parked', because: parked }
   if (releaseOf(draft, delivery.id) !== undefined) return { status: 'queued' }
   if (delivery.dueAt > now) return { status: 'held', because: `due at ${iso(delivery.dueAt)}` }

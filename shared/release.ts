@@ -3,14 +3,16 @@
  * A doubled reference takes nothing; a lost one is released again. Never here: sending references (workers/enqueue.ts).
  */
 import { type AgentRecord, parkedBecause } from './agent.ts'
+import { admits, elapse } from './breaker.ts'
 import { type Delivery, endDead, hasEnded, hasOpenJournal, isLive, isUnburied } from './delivery.ts'
+import { began } from './gate.ts'
 import type { Lease, LeasePhase } from './lease.ts'
 import { limits } from './limits.ts'
 import {
   agentOf,
   type Draft,
   deliveryOf,
-  freeConcurrency,
+  freePlaces,
   inFlight,
   leaseOf,
   leasesOf,
@@ -32,7 +34,8 @@ export type References = readonly { readonly deliveries: readonly string[]; read
 export function release(draft: Draft, now: number): References {
   const agent = agentOf(draft)
   if (agent === undefined) return []
-  if (agent.kind === 'pull' || parkedBecause(agent, now) !== undefined) {
+  waitOver(draft, now)
+  if (agent.kind === 'pull' || isShut(draft, agent, now)) {
     // Nothing may be taken by reference now. A release left standing would be due for ever, and keep a puller from its mail (M6).
     for (const id of [...draft.base.releases.keys(), ...draft.releases.keys()]) draft.releases.set(id, null)
     return []
@@ -48,7 +51,7 @@ export function release(draft: Draft, now: number): References {
     })
     chosen.push(delivery)
   }
-  for (const delivery of nextInLine(draft, freeConcurrency(draft), now)) {
+  for (const delivery of nextToGo(draft, now)) {
     draft.releases.set(delivery.id, { at: now, tries: 0, retryAt: now + releaseRetryMs(0) })
     if (draft.inserted.has(delivery.id)) put(draft, { ...delivery, releasedAtAccept: true })
     chosen.push(delivery)
@@ -56,6 +59,25 @@ export function release(draft: Draft, now: number): References {
   const together = chosen.filter((d) => !d.suspect).map((d) => d.id)
   const alone = chosen.filter((d) => d.suspect).map((d) => ({ deliveries: [d.id], alone: true as const }))
   return together.length > 0 ? [{ deliveries: together }, ...alone] : alone
+}
+
+/** Nothing may be taken: somebody paused it, it asked for quiet, it is not verified, or its breaker is open (B1). */
+function isShut(draft: Draft, agent: AgentRecord, now: number): boolean {
+  return parkedBecause(agent, now) !== undefined || admits(draft.gate.breaker, agent.policy.breaker) === 0
+}
+
+// An open breaker whose wait is over lets probes through.
+function waitOver(draft: Draft, now: number): void {
+  const breaker = elapse(draft.gate.breaker, now)
+  if (breaker !== draft.gate.breaker) draft.gate = { ...draft.gate, breaker }
+}
+
+// In half-open the probe is the oldest of those with the fewest attempts, so that no single delivery pays for every probe.
+function nextToGo(draft: Draft, now: number): Delivery[] {
+  const places = freePlaces(draft, now)
+  if (draft.gate.breaker.state.at !== 'half_open' || places <= 0) return nextInLine(draft, places, now)
+  const ready = nextInLine(draft, Number.POSITIVE_INFINITY, now)
+  return ready.sort((a, b) => a.attempt - b.attempt || inLine(a, b)).slice(0, places)
 }
 
 /** The first `count` deliveries that may start now, in order: priority with ageing, then the time they became due, then sequence. */
@@ -137,7 +159,8 @@ export function take(draft: Draft, ids: readonly string[], token: string, now: n
   const grants: Grant[] = []
   const unfinished: string[] = []
   const heads = keysInUse(draft, now)
-  const parked = agent === undefined || parkedBecause(agent, now) !== undefined
+  waitOver(draft, now)
+  const parked = agent === undefined || isShut(draft, agent, now)
   const unique = new Set(ids)
   for (const id of unique) {
     const delivery = deliveryOf(draft, id)
@@ -158,7 +181,7 @@ export function take(draft: Draft, ids: readonly string[], token: string, now: n
     if (released) draft.releases.set(id, null)
     if (parked || agent === undefined || !isReady(draft, delivery, now) || !isHeadOfKey(heads, delivery)) continue
     // An untaken release holds its place; a stray reference (its release forgotten) may only use a free one (M5).
-    if (inFlight(draft) >= agent.policy.concurrency || (!released && freeConcurrency(draft) <= 0)) continue
+    if (inFlight(draft) >= agent.policy.concurrency || (!released && freePlaces(draft, now) <= 0)) continue
     grants.push({
       delivery,
       lease: grant(draft, agent, delivery, token, leaseMs(agent.policy), 'dispatched', now, before?.at),
@@ -173,7 +196,7 @@ export function lease(draft: Draft, max: number, durationMs: number, token: stri
   if (agent === undefined || agent.kind !== 'pull' || parkedBecause(agent, now) !== undefined) return []
   const repeated = [...leasesOf(draft)].filter((l) => l.takeToken === token)
   if (repeated.length > 0) return repeated.flatMap((l) => pair(deliveryOf(draft, l.id), l))
-  const free = Math.min(max, agent.policy.concurrency - inFlight(draft))
+  const free = Math.min(max, freePlaces(draft, now))
   return withinBytes(nextInLine(draft, free, now), limits.leaseBytes).map((delivery) => ({
     delivery,
     lease: grant(draft, agent, delivery, token, durationMs, 'claimed', now),
@@ -217,10 +240,12 @@ function grant(
     at: now,
     deadlineAt: now + durationMs,
     phase,
+    epoch: draft.gate.breaker.epoch,
     alone: delivery.suspect,
     saved,
   }
   draft.leases.set(delivery.id, made)
+  draft.gate = began(draft.gate, agent.policy, now)
   if (saved) draft.slots.add(made.slot)
   return made
 }

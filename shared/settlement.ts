@@ -9,6 +9,7 @@ import type { AgentRecord } from './agent.ts'
 import { backoffMs } from './backoff.ts'
 import { type Delivery, end, endDead, hasEnded, type Journal, step, withAttempt } from './delivery.ts'
 import { type Effect, expandEffects } from './effects.ts'
+import { gateTold, verdictOf } from './gate.ts'
 import { utf8Length } from './json.ts'
 import type { Lease } from './lease.ts'
 import { limits } from './limits.ts'
@@ -81,6 +82,8 @@ function lostLease(delivery: Delivery, report: Report, now: number): Lease {
     at: now,
     deadlineAt: now,
     phase: 'dispatched',
+    // Of no epoch: what comes so late says nothing of the agent as it is now (B3).
+    epoch: -1,
     alone: false,
     saved: false,
   }
@@ -96,6 +99,7 @@ export function conclude(
   now: number,
   dice: number,
 ): void {
+  draft.gate = gateTold(draft.gate, agent, lease.epoch, verdictOf(outcome), now)
   if (outcome.kind === 'later') {
     keepForLater(draft, agent.policy, before, lease, now)
     return
@@ -238,6 +242,7 @@ export function silent(
     code: 'silence',
     message: `the lease ended at ${new Date(lease.deadlineAt).toISOString()} without a report`,
   }
+  draft.gate = gateTold(draft.gate, agent, lease.epoch, { kind: 'silence' }, now)
   // Who holds a lease by token answers for it; the broker's own silence is the broker's failure first.
   const counted = lease.alone || lease.phase !== 'dispatched'
   // No report closed this lease, so its token is not remembered: a late one must be judged, not taken for a repeat.

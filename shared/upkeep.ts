@@ -5,8 +5,10 @@
 
 import type { Stored } from './admission.ts'
 import { type AgentRecord, verifyRetryMs } from './agent.ts'
+import { type Breaker, force } from './breaker.ts'
 import { type Delivery, end, endDead, hasEnded, hasOpenJournal, isDeadLetter, isUnburied, step } from './delivery.ts'
 import type { EffectStatus } from './effects.ts'
+import { newGate } from './gate.ts'
 import { limits } from './limits.ts'
 import { agentOf, type Chore, type Draft, deliveryOf, endFleeting, leaseOf, leasesOf, liveOf, put } from './mailbox.ts'
 import { publisherDepth } from './policy.ts'
@@ -221,8 +223,16 @@ export function resume(draft: Draft): void {
   draft.agent = rest
 }
 
+/** A person's word to the breaker (shared/breaker.ts). */
+export function forceBreaker(draft: Draft, to: Breaker['forced'], by: string, now: number): void {
+  const agent = agentOf(draft)
+  if (agent !== undefined)
+    draft.gate = { ...draft.gate, breaker: force(draft.gate.breaker, agent.policy.breaker, to, by, now) }
+}
+
 /** What becomes of a deleted agent's mail: everything that has not ended dies as `agent_deleted`, and can be redriven nowhere else. */
 export function abandon(draft: Draft, now: number): void {
+  draft.gate = newGate
   for (const delivery of [...liveOf(draft)]) {
     if (hasEnded(delivery)) continue
     draft.leases.set(delivery.id, null)

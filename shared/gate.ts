@@ -1,0 +1,109 @@
+/**
+ * What stands between an agent's mail and the agent, besides the number in flight: its breaker, and its rate. Never here: the
+ * mail (shared/mailbox.ts).
+ */
+import * as z from 'zod'
+import { admits, breakerDueAt, breakerSchema, newBreaker, tell, type Verdict } from './breaker.ts'
+import type { Outcome } from './outcome.ts'
+import type { AgentKind, Policy } from './policy.ts'
+import { unreachable } from './result.ts'
+
+const gateSchema = z.strictObject({
+  v: z.literal(1),
+  breaker: breakerSchema,
+  /** When the latest attempts began; at most `rate.limit` of them. Empty without a rate. */
+  starts: z.array(z.number()),
+})
+export type Gate = z.infer<typeof gateSchema>
+
+export const newGate: Gate = { v: 1, breaker: newBreaker, starts: [] }
+
+/** A stored record, parsed as the network is. */
+export const readGate = (stored: unknown): Gate => gateSchema.parse(JSON.parse(String(stored)))
+
+/**
+ * How many more may begin now. `probing` are leases of the breaker's present epoch; in half-open only they count, so that one
+ * that hangs from before does not keep the probe away (B2).
+ */
+export function gateAdmits(gate: Gate, policy: Policy, inUse: number, probing: number, now: number): number {
+  const admitted = admits(gate.breaker, policy.breaker)
+  const byBreaker = gate.breaker.state.at === 'half_open' ? admitted - probing : admitted - inUse
+  return Math.min(byBreaker, rateAllows(gate, policy, now))
+}
+
+/** In any window of `perSeconds` at most `limit` begin: a sliding log, exact at its edges. */
+function rateAllows(gate: Gate, policy: Policy, now: number): number {
+  if (policy.rate === undefined) return Number.POSITIVE_INFINITY
+  const since = now - policy.rate.perSeconds * 1_000
+  return policy.rate.limit - gate.starts.filter((at) => at > since).length
+}
+
+/** Notes that an attempt began. */
+export function began(gate: Gate, policy: Policy, now: number): Gate {
+  if (policy.rate === undefined) return gate.starts.length === 0 ? gate : { ...gate, starts: [] }
+  return { ...gate, starts: [...gate.starts, now].slice(-policy.rate.limit) }
+}
+
+/** When time alone will let more through; undefined when nothing is in the way, or only a person can. */
+export function gateDueAt(gate: Gate, policy: Policy, now: number): number | undefined {
+  const breakerAt = breakerDueAt(gate.breaker)
+  if (breakerAt !== undefined) return breakerAt
+  if (policy.rate === undefined || rateAllows(gate, policy, now) > 0) return undefined
+  const oldest = gate.starts.at(-policy.rate.limit)
+  return oldest === undefined ? undefined : oldest + policy.rate.perSeconds * 1_000
+}
+
+/**
+ * What an outcome says of the agent's health. An answer of whatever kind that is about the message says that the agent is
+ * well; asking for quiet, or never having been asked, says nothing.
+ */
+export function verdictOf(outcome: Outcome): Verdict | undefined {
+  switch (outcome.kind) {
+    case 'ok':
+    case 'later':
+    case 'fail':
+      return { kind: 'success' }
+    case 'retry':
+      return {
+        kind: 'failure',
+        cause: outcome.error.message,
+        ...(outcome.retryAfterMs === undefined ? {} : { retryAfterMs: outcome.retryAfterMs }),
+      }
+    case 'hold':
+    case 'gone':
+    case 'unsent':
+      return undefined
+    default:
+      return unreachable(outcome)
+  }
+}
+
+/** Tells the breaker what came of a delivery that was admitted in `epoch`. Pull agents have presence, no breaker. */
+export function gateTold(
+  gate: Gate,
+  agent: { readonly kind: AgentKind; readonly policy: Policy },
+  epoch: number,
+  verdict: Verdict | undefined,
+  now: number,
+): Gate {
+  if (agent.kind === 'pull' || verdict === undefined) return gate
+  return { ...gate, breaker: tell(gate.breaker, agent.policy.breaker, epoch, verdict, now) }
+}
+
+/** Why mail is parked by the gate, if it is. */
+export function shutBecause(gate: Gate): string | undefined {
+  const { state, forced, history } = gate.breaker
+  if (state.at !== 'open') return undefined
+  const cause = history.at(-1)?.cause ?? 'failures'
+  return forced === 'open'
+    ? `breaker: ${cause}, until somebody closes it`
+    : `breaker: ${cause}; open until ${new Date(state.until).toISOString()}`
+}
+
+/** Is anything changed that must outlive the object? The breaker's window is only a memory of the last minute. */
+export function isGateChanged(before: Gate, after: Gate): boolean {
+  if (before === after) return false
+  const [was, is] = [before.breaker, after.breaker]
+  if (before.starts !== after.starts || was.epoch !== is.epoch || was.forced !== is.forced) return true
+  return was.state !== is.state && JSON.stringify(was.state) !== JSON.stringify(is.state)
+}
