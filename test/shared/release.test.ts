@@ -441,6 +441,12 @@ describe('M5: concurrency', () => {
     expect(box.take(ids.slice(3)).grants).toEqual([])
   })
 
+  it('is not exceeded by what was released before an operator lowered it', () => {
+    const { box, ids } = filled()
+    box.mailbox = { ...box.mailbox, agent: agentRecord({ policy: { concurrency: 1 } }) }
+    expect(box.take(ids.slice(0, 3)).grants).toHaveLength(1)
+  })
+
   it('lets a stray reference use a free place', () => {
     const box = new Box(three)
     const id = box.put('a')
