@@ -63,7 +63,8 @@ export function letterLaws(withLetters: WithLetters): void {
     const seen: string[] = []
     let cursor: string | undefined
     do {
-      const page: ReturnType<DeadLettersObject['list']> = letters.list({}, cursor, 2)
+      // Pages of three end amid a pair.
+      const page: ReturnType<DeadLettersObject['list']> = letters.list({}, cursor, 3)
       seen.push(...ids(page))
       cursor = page.cursor
     } while (cursor !== undefined)

@@ -2,6 +2,7 @@
 import { Webhook } from 'standardwebhooks'
 import { describe, expect, it } from 'vitest'
 import type { FetchedAnswer, Platform } from '../../shared/ports.ts'
+import type { Reference } from '../../shared/reference.ts'
 import { challengeTimeoutMs } from '../../workers/challenge.ts'
 import { freshName, receipt } from './gateway.ts'
 import { answer, type OwnCall, ownSwitchboard } from './switchboard.ts'
@@ -12,19 +13,23 @@ type Peer = (...asked: Asked) => FetchedAnswer | Promise<FetchedAnswer>
 interface Deployed {
   readonly call: OwnCall
   readonly asked: Asked[]
+  /** References that were put on the queue. */
+  readonly queued: Reference[]
   peer: Peer
 }
 
 /** Mail that is released stays on a queue that delivers nothing, so that the webhook is asked its challenge only. */
 function deployed(peer: Peer, ports: (platform: Platform) => Partial<Platform> = () => ({})): Deployed {
   const asked: Asked[] = []
+  const queued: Reference[] = []
   const own: Deployed = {
     asked,
+    queued,
     peer,
     call: ownSwitchboard({
       ports: (platform) => ({
         settings: { ...platform.settings, development: false },
-        deliveries: { send: async () => undefined },
+        deliveries: { send: async (reference) => void queued.push(reference) },
         fetch: async (...call) => {
           asked.push(call)
           return own.peer(...call)
@@ -123,7 +128,9 @@ describe('a webhook that failed its challenge', () => {
     const verified = await own.call('POST', `/v1/agents/${name}/verify`)
     expect(verified.body).toMatchObject({ verified: true })
     expect(verified.body.error).toBeUndefined()
-    expect((await receipt(sent.body.deliveries[0].id)).status).toBe('queued')
+    const [{ id }] = sent.body.deliveries
+    expect((await receipt(id)).status).toBe('queued')
+    expect(own.queued).toMatchObject([{ agent: name, deliveries: [id] }])
     const asked = own.asked.length
     await own.call('POST', `/v1/agents/${name}/verify`)
     expect(own.asked.length).toBe(asked)
