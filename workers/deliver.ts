@@ -4,6 +4,7 @@
  */
 import type { AgentRecord } from '../shared/agent.ts'
 import { structured } from '../shared/cloudevents.ts'
+import { limits } from '../shared/limits.ts'
 import { messageSchema } from '../shared/message.ts'
 import { type Outcome, outcomeOfAnswer } from '../shared/outcome.ts'
 import { leaseMarginMs, slotWaitMs } from '../shared/policy.ts'
@@ -21,7 +22,7 @@ export async function deliver(
   agent: AgentRecord,
   lease: LeasedDelivery,
 ): Promise<Outcome> {
-  const outcome = await attempt(platform, handlers, slots, agent, lease)
+  const outcome = await attempt(platform, handlers, slots, agent, lease).catch(unforeseen)
   platform.log('deliver', {
     agent: agent.name,
     delivery: lease.id,
@@ -30,6 +31,11 @@ export async function deliver(
     ...('error' in outcome ? { error: outcome.error.code, status: outcome.error.httpStatus } : {}),
   })
   return outcome
+}
+
+// A failed attempt with a reason: thrown on, it would end in silence, and nobody would learn why.
+function unforeseen(error: unknown): Outcome {
+  return { kind: 'retry', error: { code: 'broker', message: String(error).slice(0, limits.errorMessageLength) } }
 }
 
 async function attempt(

@@ -3,6 +3,7 @@
  * Never here: webhooks (workers/webhook.ts).
  */
 import type { EffectsInput } from '../shared/effects.ts'
+import { deeperThan } from '../shared/json.ts'
 import { limits } from '../shared/limits.ts'
 import { messageSchema } from '../shared/message.ts'
 import type { Outcome } from '../shared/outcome.ts'
@@ -17,17 +18,15 @@ export async function runHandler(
   deadlineAt: number,
 ): Promise<Outcome> {
   const message = messageSchema.parse(JSON.parse(lease.body))
-  const data = agent.accepts.safeParse(message.data)
-  if (!data.success) {
-    const where = data.error.issues.map((i) => `${['data', ...i.path].join('.')}: ${i.message}`).join('; ')
-    return { kind: 'fail', error: { code: 'invalid_data', message: where.slice(0, limits.errorMessageLength) } }
-  }
   const startedAt = platform.now()
   const controller = new AbortController()
   const effects: { reply?: EffectsInput['reply']; messages: unknown[] } = { messages: [] }
   const ctx = contextOf(platform, agent, lease, deadlineAt, controller.signal, effects)
-  const given = { ...message, data: data.data } as unknown as HandlerMessage<never>
   try {
+    // Within: a schema is the user's code too, and may throw.
+    const data = agent.accepts.safeParse(message.data)
+    if (!data.success) return invalidData(data.error.issues)
+    const given = { ...message, data: data.data } as unknown as HandlerMessage<never>
     const result = await within(
       platform,
       deadlineAt,
@@ -47,6 +46,11 @@ export async function runHandler(
   } finally {
     controller.abort()
   }
+}
+
+function invalidData(issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[]): Outcome {
+  const where = issues.map((i) => `${['data', ...i.path.map(String)].join('.')}: ${i.message}`).join('; ')
+  return { kind: 'fail', error: { code: 'invalid_data', message: where.slice(0, limits.errorMessageLength) } }
 }
 
 const late = Symbol('late')
@@ -98,7 +102,10 @@ function contextOf(
 function plain(result: unknown): { result?: unknown } {
   if (result === undefined) return {}
   const text = JSON.stringify(result)
-  return text === undefined ? {} : { result: JSON.parse(text) as unknown }
+  if (text === undefined) throw new Error(`the result must be JSON; a ${typeof result} is not`)
+  const parsed: unknown = JSON.parse(text)
+  if (deeperThan(parsed, limits.jsonDepth)) throw new Error(`the result is nested deeper than ${limits.jsonDepth}`)
+  return { result: parsed }
 }
 
 function buffered(effects: { reply?: EffectsInput['reply']; messages: unknown[] }): { effects?: unknown } {

@@ -188,7 +188,20 @@ describe('the body of an ack', () => {
   it('that is too large leaves the work done, and is told as a refused effect', () => {
     const came = outcome(200, { body: '{"reply":', truncated: true })
     expect(came).toMatchObject({ kind: 'ok', effects: { refused: expect.stringContaining('bytes') } })
-    expect(came.kind === 'ok' && parseEffects(came.effects)).toMatchObject({ ok: false })
+    expect(came.kind === 'ok' && parseEffects(came.effects)).toEqual({
+      ok: false,
+      reason: expect.stringMatching(/^the answer has more than \d+ bytes$/),
+    })
+  })
+
+  it('that is too deep leaves the work done, and is told as a refused effect', () => {
+    const nested = (depth: number) => `${'['.repeat(depth)}${']'.repeat(depth)}`
+    expect(outcome(200, { body: nested(limits.jsonDepth) })).toHaveProperty('result')
+    const came = outcome(200, { body: nested(limits.jsonDepth + 1) })
+    expect(came.kind === 'ok' && parseEffects(came.effects)).toEqual({
+      ok: false,
+      reason: `the answer is nested deeper than ${limits.jsonDepth}`,
+    })
   })
 
   it('loses nothing between result and effects', () => {
