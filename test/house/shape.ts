@@ -78,12 +78,17 @@ export function unsound(tree: readonly Source[]): Breaches {
 
 /** The text with every string, template and regular expression blanked, so that what looks like a comment is one. */
 function withoutLiterals(file: Source & { readonly root: Node }): string {
-  let { text } = file
-  for (const { node } of walk(file.root)) {
-    if (node.type !== 'Literal' && node.type !== 'TemplateElement') continue
-    text = text.slice(0, node.start) + ' '.repeat(node.end - node.start) + text.slice(node.end)
+  const literals = [...walk(file.root)]
+    .map(({ node }) => node)
+    .filter((node) => node.type === 'Literal' || node.type === 'TemplateElement')
+    .sort((one, other) => one.start - other.start)
+  const parts: string[] = []
+  let end = 0
+  for (const { start, end: next } of literals) {
+    parts.push(file.text.slice(end, start), ' '.repeat(next - start))
+    end = next
   }
-  return text
+  return parts.join('') + file.text.slice(end)
 }
 
 /** Names that say nothing about what is inside. */
