@@ -74,7 +74,7 @@ async function run(
   const key = process.env[adminKeyName] || readVars(devVarsPath).get(adminKeyName)
   if (key === undefined) throw new Error(`SWITCHBOARD_URL needs ${adminKeyName}, in the environment or in .dev.vars`)
   print(`Platform   ${remote}\n`)
-  const client = clientOf(remote.replace(/\/+$/, ''), key, signal)
+  const client = clientOf(remote, key, signal)
   // On a platform that others use, a desk of its own: it must not read or replace somebody's.
   const desk = `desk-${crypto.randomUUID().slice(0, 8)}`
   try {

@@ -1,6 +1,7 @@
 /**
  * The few calls the demo makes, with their answers parsed. Never here: what the demo does with them.
  */
+import { setTimeout as pause } from 'node:timers/promises'
 import * as z from 'zod'
 
 const effect = z.object({
@@ -47,21 +48,33 @@ export interface Client {
   remove(agent: string): Promise<void>
 }
 
-export function clientOf(url: string, key: string, signal: AbortSignal): Client {
+const triesMax = 5
+
+export function clientOf(address: string, key: string, signal: AbortSignal): Client {
+  const url = address.replace(/\/+$/, '')
   const call = async <T>(method: string, path: string, body: unknown, shape: z.ZodType<T>): Promise<T> => {
-    const response = await fetch(`${url}${path}`, {
-      method,
-      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      signal: AbortSignal.any([signal, AbortSignal.timeout(60_000)]),
-    })
-    const text = await response.text()
-    if (!response.ok) throw new Error(`${method} ${path} answered ${response.status}: ${text.slice(0, 500)}`)
-    return shape.parse(text === '' ? undefined : JSON.parse(text))
+    for (let tried = 1; ; tried++) {
+      const response = await fetch(`${url}${path}`, {
+        method,
+        headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        signal: AbortSignal.any([signal, AbortSignal.timeout(60_000)]),
+      })
+      const text = await response.text()
+      if (response.ok) return shape.parse(text === '' ? undefined : JSON.parse(text))
+      // Every call here may be repeated: the message is published under an id of our own.
+      const pauseSeconds = Number(response.headers.get('retry-after'))
+      if (tried === triesMax || !(response.status === 429 || response.status === 503) || !(pauseSeconds <= 10))
+        throw new Error(`${method} ${path} answered ${response.status}: ${text.slice(0, 500)}`)
+      await pause(pauseSeconds * 1_000, undefined, { signal })
+    }
   }
   return {
     registerPull: async (agent) => void (await call('PUT', `/v1/agents/${agent}`, { kind: 'pull' }, z.unknown())),
-    publish: async (message) => (await call('POST', '/v1/messages', message, accepted)).deliveries[0]?.id ?? '',
+    publish: async (message) => {
+      const sent = { id: crypto.randomUUID(), ...message }
+      return (await call('POST', '/v1/messages', sent, accepted)).deliveries[0]?.id ?? ''
+    },
     receipt: (delivery) => call('GET', `/v1/deliveries/${delivery}`, undefined, receipt),
     lease: async (agent) =>
       (await call('POST', `/v1/agents/${agent}/lease`, { max: 1, waitSeconds: 10 }, leased)).deliveries,

@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { tryPort } from '../../scripts/local.ts'
 import { startFakeModel, wellBehaved } from '../agents/fake-model.ts'
 import { stands } from '../agents/stands.ts'
 import { type Ground, leftOn, newGround, run } from './processes.ts'
@@ -127,6 +128,31 @@ describe('the demo', () => {
       expect(await ended, output()).toBe(1)
       await fake.close()
       expect(output()).toContain('The demo did not finish: stopped by SIGTERM')
+      nothingIsLeft()
+    },
+    limitMs,
+  )
+
+  it(
+    'on a platform that others use too, has a desk of its own and takes it away again',
+    async () => {
+      const key = 'key-of-this-test'
+      const port = (await tryPort(0)) ?? 0
+      const own = { PORT: String(port), STATE_DIR: join(ground.dir, 'state'), SWITCHBOARD_ADMIN_KEY: key }
+      const platform = run('start.ts', [], { ...ground.env, ...own })
+      await platform.says('Switchboard is ready at')
+      const url = `http://127.0.0.1:${port}/`
+      const { ended, output } = demo(['--question', question, 'birds'], {
+        SWITCHBOARD_URL: url,
+        SWITCHBOARD_ADMIN_KEY: key,
+      })
+      expect(await ended, output()).toBe(0)
+      expect(output()).toMatch(/^report {2}synthesizer → desk-[0-9a-f]{8} {2}completed, 1 attempt$/m)
+      const answer = await fetch(`${url}v1/agents`, { headers: { authorization: `Bearer ${key}` } })
+      const { items } = (await answer.json()) as { items: { agent: string }[] }
+      expect(items.map((i) => i.agent)).toEqual(['analyst', 'researcher', 'synthesizer'])
+      platform.child.kill('SIGTERM')
+      expect(await platform.ended).toBe(0)
       nothingIsLeft()
     },
     limitMs,
