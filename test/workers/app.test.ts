@@ -167,6 +167,15 @@ describe('a body', () => {
     },
   )
 
+  it('that is not there has no type, whatever is said of it', async () => {
+    const ann = await pullAgent()
+    const headers = { 'Content-Type': 'application/x-www-form-urlencoded' }
+    for (const body of [undefined, ''])
+      expect(
+        (await call('POST', `/v1/agents/${ann.name}/pause`, { headers, ...(body === '' ? { body } : {}) })).status,
+      ).toBe(200)
+  })
+
   it('without a type is taken when it parses', async () => {
     expect((await put({ body: new TextEncoder().encode('{"kind":"pull"}') })).status).toBe(201)
   })
