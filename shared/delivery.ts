@@ -13,6 +13,7 @@
  */
 import * as z from 'zod'
 import { effectSchema } from './effects.ts'
+import type { Lease } from './lease.ts'
 import { limits } from './limits.ts'
 import { deliveryMode, type Head } from './message.ts'
 import { type AttemptError, attemptError } from './outcome.ts'
@@ -132,6 +133,16 @@ export function step(delivery: Delivery, entry: Step): Delivery {
   return over > 0
     ? { ...delivery, steps: [...steps.slice(0, 1), ...steps.slice(1 + over)], truncated: true }
     : { ...delivery, steps }
+}
+
+/** How a lease began, as steps. Memory knows it until the story goes on; then it is written, and only once. */
+export function withStart(delivery: Delivery, lease: Pick<Lease, 'at' | 'phase' | 'queuedAt'>): Delivery {
+  const first = lease.phase === 'claimed' && lease.queuedAt === undefined ? 'claimed' : 'dispatched'
+  const attempt = delivery.attempt + 1
+  const isStart = (s: Step) => (s.step === 'dispatched' || s.step === 'claimed') && s.at === lease.at
+  if (delivery.steps.some((s) => isStart(s) && s.attempt === attempt)) return delivery
+  const queued = lease.queuedAt === undefined ? delivery : step(delivery, { step: 'queued', at: lease.queuedAt })
+  return step(queued, { step: first, at: lease.at, attempt })
 }
 
 export function withAttempt(delivery: Delivery, attempt: Attempt): Delivery {

@@ -3,7 +3,7 @@
  * memory; the status is a view, never stored. Never here: who may read it (shared/permissions.ts).
  */
 import { parkedBecause } from './agent.ts'
-import { type Delivery, hasEnded, isDeadLetter } from './delivery.ts'
+import { type Delivery, hasEnded, isDeadLetter, withStart } from './delivery.ts'
 import type { Effect } from './effects.ts'
 import { shutBecause } from './gate.ts'
 import { deadLetterId } from './ids.ts'
@@ -93,22 +93,10 @@ export function receiptOf(draft: Draft, delivery: Delivery, agentName: string, n
 
 // What happened since the row was last written is known to memory only.
 function liveSteps(draft: Draft, delivery: Delivery) {
-  const release = releaseOf(draft, delivery.id)
   const lease = leaseOf(draft, delivery.id)
-  const queuedAt = lease?.queuedAt ?? release?.at
-  return [
-    ...delivery.steps,
-    ...(queuedAt === undefined ? [] : [{ step: 'queued', at: queuedAt }]),
-    ...(lease === undefined
-      ? []
-      : [
-          {
-            step: lease.queuedAt === undefined && lease.phase === 'claimed' ? 'claimed' : 'dispatched',
-            at: lease.at,
-            attempt: delivery.attempt + 1,
-          },
-        ]),
-  ]
+  if (lease !== undefined) return withStart(delivery, lease).steps
+  const release = releaseOf(draft, delivery.id)
+  return release === undefined ? delivery.steps : [...delivery.steps, { step: 'queued', at: release.at }]
 }
 
 /** docs/protocol.md, "Statuses". */

@@ -7,7 +7,7 @@
 import type { Stored } from './admission.ts'
 import type { AgentRecord } from './agent.ts'
 import { backoffMs } from './backoff.ts'
-import { type Delivery, end, endDead, hasEnded, type Journal, step, withAttempt } from './delivery.ts'
+import { type Delivery, end, endDead, hasEnded, type Journal, step, withAttempt, withStart } from './delivery.ts'
 import { type Effect, expandEffects } from './effects.ts'
 import { gateTold, verdictOf } from './gate.ts'
 import { utf8Length } from './json.ts'
@@ -65,7 +65,7 @@ function settleOne(draft: Draft, report: Report, stored: Stored, now: number, di
   return { id, status: 'settled' }
 }
 
-// The consumer's work is done, its lease expired or forgotten in a crash, and nobody has begun anew: to run it again would
+// The consumer's work is done, its lease expired or forgotten in a crash, and nobody has withStart anew: to run it again would
 // double the work. A failure reported so late changes nothing.
 function countsWithoutLease(report: Report): boolean {
   return !report.external && report.outcome.kind === 'ok'
@@ -168,7 +168,7 @@ function keepForLater(draft: Draft, policy: Policy, delivery: Delivery, lease: L
   draft.slots.add(lease.slot)
   put(
     draft,
-    step(delivery, {
+    step(withStart(delivery, lease), {
       step: 'delivered',
       at: now,
       attempt: delivery.attempt + 1,
@@ -180,13 +180,7 @@ function keepForLater(draft: Draft, policy: Policy, delivery: Delivery, lease: L
 function closeLease(draft: Draft, delivery: Delivery, lease: Lease): Delivery {
   draft.leases.set(delivery.id, null)
   draft.releases.set(delivery.id, null)
-  const noted = lease.queuedAt === undefined ? delivery : step(delivery, { step: 'queued', at: lease.queuedAt })
-  const dispatched = step(noted, {
-    step: lease.phase === 'claimed' && lease.queuedAt === undefined ? 'claimed' : 'dispatched',
-    at: lease.at,
-    attempt: delivery.attempt + 1,
-  })
-  return { ...dispatched, leases: lease.number }
+  return { ...withStart(delivery, lease), leases: lease.number }
 }
 
 function attempted(
