@@ -1,0 +1,209 @@
+/**
+ * The Worker under the crash test: Switchboard as anybody builds it, with ports laid over the platform's that have the process
+ * killed on the n-th call of the point that the bindings name. workerd cannot kill itself, so a port asks the test to, and
+ * waits for ever. Never here: anything that stands in for what is tested.
+ */
+import * as z from 'zod'
+import { AgentObject as Mailbox } from '../../durable-objects/agent.ts'
+import { DeadLettersObject } from '../../durable-objects/dead-letters.ts'
+import { DirectoryObject } from '../../durable-objects/directory.ts'
+import type { AgentPort, DeadLettersPort, Platform, QueuePort } from '../../shared/ports.ts'
+import { defineAgent } from '../../workers/define.ts'
+import { createSwitchboard } from '../../workers/switchboard.ts'
+import { type CrashPoint, workDone } from './crash-points.ts'
+
+// --- dying ------------------------------------------------------------------------------------------------------------
+
+interface CrashEnv {
+  readonly CRASH_POINT?: string
+  readonly CRASH_NTH?: string
+  readonly KILL_URL?: string
+  readonly RECEIVER_URL?: string
+}
+
+// One isolate serves every invocation and every object of a local Worker, so it can count for all of them.
+const passed = new Map<CrashPoint, number>()
+
+/** Is this the call on which to die? Counts it. */
+function isLast(env: CrashEnv, point: CrashPoint): boolean {
+  if (env.CRASH_POINT !== point) return false
+  const count = (passed.get(point) ?? 0) + 1
+  passed.set(point, count)
+  return count === Number(env.CRASH_NTH)
+}
+
+/** Never returns. */
+async function die(env: CrashEnv, where: string): Promise<never> {
+  await fetch(`${env.KILL_URL}`, { method: 'POST', body: where }).catch(() => undefined)
+  return new Promise(() => undefined)
+}
+
+async function pass(env: CrashEnv, point: CrashPoint, where: string): Promise<void> {
+  if (isLast(env, point)) await die(env, where)
+}
+
+// --- ports ------------------------------------------------------------------------------------------------------------
+
+type Call = () => Promise<unknown>
+type Around<Port> = {
+  readonly [Method in keyof Port]?: Port[Method] extends (...args: infer Args) => Promise<infer Answer>
+    ? (call: () => Promise<Answer>, ...args: Args) => Promise<Answer>
+    : never
+}
+
+/** The port, with something around some of its methods. */
+function around<Port extends object>(port: Port, wrap: Around<Port>): Port {
+  return new Proxy(port, {
+    get: (target, method) => {
+      // A port is nothing but asynchronous methods.
+      const call = (...args: unknown[]) =>
+        (target as Record<string | symbol, (...a: unknown[]) => Promise<unknown>>)[method]?.(...args)
+      const wrapped = (
+        wrap as Record<string | symbol, ((call: Call, ...a: unknown[]) => Promise<unknown>) | undefined>
+      )[method]
+      return (...args: unknown[]) =>
+        wrapped === undefined ? call(...args) : wrapped(async () => call(...args), ...args)
+    },
+  })
+}
+
+function mailboxPort(port: AgentPort, env: CrashEnv, agent: string): AgentPort {
+  return around<AgentPort>(port, {
+    accept: async (call, _incoming, token) => {
+      if (token.startsWith('effects.')) return acceptEffects(call, env, agent, token)
+      const answer = await call()
+      if (answer.admissions.some((a) => a.status === 'accepted')) await pass(env, 'accept.after', agent)
+      return answer
+    },
+    take: async (call) => {
+      const answer = await call()
+      if (answer.leases.length > 0) await pass(env, 'take.after', answer.leases.map((l) => l.id).join(' '))
+      return answer
+    },
+    settle: async (call, reports) => {
+      const where = reports.map((r) => r.id).join(' ')
+      const external = reports.some((r) => r.external)
+      if (!external) await pass(env, 'settle.before', where)
+      if (!external && isLast(env, 'settle.underway')) {
+        call().catch(() => undefined)
+        return die(env, where)
+      }
+      const answer = await call()
+      if (answer.unfinished.some((u) => u.effects.length > 0))
+        await pass(env, external ? 'ack.after' : 'settle.after', where)
+      return answer
+    },
+    carried: async (call, id) => {
+      await pass(env, 'carried.before', id)
+      return call()
+    },
+  })
+}
+
+let torn: string | undefined
+
+// Several mailboxes are asked at once. Of the journal that is torn only the first one is.
+async function acceptEffects<Answer>(
+  call: () => Promise<Answer>,
+  env: CrashEnv,
+  agent: string,
+  token: string,
+): Promise<Answer> {
+  if (token === torn) return new Promise(() => undefined)
+  if (!isLast(env, 'effects.between')) return call()
+  torn = token
+  await call()
+  return die(env, `${token} at ${agent}`)
+}
+
+function indexPort(port: DeadLettersPort, env: CrashEnv): DeadLettersPort {
+  return around<DeadLettersPort>(port, {
+    bury: async (call, letters) => {
+      const where = letters.map((l) => l.id).join(' ')
+      await pass(env, 'bury.before', where)
+      await call()
+      await pass(env, 'bury.after', where)
+    },
+    remove: async (call, id) => {
+      await pass(env, 'redrive.between', id)
+      return call()
+    },
+  })
+}
+
+/** The queue as the gateway and the consumer write to it. It forgets everything when only an alarm is to send. */
+function queuePort<Body>(queue: QueuePort<Body>, env: CrashEnv): QueuePort<Body> {
+  return {
+    send: async (body) => {
+      if (env.CRASH_POINT?.startsWith('alarm.')) return undefined
+      await pass(env, 'enqueue.before', JSON.stringify(body))
+      return queue.send(body)
+    },
+  }
+}
+
+function ports(platform: Platform, env: CrashEnv): Platform {
+  return {
+    ...platform,
+    agent: (name) => mailboxPort(platform.agent(name), env, name),
+    deadLetters: () => indexPort(platform.deadLetters(), env),
+    deliveries: queuePort(platform.deliveries, env),
+    fetch: async (url, init) => {
+      const where = init.headers['webhook-id'] ?? ''
+      await pass(env, 'deliver.before', where)
+      const answer = await platform.fetch(url, init)
+      await pass(env, 'deliver.underway', where)
+      return answer
+    },
+  }
+}
+
+// --- the objects ------------------------------------------------------------------------------------------------------
+
+/** The mailbox sends by its own hand only when its alarm wakes it, through a binding and not a port of the verbs. */
+export class AgentObject extends Mailbox {
+  constructor(ctx: DurableObjectState, env: Env & CrashEnv) {
+    super(ctx, { DELIVERIES: alarmQueue(env.DELIVERIES, env), WORK: env.WORK })
+  }
+}
+
+function alarmQueue<Body>(queue: QueuePort<Body>, env: CrashEnv): QueuePort<Body> {
+  return {
+    send: async (body) => {
+      const where = JSON.stringify(body)
+      await pass(env, 'alarm.before', where)
+      const sent = await queue.send(body)
+      await pass(env, 'alarm.after', where)
+      return sent
+    },
+  }
+}
+
+// As in workers/index.ts: where the platform looks for them.
+export { DeadLettersObject, DirectoryObject }
+
+// --- a handler --------------------------------------------------------------------------------------------------------
+
+const crafter = defineAgent({
+  name: 'crafter',
+  accepts: z.looseObject({}),
+  policy: { timeoutSeconds: 2, maxAttempts: 6, backoff: 'quick' },
+  async handle(message, ctx) {
+    const env: CrashEnv = ctx.env
+    const nonce = crypto.randomUUID()
+    const headers = { 'webhook-id': ctx.delivery, 'switchboard-attempt': String(ctx.attempt) }
+    const note = JSON.stringify({ ...message, data: { nonce } })
+    await fetch(`${env.RECEIVER_URL}/note/crafter`, { method: 'POST', headers, body: note })
+    await pass(env, 'handler.underway', ctx.delivery)
+    const { result, reply, messages } = workDone(nonce)
+    ctx.reply(reply.data)
+    for (const one of messages) ctx.send(one)
+    return result
+  },
+})
+
+// The generated Env knows nothing of a test's bindings.
+export default createSwitchboard({
+  agents: [crafter],
+  ports: (platform, env) => ports(platform, env as Env & CrashEnv),
+})

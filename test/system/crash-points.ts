@@ -1,0 +1,56 @@
+/**
+ * Where a process can die, by name, and the work that is under way then: what the test and the Worker it tests have to agree
+ * on. Never here: Node or workerd; it is part of both.
+ */
+
+/** Each point, and what has happened when the process dies there. */
+export const crashPoints = {
+  'accept.after': 'the mailbox has stored a message, and its publisher has no answer',
+  'enqueue.before': 'between accept and enqueue',
+  'take.after': 'a take took effect, and nobody has begun with what it leased',
+  'deliver.before': 'a webhook is about to be called',
+  'deliver.underway': 'the receiver has done the work, and its answer is not read',
+  'handler.underway': 'a handler is in the middle of its work',
+  'settle.before': 'the work is done, and its mailbox does not know',
+  'settle.underway': 'a settlement is on its way through its mailbox',
+  'settle.after': 'between journal and effects',
+  'ack.after': 'an ack by token took effect, and its sender has no answer',
+  'effects.between': 'after the first of the accepts of one journal',
+  'carried.before': 'all effects are accepted, and their journal does not know',
+  'bury.before': 'a delivery is dead, and nobody has begun to bury it',
+  'bury.after': 'a dead letter is in the index, and its mailbox does not know',
+  'alarm.before': 'an alarm has released anew what the queue forgot, and not sent it',
+  'alarm.after': 'an alarm has sent what the queue forgot, into a queue that dies with the process',
+  'redrive.between': 'the mailbox has redriven a dead letter, and the index still has it',
+} as const
+export type CrashPoint = keyof typeof crashPoints
+
+/** Which point kills, on which of its calls. */
+export interface Armed {
+  readonly point: CrashPoint
+  readonly nth: number
+}
+
+/** The names of the bindings by which a Worker is armed. Without them it is an ordinary one. */
+export function bindingsOf(armed: Armed, killUrl: string): Readonly<Record<string, string>> {
+  return { CRASH_POINT: armed.point, CRASH_NTH: String(armed.nth), KILL_URL: killUrl }
+}
+
+/** What is to become of a message, as its data says: whoever works on it plays along. */
+export const fates = ['do', 'die', 'fail_once', 'late_once', 'hang_once', 'twice'] as const
+export type Fate = (typeof fates)[number]
+
+/** Who receives what the work sets off: the reply, and two messages. In the order of the effects' numbers. */
+export const sinks = ['replies', 'left', 'right'] as const
+
+/** What every piece of work ends with. The nonce says which of several attempts it was. */
+export function workDone(nonce: string) {
+  return {
+    result: { nonce },
+    reply: { data: { nonce } },
+    messages: [
+      { to: 'left', type: 'crash.left', data: { nonce } },
+      { to: 'right', type: 'crash.right', data: { nonce } },
+    ],
+  }
+}
