@@ -1,6 +1,8 @@
 /** Pulling over HTTP: leases, long polls, and the list of a mailbox's receipts. */
+import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import { limits } from '../../shared/limits.ts'
+import type { AgentPort } from '../../shared/ports.ts'
 import {
   type Answered,
   type Body,
@@ -81,13 +83,19 @@ describe('a lease', () => {
 
   it('is refused to an agent that does not pull, and nothing is taken from it', async () => {
     const name = freshName('hook')
-    const url = 'http://127.0.0.1:1/hook'
-    const { body: hook } = await call('PUT', `/v1/agents/${name}`, { json: { kind: 'webhook', url } })
-    await call('POST', `/v1/agents/${name}/pause`)
-    const id = await sendId(name)
+    const url = 'http://127.0.0.1:9/hook'
+    const { body: hook } = await call('PUT', `/v1/agents/${name}`, {
+      json: { kind: 'webhook', url, policy: { concurrency: 1 } },
+    })
+    // Into the mailbox itself, whose references nobody sends: one is released and untaken, so a place in flight seems free.
+    const message = { specversion: '1.0' as const, id: 'm', source: 'admin', type: 'x', time: '', correlationid: 'm' }
+    const incoming = ['a', 'b'].map((key) => {
+      return { message, body: JSON.stringify(message), key, contentHash: key, hops: 0, brokerMade: false }
+    })
+    await (env.AGENTS.getByName(name) as unknown as AgentPort).accept(incoming, 'token')
     const { status, body } = await lease({ name, key: hook.key })
     expect([status, body.code, body.kind, body.needed]).toEqual([409, 'wrong_kind', 'webhook', 'pull'])
-    expect((await receipt(id)).status).toBe('parked')
+    expect((await call('GET', `/v1/agents/${name}/mailbox`)).body).toMatchObject({ depth: 2, inFlight: 0 })
   })
 
   it('is the agent’s own: another agent gets 403, an unknown one 404', async () => {
