@@ -65,7 +65,7 @@ function settleOne(draft: Draft, report: Report, stored: Stored, now: number, di
   return { id, status: 'settled' }
 }
 
-// The consumer's work is done, its lease expired or forgotten in a crash, and nobody has withStart anew: to run it again would
+// The consumer's work is done, its lease expired or forgotten in a crash, and nobody has begun anew: to run it again would
 // double the work. A failure reported so late changes nothing.
 function countsWithoutLease(report: Report): boolean {
   return !report.external && report.outcome.kind === 'ok'
