@@ -223,6 +223,15 @@ const cases: readonly Case[] = [
     ],
   },
   {
+    says: 'a link in a paper leads somewhere',
+    rule: papers.deadLinks,
+    plants: [
+      { files: { 'docs/a.md': '[b](b.md)' }, caught: 'docs/a.md sends the reader to docs/b.md' },
+      { files: { 'docs/a.md': '[b](../b/c.md#d)' }, caught: 'b/c.md' },
+      { files: { 'shared/a.ts': '// see docs/b.md' }, caught: 'shared/a.ts sends the reader to docs/b.md' },
+    ],
+  },
+  {
     says: 'every mutant still applies',
     rule: papers.staleMutants,
     plants: [
@@ -259,6 +268,7 @@ describe('what looks like a breach and is none passes', () => {
     'workers/index.ts': "/** x */ export { AgentObject } from '../durable-objects/agent.ts'",
     'workers/context.ts':
       "/** x */ import type { AgentObject } from '../durable-objects/agent.ts'\nexport type A = AgentObject",
+    'docs/a.md': '[one](../workers/index.ts#x) [folder](../workers/) [web](https://example.org) [here](#here)',
     'workers/routes/a.ts': "/** x */ import { b } from '../../shared/b.ts'\nexport const a = b",
   })
   for (const rule of [
@@ -268,6 +278,7 @@ describe('what looks like a breach and is none passes', () => {
     impurities,
     shape.unsound,
     shape.silentFiles,
+    papers.deadLinks,
   ])
     it(rule.name, () => expect(rule(innocent)).toEqual([]))
 })

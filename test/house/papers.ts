@@ -2,6 +2,7 @@
  * Papers that must not rot: the map names every file, the decision index every record, the table of invariants only tests
  * that exist, and every mutant still applies. Never here: code.
  */
+import { posix } from 'node:path'
 import { mapPage, mappedRooms } from '../../scripts/map-page.ts'
 import { mutantSchema, mutate } from '../../scripts/mutant.ts'
 import { type Breaches, codeIn, roomOf, type Source } from './source.ts'
@@ -101,6 +102,31 @@ function codesCited(tree: readonly Source[]): readonly (readonly [string, string
       (code) => [file.path, code] as const,
     ),
   )
+}
+
+/** A link from one paper to a file of the tree leads to a file, and so does a paper that a comment sends the reader to. */
+export function deadLinks(tree: readonly Source[]): Breaches {
+  const stands = (path: string) =>
+    tree.some((file) => file.path === path || file.path.startsWith(path.replace(/\/?$/, '/')))
+  return tree
+    .filter((file) => !file.path.startsWith('test/house'))
+    .flatMap((file) =>
+      [...new Set([...linksOf(file), ...papersNamed(file)])]
+        .filter((path) => !stands(path))
+        .map((path) => `${file.path} sends the reader to ${path}, which does not exist`),
+    )
+}
+
+function linksOf(file: Source): readonly string[] {
+  if (!file.path.endsWith('.md')) return []
+  return [...file.text.matchAll(/\]\(([^)#:\s]+)(?:#[^)]*)?\)/g)]
+    .map((match) => match[1] ?? '')
+    .filter((link) => !link.startsWith('/'))
+    .map((link) => posix.join(posix.dirname(file.path), link))
+}
+
+function papersNamed(file: Source): readonly string[] {
+  return [...file.text.matchAll(/\bdocs\/[a-z0-9/-]+\.md\b/g)].map((match) => match[0])
 }
 
 /** test/mutants/: each parses, applies exactly once, and names tests that exist. */
