@@ -72,6 +72,7 @@ export function fleetingReceipt(
       : outcome.kind === 'unsent'
         ? { code: 'unsent', message: 'no connection slot in time' }
         : undefined
+  const httpStatus = 'httpStatus' in outcome ? outcome.httpStatus : error?.httpStatus
   const tried = withAttempt(step(base, { step: 'dispatched', at: startedAt, attempt: 1 }), {
     number: 1,
     startedAt,
@@ -79,7 +80,7 @@ export function fleetingReceipt(
     outcome: outcome.kind,
     counted: true,
     ...(error === undefined ? {} : { error }),
-    ...('httpStatus' in outcome && outcome.httpStatus !== undefined ? { httpStatus: outcome.httpStatus } : {}),
+    ...(httpStatus === undefined ? {} : { httpStatus }),
   })
   const done = outcome.kind === 'ok' || outcome.kind === 'later'
   return end(tried, done ? 'completed' : 'failed', now, {

@@ -23,6 +23,8 @@ export const fleetingReference = z.strictObject({
     key: z.string(),
     contentHash: z.string(),
     hops: z.int(),
+    /** How often it has come to the queue, when it found no place before. */
+    tries: z.int().optional(),
   }),
 })
 

@@ -25,13 +25,16 @@ export interface QueuedMessage {
   retry(options?: { delaySeconds?: number }): void
 }
 
-const fleetingTries = 3
 const retryDelaySeconds = 5
 
 interface Mail {
   readonly message: QueuedMessage
   readonly reference: TakeReference
 }
+
+/** What is left to do once the mailbox has decided, and the queue's copy with it. */
+type Rest = () => Promise<void>
+const nothing: Rest = () => Promise.resolve()
 
 /** Consumes one batch of `deliveries`. Never throws: a thrown batch would be redelivered whole. */
 export async function consume(
@@ -42,7 +45,7 @@ export async function consume(
   const slots = new Slots((ms, then) => platform.after(ms, then))
   const byAgent = new Map<string, Mail[]>()
   const suspects: Mail[] = []
-  const running: Promise<void>[] = []
+  const admitted: Promise<Rest>[] = []
 
   for (const message of messages) {
     const parsed = reference.safeParse(message.body)
@@ -51,32 +54,35 @@ export async function consume(
       platform.log('consume.unreadable', { attempts: message.attempts })
       message.retry({ delaySeconds: retryDelaySeconds })
     } else if ('fleeting' in parsed.data)
-      running.push(guarded(platform, [message], runFleeting(platform, handlers, slots, message, parsed.data)))
+      admitted.push(guarded(platform, [message], admitFleeting(platform, handlers, slots, message, parsed.data)))
     else if (parsed.data.alone === true) suspects.push({ message, reference: parsed.data })
     else
       byAgent.set(parsed.data.agent, [...(byAgent.get(parsed.data.agent) ?? []), { message, reference: parsed.data }])
   }
   for (const [agent, mail] of byAgent)
-    running.push(guarded(platform, messagesOf(mail), runMail(platform, handlers, slots, agent, mail)))
+    admitted.push(guarded(platform, messagesOf(mail), admitMail(platform, handlers, slots, agent, mail)))
 
+  const mates = Promise.all(admitted.map(async (rest) => finish(platform, await rest)))
   // A suspect may bring its isolate down. It goes when its batch-mates have reported, one at a time, and is not even taken before.
-  const all = Promise.all(running).then(async () => {
-    for (const one of suspects)
-      await guarded(platform, [one.message], runMail(platform, handlers, slots, one.reference.agent, [one]))
+  const all = mates.then(async () => {
+    for (const one of suspects) {
+      const rest = guarded(platform, [one.message], admitMail(platform, handlers, slots, one.reference.agent, [one]))
+      await finish(platform, await rest)
+    }
   })
-  await withPatience(
-    platform,
-    all.then(() => undefined),
-  )
+  platform.waitUntil(all)
+  // An ack or a retry that is said after the return counts for nothing.
+  await within(platform, admissionMs, Promise.all(admitted))
+  await within(platform, platform.settings.patienceMs, all)
 }
 
-async function runMail(
+async function admitMail(
   platform: Platform,
   handlers: ReadonlyMap<string, AnyAgent>,
   slots: Slots,
   agent: string,
   mail: readonly Mail[],
-): Promise<void> {
+): Promise<Rest> {
   const taken = await take(
     platform,
     agent,
@@ -84,7 +90,8 @@ async function runMail(
   )
   for (const { message } of mail) message.ack()
   if (taken.unfinished.length > 0) platform.waitUntil(carryOut(platform, agent, taken.agent, taken.unfinished))
-  if (taken.agent !== undefined) await runLeases(platform, handlers, slots, taken.agent, taken.leases)
+  const { agent: record, leases } = taken
+  return record === undefined ? nothing : () => runLeases(platform, handlers, slots, record, leases)
 }
 
 /** deliver → settle, for leases of one agent. Outcomes go back as they arrive. */
@@ -104,31 +111,39 @@ async function runLeases(
   )
 }
 
-async function runFleeting(
+async function admitFleeting(
   platform: Platform,
   handlers: ReadonlyMap<string, AnyAgent>,
   slots: Slots,
   message: QueuedMessage,
   fleeting: FleetingReference,
-): Promise<void> {
-  const start = await startFleeting(platform, handlers, slots, fleeting, message.attempts >= fleetingTries)
-  if (start.status === 'busy') {
-    message.retry({ delaySeconds: 1 })
-    return
-  }
+): Promise<Rest> {
+  const start = await startFleeting(platform, handlers, slots, fleeting, message.attempts > 1)
   // At most once: the queue's copy is gone before the attempt, so nobody can try again.
   message.ack()
-  if (start.status === 'begun') await start.run()
+  return start.status === 'begun' ? start.run : nothing
 }
 
 // One agent's trouble is its own: its messages come again, the others' go on.
-async function guarded(platform: Platform, messages: readonly QueuedMessage[], work: Promise<void>): Promise<void> {
+async function guarded(
+  platform: Platform,
+  messages: readonly QueuedMessage[],
+  admission: Promise<Rest>,
+): Promise<Rest> {
   try {
-    await work
+    return await admission
   } catch (error) {
     platform.log('consume.failed', { error: String(error) })
-    // First call wins: what was acked stays acked.
     for (const message of messages) message.retry({ delaySeconds: retryDelaySeconds * Math.min(12, message.attempts) })
+    return nothing
+  }
+}
+
+async function finish(platform: Platform, rest: Rest): Promise<void> {
+  try {
+    await rest()
+  } catch (error) {
+    platform.log('consume.failed', { error: String(error) })
   }
 }
 
@@ -136,17 +151,18 @@ function messagesOf(mail: readonly Mail[]): QueuedMessage[] {
   return mail.map((m) => m.message)
 }
 
+// A mailbox answers within milliseconds; one that hangs must not hold up the next batch.
+const admissionMs = 5_000
+
 /**
- * Waits for the work up to the platform's patience and leaves the rest to waitUntil. In production that is as long as the
- * longest lease, because work after the return is cut; locally next to nothing, because one batch runs at a time.
+ * Waits for the work, but no longer than this; the rest goes on under waitUntil. In production the patience is as long as the
+ * longest lease, because work after the return is cut; locally it is nothing, because one batch runs at a time.
  */
-async function withPatience(platform: Platform, work: Promise<void>): Promise<void> {
-  platform.waitUntil(work)
-  const patienceMs = platform.settings.patienceMs
-  if (patienceMs <= 0) return
+async function within(platform: Platform, ms: number, work: Promise<unknown>): Promise<void> {
+  if (ms <= 0) return
   let stop: () => void = () => undefined
   const patience = new Promise<void>((resolve) => {
-    stop = platform.after(patienceMs, resolve)
+    stop = platform.after(ms, resolve)
   })
   await Promise.race([work, patience])
   stop()

@@ -37,19 +37,23 @@ export async function publishFleeting(platform: Platform, routed: Routed): Promi
   return sent ? answer('queued') : err({ code: 'unavailable', what: 'queue', retryAfterSeconds: 5 })
 }
 
-/** `busy`: no place in flight, nothing was done. Otherwise it has begun, and `run` does the rest. */
-export type FleetingStart =
-  | { readonly status: 'busy' }
-  | { readonly status: 'over' }
-  | { readonly status: 'begun'; run(): Promise<void> }
+/** `run` does what is left, and only once its copy on the queue is gone. */
+export type FleetingStart = { readonly status: 'over' } | { readonly status: 'begun'; run(): Promise<void> }
 
-/** Asks for a place. Its copy on the queue must be gone before `run` is called: at most once. */
+// No place in flight: it comes to the queue anew a little later, but not for ever.
+const triesMax = 3
+const busyPauseMs = 1_000
+
+/**
+ * Asks for a place. `redelivered`: the queue handed this copy out before. Whoever had it may have died in the middle of the
+ * attempt, so it is not begun again: at most once.
+ */
 export async function startFleeting(
   platform: Platform,
   handlers: ReadonlyMap<string, AnyAgent>,
   slots: Slots,
   reference: FleetingReference,
-  last: boolean,
+  redelivered: boolean,
 ): Promise<FleetingStart> {
   const { agent, fleeting } = reference
   const port = platform.agent(agent)
@@ -59,37 +63,44 @@ export async function startFleeting(
     const { references } = await port.recordFleeting(incoming, fleeting.id, startedAt, outcome)
     enqueue(platform, agent, references)
   }
+  const drop = async (reason: string): Promise<FleetingStart> => {
+    await record({ kind: 'dropped', reason })
+    return { status: 'over' }
+  }
   const answer = await port.beginFleeting(fleeting.id)
-  switch (answer.status) {
-    case 'busy':
-      if (!last) return { status: 'busy' }
-      await record({ kind: 'dropped', reason: 'no free place among those in flight' })
-      return { status: 'over' }
-    case 'dropped':
-      await record({ kind: 'dropped', reason: answer.reason })
-      return { status: 'over' }
-    case 'seen':
-    case 'unknown':
-      return { status: 'over' }
-    case 'admitted':
-      return {
-        status: 'begun',
-        run: async () => {
-          const lease = {
-            id: fleeting.id,
-            token: answer.token,
-            attempt: 1,
-            maxAttempts: 1,
-            sequence: 0,
-            hops: fleeting.hops,
-            firstAcceptedAt: startedAt,
-            body: incoming.body,
-            head: fleeting.message,
-            deadlineAt: answer.deadlineAt,
-            alone: false,
-          }
-          await record(await deliver(platform, handlers, slots, answer.agent, lease))
-        },
+  if (answer.status === 'seen' || answer.status === 'unknown') return { status: 'over' }
+  if (answer.status === 'dropped') return drop(answer.reason)
+  if (redelivered) return drop('the queue handed it out twice, so it may have been begun')
+  if (answer.status === 'busy') {
+    const tries = (fleeting.tries ?? 1) + 1
+    if (tries > triesMax) return drop('no free place among those in flight')
+    const again = { ...reference, fleeting: { ...fleeting, tries } }
+    return {
+      status: 'begun',
+      run: async () => {
+        await new Promise<void>((resolve) => void platform.after(busyPauseMs, resolve))
+        if (!(await sendBounded(platform, platform.deliveries, again, agent)))
+          await drop('no free place among those in flight, and no queue to wait in')
+      },
+    }
+  }
+  return {
+    status: 'begun',
+    run: async () => {
+      const lease = {
+        id: fleeting.id,
+        token: answer.token,
+        attempt: 1,
+        maxAttempts: 1,
+        sequence: 0,
+        hops: fleeting.hops,
+        firstAcceptedAt: startedAt,
+        body: incoming.body,
+        head: fleeting.message,
+        deadlineAt: answer.deadlineAt,
+        alone: false,
       }
+      await record(await deliver(platform, handlers, slots, answer.agent, lease))
+    },
   }
 }
