@@ -74,7 +74,7 @@ describe('with a model', () => {
         { text: 'Wasps build paper nests under roofs and attack passing tourists.', findings: [1] },
         { text: 'A hive has 7 queens.', findings: [1] },
         { text: 'A hive has one queen.', findings: [] },
-        { text: 'A hive has one queen.', findings: [99] },
+        { text: 'A hive has one queen.', findings: [1, 99] },
       ]
       return { kind: 'json', answer: { answer } }
     }
@@ -115,15 +115,17 @@ describe('with a model', () => {
 
 describe('a model that goes wrong', () => {
   it.each([
-    ['prose', { kind: 'text', content: 'Sure! Here are your findings.' }],
-    ['another shape', { kind: 'json', answer: { findings: 'all of them' } }],
-    ['something that is no completion', { kind: 'garbage' }],
-    ['half an answer', { kind: 'cut' }],
+    ['prose', { kind: 'text', content: 'Sure! Here are your findings.' }, 'not the shape asked for'],
+    ['another shape', { kind: 'json', answer: { findings: 'all of them' } }, 'not the shape asked for'],
+    ['something that is no completion', { kind: 'garbage' }, 'no chat completion'],
+    ['half an answer', { kind: 'cut' }, 'ran out of room'],
   ] as const)(
     'by answering %s is tried again, and at the last try done without, which is said',
-    async (_, behaviour) => {
+    async (_, behaviour, reason) => {
       fake.behave = () => behaviour
-      await expect(analyse()).rejects.toBeInstanceOf(UnusableAnswer)
+      const error = await analyse().catch((e: unknown) => e)
+      expect(error).toBeInstanceOf(UnusableAnswer)
+      expect(String(error)).toContain(reason)
       const report = await asked({ isLast: true })
       expect(report.markdown).toContain('The findings were ranked without the model')
       for (const s of report.statements) expect(stands(s, text), s.text).toBe(true)

@@ -79,7 +79,7 @@ describe('the report', () => {
 
   it.each(questions)('says only what stands at its citation: %s', async (question) => {
     const report = await ask(question)
-    expect(report.statements.length).toBeGreaterThan(3)
+    expect(report.statements.length).toBeGreaterThan(1)
     for (const s of report.statements) expect(stands(s, sourceOf(s.path)), `${s.path}:${s.line} ${s.text}`).toBe(true)
     for (const s of report.statements) expect(report.markdown).toContain(`${s.text} [${s.path}:${s.line}]`)
     expect(report.markdown.match(/\[[^\s\]]+:\d+\]/g)).toHaveLength(report.statements.length)
@@ -174,8 +174,27 @@ describe('the search', () => {
 
   it('finds what is said in other words, and does NOT quote code', () => {
     const text = 'When an agent is offline its mail is parked.\n\n```\nthe agent is down\n```\n'
-    const { terms, passages } = retrieve('agent down', passagesOf({ path: 'a.md', text, firstLine: 1 }))
+    const { terms, passages } = retrieve('Is it down?', passagesOf({ path: 'a.md', text, firstLine: 1 }))
     expect(rank(passages, terms).map((f) => f.text)).toEqual(['When an agent is offline its mail is parked.'])
+  })
+
+  it('does NOT quote the same sentence from two files', async () => {
+    const report = await ask('How many queens has a hive?', book)
+    expect(report.statements.filter((s) => s.text === 'A bee hive has one queen.')).toHaveLength(1)
+  })
+
+  it('does NOT quote what only shares words with other answers', () => {
+    const text = 'The shore is long and quiet at dusk.\n\nThe heron waits at dusk.\n'
+    const passages = passagesOf({ path: 'a.md', text, firstLine: 1 }).map((p) => ({ ...p, score: 1 }))
+    const term = (word: string, origin: Term['origin']): Term => ({
+      word,
+      stem: stem(word),
+      weight: 1,
+      origin,
+      passages: 1,
+    })
+    const terms = [term('heron', 'asked'), term('shore', 'added'), term('quiet', 'added'), term('dusk', 'added')]
+    expect(rank(passages, terms).map((f) => f.text)).toEqual(['The heron waits at dusk.'])
   })
 
   it('takes seconds at most over a whole message of documents', async () => {
