@@ -178,12 +178,12 @@ export class AgentObject extends DurableObject<OutboxEnv> implements Synchronous
     const now = this.#chance.now()
     const draft = begin(this.#shell.mailbox)
     const page = this.#shell.store.page(cursor ?? '', limit)
-    const items = page
+    const items = page.items
       .map((d) => deliveryOf(draft, d.id) ?? d)
       .filter((d) => status === undefined || statusOf(draft, d, now).status === status)
       .map((d) => receiptOf(draft, d, this.#name, now))
-    const last = page.at(-1)
-    return { items, ...(page.length === limit && last !== undefined ? { cursor: last.id } : {}) }
+    const last = page.items.at(-1)
+    return { items, ...(page.more && last !== undefined ? { cursor: last.id } : {}) }
   }
 
   describe() {

@@ -10,6 +10,7 @@ import { isGateChanged, newGate, readGate } from '../shared/gate.ts'
 import { type Lease, readLeases } from '../shared/lease.ts'
 import { limits } from '../shared/limits.ts'
 import { agentOf, type Draft, emptyMailbox, leasesOf, type Mailbox } from '../shared/mailbox.ts'
+import { pageWithin } from '../shared/page.ts'
 import type { StoragePort } from '../shared/ports.ts'
 import { Buckets, createKept, keptTable } from './buckets.ts'
 
@@ -82,12 +83,13 @@ export class MailboxStore {
   }
 
   /** A page of deliveries by id, for lists. Reads across buckets; a cursor is the last id. */
-  page(after: string, limit: number): Delivery[] {
-    const rows = this.#buckets.tables.flatMap((table) =>
-      this.#all(`SELECT id, record FROM ${table} WHERE id > ? ORDER BY id LIMIT ?`, after, limit),
+  page(after: string, limit: number): { readonly items: readonly Delivery[]; readonly more: boolean } {
+    const found = this.#buckets.tables.flatMap((table) =>
+      this.#all(`SELECT id, record FROM ${table} WHERE id > ? ORDER BY id LIMIT ?`, after, limit + 1),
     )
-    const found = rows.map((row) => readDelivery(row.record))
-    return found.sort((a, b) => (a.id < b.id ? -1 : 1)).slice(0, limit)
+    found.sort((a, b) => (String(a.id) < String(b.id) ? -1 : 1))
+    const { rows, more } = pageWithin(found, limit, (row) => String(row.record).length)
+    return { items: rows.map((row) => readDelivery(row.record)), more }
   }
 
   rows(): number {
