@@ -120,7 +120,8 @@ async function onOwnPlatform(job: Job, out: string | undefined, signal: AbortSig
     print(`Platform   ${platform.url}, started for this question\n`)
     await answer(clientOf(platform.url, key, signal), 'desk', job, out)
   } catch (error) {
-    if (!signal.aborted) console.error(`\nThe platform's last lines:\n${log.trimEnd()}`)
+    if (!signal.aborted)
+      console.error(`\nThe platform's last lines:\n${log.trimEnd().split('\n').slice(-12).join('\n')}`)
     throw error
   } finally {
     await platform.stop()
