@@ -273,7 +273,8 @@ export class AgentObject extends DurableObject<OutboxEnv> implements Synchronous
 
   sweep() {
     this.#shell.cleanUp()
-    return { references: this.#shell.step(() => undefined)[1] }
+    const [agent, references] = this.#shell.step(agentOf)
+    return { agent, references }
   }
 
   /** Never throws: a thrown alarm is retried six times and then forgotten, and with it everything live (M6). */

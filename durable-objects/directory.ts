@@ -5,8 +5,17 @@
  */
 import { DurableObject } from 'cloudflare:workers'
 import { isStaleEntry, type KeyRecord, type RegisteredAgent, readEntry, readKey } from '../shared/directory.ts'
+import { canonical } from '../shared/json.ts'
 import { limits } from '../shared/limits.ts'
 import type { ChancePort, DirectoryPort, SqlValue, StoragePort, Synchronous } from '../shared/ports.ts'
+import {
+  type Audience,
+  type Candidate,
+  candidatesOf,
+  readSubscription,
+  type Subscription,
+  type SubscriptionInput,
+} from '../shared/subscription.ts'
 import { chance } from './chance.ts'
 
 const tables = [
@@ -14,6 +23,9 @@ const tables = [
   `CREATE TABLE IF NOT EXISTS keys (
      hash TEXT PRIMARY KEY, id TEXT NOT NULL, owner TEXT NOT NULL, incarnation TEXT, expires_at INTEGER, record TEXT NOT NULL
    ) WITHOUT ROWID`,
+  'CREATE TABLE IF NOT EXISTS subscriptions (id TEXT PRIMARY KEY, agent TEXT NOT NULL, record TEXT NOT NULL) WITHOUT ROWID',
+  'CREATE INDEX IF NOT EXISTS subscriptions_by_agent ON subscriptions (agent, id)',
+  'CREATE TABLE IF NOT EXISTS directory_version (one INTEGER PRIMARY KEY, version INTEGER NOT NULL)',
   'CREATE UNIQUE INDEX IF NOT EXISTS keys_by_id ON keys (id)',
   'CREATE INDEX IF NOT EXISTS keys_by_owner ON keys (owner, id)',
 ]
@@ -60,6 +72,8 @@ export class DirectoryObject extends DurableObject<Env> implements Synchronous<D
       const known = this.findAgent(name)
       if (known === undefined || (incarnation !== undefined && known.incarnation !== incarnation)) return
       this.#rows('DELETE FROM agents WHERE name = ?', name)
+      this.#rows('DELETE FROM subscriptions WHERE agent = ?', name)
+      this.#nextVersion()
       this.#rows('DELETE FROM keys WHERE owner = ? AND incarnation = ?', `agent/${name}`, known.incarnation)
     })
   }
@@ -135,6 +149,100 @@ export class DirectoryObject extends DurableObject<Env> implements Synchronous<D
 
   removeKeysOf(owner: string): void {
     this.#rows('DELETE FROM keys WHERE owner = ?', owner)
+  }
+
+  // --- subscriptions --------------------------------------------------------------------------------------------------
+
+  putSubscription(id: string, input: SubscriptionInput) {
+    return this.#storage.transactionSync(() => {
+      const before = this.findSubscription(id)
+      const same =
+        before !== undefined &&
+        canonical({ ...input }) === canonical({ agent: before.agent, topic: before.topic, filter: before.filter })
+      if (same) return { subscription: before, created: false }
+      const { filter, ...rest } = input
+      const subscription: Subscription = {
+        v: 1,
+        id,
+        ...rest,
+        ...(filter === undefined ? {} : { filter }),
+        version: this.#nextVersion(),
+        updatedAt: this.#chance.now(),
+      }
+      this.#rows(
+        'INSERT INTO subscriptions (id, agent, record) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET agent = excluded.agent, record = excluded.record',
+        id,
+        input.agent,
+        JSON.stringify(subscription),
+      )
+      return { subscription, created: before === undefined }
+    })
+  }
+
+  findSubscription(id: string): Subscription | undefined {
+    const [row] = this.#rows('SELECT record FROM subscriptions WHERE id = ?', id)
+    return row === undefined ? undefined : readSubscription(row.record)
+  }
+
+  removeSubscription(id: string): boolean {
+    return this.#storage.transactionSync(() => {
+      const removed = this.#rows('DELETE FROM subscriptions WHERE id = ? RETURNING id', id).length > 0
+      if (removed) this.#nextVersion()
+      return removed
+    })
+  }
+
+  subscriptions(agent: string | undefined, cursor: string | undefined, limit: number) {
+    const after = cursor ?? ''
+    const rows =
+      agent === undefined
+        ? this.#rows('SELECT record FROM subscriptions WHERE id > ? ORDER BY id LIMIT ?', after, limit + 1)
+        : this.#rows(
+            'SELECT record FROM subscriptions WHERE agent = ? AND id > ? ORDER BY id LIMIT ?',
+            agent,
+            after,
+            limit + 1,
+          )
+    const items = rows.slice(0, limit).map((row) => readSubscription(row.record))
+    const last = items.at(-1)
+    return { items, ...(rows.length > limit && last !== undefined ? { cursor: last.id } : {}) }
+  }
+
+  candidates(audience: Audience, cursor: string | undefined, limit: number, version?: number) {
+    const all = audience.kind === 'topic' ? this.#subscribed(audience.topic, version) : this.#everybody(audience.except)
+    const items = all.filter((c) => cursor === undefined || c.agent > cursor)
+    const page = items.slice(0, limit)
+    const last = page.at(-1)
+    return {
+      version: this.#version(),
+      total: all.length,
+      items: page,
+      ...(items.length > limit && last !== undefined ? { cursor: last.agent } : {}),
+    }
+  }
+
+  #subscribed(topic: string, version: number | undefined): Candidate[] {
+    const all = this.#rows('SELECT record FROM subscriptions').map((row) => readSubscription(row.record))
+    return candidatesOf(version === undefined ? all : all.filter((s) => s.version <= version), topic)
+  }
+
+  #everybody(except: string): Candidate[] {
+    return this.#rows('SELECT name FROM agents WHERE name <> ? ORDER BY name', except).map((row) => ({
+      agent: String(row.name),
+      subscriptions: [],
+    }))
+  }
+
+  #version(): number {
+    const [row] = this.#rows('SELECT version FROM directory_version')
+    return Number(row?.version ?? 0)
+  }
+
+  #nextVersion(): number {
+    const [row] = this.#rows(
+      'INSERT INTO directory_version (one, version) VALUES (1, 1) ON CONFLICT (one) DO UPDATE SET version = version + 1 RETURNING version',
+    )
+    return Number(row?.version ?? 1)
   }
 
   // --- inside ---------------------------------------------------------------------------------------------------------

@@ -26,6 +26,11 @@ export async function sendWork(env: OutboxEnv, agent: string, due: Tick): Promis
   if (due.verify) await patiently(env.WORK.send({ v: 1, agent, verify: true }))
 }
 
+/** A publication that has legs left. */
+export async function sendExpansion(env: Pick<OutboxEnv, 'WORK'>, publication: string): Promise<void> {
+  await patiently(env.WORK.send({ v: 1, publication }))
+}
+
 // A send that fails or hangs is no loss: the alarm repeats it. It is only said.
 async function patiently(sending: Promise<unknown>): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined

@@ -19,8 +19,10 @@ export interface Incoming {
   readonly key: string
   readonly contentHash: string
   readonly hops: number
-  /** An effect, reply or redrive of the broker's own: its id is never released, and it may use the reserved tenth. */
+  /** An effect, a reply, a leg of a publication: its id is never released. */
   readonly brokerMade: boolean
+  /** May use the tenth of the mailbox that publishers may not. */
+  readonly reserved?: true
 }
 
 export type Admission =
@@ -68,7 +70,7 @@ function acceptOne(draft: Draft, one: Incoming, call: Call, rows: number, stored
   const found = findPlace(draft, agent, one, call, stored, now)
   if (found.status !== 'free') return found
 
-  const max = one.brokerMade ? agent.policy.depth : publisherDepth(agent.policy)
+  const max = one.reserved === true ? agent.policy.depth : publisherDepth(agent.policy)
   if (draft.depth >= max || rows + draft.inserted.size >= limits.mailboxRows) {
     return {
       status: 'full',

@@ -61,7 +61,7 @@ const publishFaults: readonly FaultCode[] = [
   'key_required',
   'already_expired',
   'not_durable',
-  'destination_not_supported',
+  'unroutable',
   'backpressure',
 ]
 

@@ -8,6 +8,7 @@ import type { Effect } from './effects.ts'
 import { deadLetterId, effectDeadLetterId } from './ids.ts'
 import type { Head } from './message.ts'
 import { attemptError } from './outcome.ts'
+import type { Publication } from './publication.ts'
 
 export const deadLetter = z.strictObject({
   v: z.literal(1),
@@ -15,7 +16,8 @@ export const deadLetter = z.strictObject({
   /** The delivery that died, or whose effect was refused. */
   delivery: z.string(),
   agent: z.string(),
-  kind: z.enum(['delivery', 'effect']),
+  /** What died: a delivery, an effect that was refused, or a publish to many that reached nobody. */
+  kind: z.enum(['delivery', 'effect', 'publication']),
   reason: deadReason,
   error: attemptError.optional(),
   attempts: z.array(attemptSchema),
@@ -79,6 +81,22 @@ export function deadLetterOfEffect(
 
 /** What storage held is parsed as the network is: an old record must be recognised, never taken on trust. */
 export const readLetter = (stored: unknown): DeadLetter => deadLetter.parse(JSON.parse(String(stored)))
+
+/** The index entry of a publish to many that reached nobody. Its `agent` is empty: it was for none in particular. */
+export function deadLetterOfPublication(publication: Publication): DeadLetter {
+  return {
+    v: 1,
+    id: publication.id,
+    delivery: publication.id,
+    agent: '',
+    kind: 'publication',
+    reason: 'unroutable',
+    attempts: [],
+    at: publication.openedAt,
+    redrives: 0,
+    message: publication.head,
+  }
+}
 
 /** How long a dead letter is kept, in the index as in its mailbox. */
 export const deadLetterKeptMs = 30 * 86_400_000

@@ -26,6 +26,7 @@ export const deadReason = z.enum([
   'no_handler',
   'agent_deleted',
   'effect_refused',
+  'unroutable',
 ])
 export type DeadReason = z.infer<typeof deadReason>
 

@@ -5,7 +5,7 @@
 import * as z from 'zod'
 import { effectId } from './ids.ts'
 import { limits } from './limits.ts'
-import { type Head, type PublishInput, publishInput } from './message.ts'
+import { type Head, type PublishInput, publishInput, replyDestination } from './message.ts'
 import { err, ok, type Result } from './result.ts'
 
 /** What a handler or a receiver's JSON answer may ask for. */
@@ -50,7 +50,7 @@ export function expandEffects(delivery: string, head: Head, input: EffectsInput)
     const publish = inherit(head, effectId(delivery, n), {
       type: input.reply.type ?? `${head.type.slice(0, limits.typeLength - '.reply'.length)}.reply`,
       data: input.reply.data,
-      ...(typeof head.replyto === 'string' ? { to: head.replyto } : {}),
+      ...(typeof head.replyto === 'string' ? replyDestination(head.replyto) : {}),
     })
     const state =
       head.replyto === undefined

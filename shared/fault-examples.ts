@@ -34,7 +34,7 @@ const examples: { readonly [Code in FaultCode]: Extract<Fault, { code: Code }> }
   key_required: { code: 'key_required' },
   already_expired: { code: 'already_expired', expirytime: '2026-01-31T12:00:00Z' },
   not_durable: { code: 'not_durable', attribute: 'partitionkey' },
-  destination_not_supported: { code: 'destination_not_supported', destination: 'topic news.daily' },
+  unroutable: { code: 'unroutable', destination: 'news.daily' },
   invalid_url: { code: 'invalid_url', url: 'http://10.0.0.1/hook', reason: 'it must be https and public.' },
   stale_lease: { code: 'stale_lease', delivery, reason: 'This token does not hold the lease in force.' },
   already_settled: { code: 'already_settled', delivery, ended: 'completed', result: { pages: 3 } },

@@ -30,7 +30,7 @@ export type Fault =
   | { readonly code: 'key_required' }
   | { readonly code: 'already_expired'; readonly expirytime: string }
   | { readonly code: 'not_durable'; readonly attribute: string }
-  | { readonly code: 'destination_not_supported'; readonly destination: string }
+  | { readonly code: 'unroutable'; readonly destination: string }
   | { readonly code: 'invalid_url'; readonly url: string; readonly reason: string }
   | { readonly code: 'stale_lease'; readonly delivery: string; readonly reason: string }
   | { readonly code: 'already_settled'; readonly delivery: string; readonly ended: string; readonly result?: unknown }
@@ -208,11 +208,11 @@ function wireOf(f: Fault): Wire {
         title: 'Needs a durable mode',
         detail: `\`${f.attribute}\` needs the message to be stored; at_most_once stores nothing. Use at_least_once.`,
       }
-    case 'destination_not_supported':
+    case 'unroutable':
       return {
-        status: 422,
-        title: 'Destination not supported',
-        detail: `\`${f.destination}\` cannot be published to. Name one agent in \`to\`.`,
+        status: 404,
+        title: 'Reaches nobody',
+        detail: `Nobody is reached by \`${f.destination}\`. Subscribe somebody with PUT /v1/subscriptions/{id}, or leave \`onunroutable\` out to keep such messages as dead letters.`,
       }
     case 'invalid_url':
       return { status: 422, title: 'URL not allowed', detail: `\`${f.url}\` cannot be a webhook: ${f.reason}` }

@@ -60,6 +60,10 @@ export const limits = {
   detailedReceiptsPerBucket: 100_000,
   secretsPerAgent: 3,
   keysPerAgent: 20,
+  /** Legs of one publication that are kept by name, and answered with the 202. More are expanded by pattern. */
+  legsNamed: 100,
+  legsPerPage: 100,
+  subscriptionsPerAgent: 1_000,
   /** Parts of one subscription's filter: what every publish to its topic pays for it. */
   filterCost: 64,
   /** Signed webhooks: how far a timestamp may be from now (Standard Webhooks advises a few minutes). */

@@ -48,6 +48,8 @@ const known = {
   delivertime: timestamp.optional(),
   expirytime: timestamp.optional(),
   priority: z.int().min(0).max(9).optional(),
+  /** For a publish to many that reaches nobody: a dead letter (the default), nothing, or a refusal of the publish. */
+  onunroutable: z.enum(['dead', 'drop', 'reject']).optional(),
   chain: z.array(nonEmpty(limits.agentNameLength)).min(1).max(limits.hops).optional(),
   traceparent: z.string().max(limits.attributeLength).optional(),
   tracestate: z.string().max(limits.attributeLength).optional(),
@@ -150,15 +152,28 @@ export function contentHash(input: PublishInput): string {
 
 export type Destination =
   | { readonly kind: 'agent'; readonly agent: string }
-  | { readonly kind: 'many'; readonly name: string }
+  | { readonly kind: 'topic'; readonly topic: string }
+  | { readonly kind: 'all' }
+  | { readonly kind: 'capability'; readonly skill: string }
 
-/** Whom a message is for. `*`, `capability:` and topics reach many. */
+const capabilityPrefix = 'capability:'
+
+/** Whom a message is for, by what it says. */
 export function destinationOf(input: {
   readonly to?: string | undefined
   readonly topic?: string | undefined
 }): Destination {
-  if (input.to === undefined) return { kind: 'many', name: `topic ${input.topic ?? ''}` }
-  return input.to === '*' || input.to.startsWith('capability:')
-    ? { kind: 'many', name: input.to }
-    : { kind: 'agent', agent: input.to }
+  if (input.to === undefined) return { kind: 'topic', topic: input.topic ?? '' }
+  if (input.to === '*') return { kind: 'all' }
+  if (input.to.startsWith(capabilityPrefix))
+    return { kind: 'capability', skill: input.to.slice(capabilityPrefix.length) }
+  return { kind: 'agent', agent: input.to }
+}
+
+/** A `replyto` that is a topic: an agent's name and a topic's may look alike. */
+export const topicReply = 'topic:'
+
+/** Where a reply goes, as the publish of it says. */
+export function replyDestination(replyto: string): { readonly to: string } | { readonly topic: string } {
+  return replyto.startsWith(topicReply) ? { topic: replyto.slice(topicReply.length) } : { to: replyto }
 }

@@ -99,8 +99,8 @@ function httpDate(text: string): number {
 // them); any other JSON is the result. What is too large or too deep becomes a refused effect, told on the receipt, because
 // the work is done.
 function readAnswer(answer: Answer): { result?: unknown; effects?: unknown } {
-  if (answer.body.trim() === '') return {}
   if (answer.truncated) return { effects: { refused: `the answer has more than ${limits.answerBytes} bytes` } }
+  if (answer.body.trim() === '') return {}
   let parsed: unknown
   try {
     parsed = JSON.parse(answer.body)

@@ -12,10 +12,12 @@ import type { Effect } from './effects.ts'
 import type { Figures } from './mailbox.ts'
 import type { Head } from './message.ts'
 import type { Outcome } from './outcome.ts'
+import type { Opened, Opening, Progress, Publication } from './publication.ts'
 import type { Receipt, ReceiptStatus } from './receipt.ts'
 import type { Reference, WorkReference } from './reference.ts'
 import type { References } from './release.ts'
 import type { Report, Settlement } from './settlement.ts'
+import type { Audience, Candidate, Subscription, SubscriptionInput } from './subscription.ts'
 import type { Cancelled, CarriedEffect, Extended, Redriven } from './upkeep.ts'
 
 // --- what the objects need --------------------------------------------------------------------------------------------
@@ -175,7 +177,7 @@ export interface AgentPort {
     outcome: Outcome | { readonly kind: 'dropped'; readonly reason: string },
   ): Promise<{ readonly references: References }>
   /** Hourly: re-arms, rotates and cleans up (M6). */
-  sweep(): Promise<{ readonly references: References }>
+  sweep(): Promise<{ readonly agent: AgentRecord | undefined; readonly references: References }>
 }
 
 export interface DirectoryPort {
@@ -200,6 +202,36 @@ export interface DirectoryPort {
   keys(owner: string | undefined, cursor?: string): Promise<readonly KeyRecord[]>
   removeKey(id: string, owner?: string): Promise<boolean>
   removeKeysOf(owner: string): Promise<void>
+  putSubscription(
+    id: string,
+    input: SubscriptionInput,
+  ): Promise<{ readonly subscription: Subscription; readonly created: boolean }>
+  findSubscription(id: string): Promise<Subscription | undefined>
+  removeSubscription(id: string): Promise<boolean>
+  subscriptions(
+    agent: string | undefined,
+    cursor: string | undefined,
+    limit: number,
+  ): Promise<{ readonly items: readonly Subscription[]; readonly cursor?: string }>
+  /** Whom a publish may be for, by agent name after `cursor`. With a version: without subscriptions put since. */
+  candidates(audience: Audience, cursor: string | undefined, limit: number, version?: number): Promise<Candidates>
+}
+
+export interface Candidates {
+  readonly version: number
+  /** How many there are in all. */
+  readonly total: number
+  readonly items: readonly Candidate[]
+  readonly cursor?: string
+}
+
+/** One publish to many. */
+export interface PublicationPort {
+  open(opening: Opening, body: string): Promise<Opened>
+  /** What is left to do, with the message; undefined when it is closed or unknown. */
+  unfinished(): Promise<{ readonly publication: Publication; readonly body: string } | undefined>
+  progress(news: Progress): Promise<Publication | undefined>
+  report(): Promise<Publication | undefined>
 }
 
 export interface DeadLettersPort {
@@ -218,6 +250,7 @@ export interface Platform extends ChancePort {
   agent(name: string): AgentPort
   directory(): DirectoryPort
   deadLetters(): DeadLettersPort
+  publication(id: string): PublicationPort
   readonly deliveries: QueuePort<Reference>
   readonly work: QueuePort<WorkReference>
   fetch(
@@ -227,6 +260,8 @@ export interface Platform extends ChancePort {
   waitUntil(work: Promise<unknown>): void
   /** Registers the deployment's own handler agent of that name, if it has one. False if it has none. */
   enrolHandler(name: string): Promise<boolean>
+  /** Registers all of them: who publishes to everybody means them too. */
+  enrolHandlers(): Promise<void>
   /** After this many milliseconds, for deadlines; cancelled by the returned function. */
   after(ms: number, then: () => void): () => void
   log(step: string, ids: Readonly<Record<string, unknown>>): void

@@ -15,8 +15,10 @@ import { unreachable } from '../shared/result.ts'
 import { type CarriedEffect, effectGiveUpMs } from '../shared/upkeep.ts'
 import { accept } from './accept.ts'
 import { bury } from './bury.ts'
+import type { Many } from './choose.ts'
 import { enqueue } from './enqueue.ts'
-import { prepare } from './route.ts'
+import { publishMany } from './publish-many.ts'
+import { prepare, type Routed } from './route.ts'
 
 /** Finishes what ended deliveries of one agent left to do. Failures are left to the mailbox's alarm, which asks again. */
 export async function carryOut(
@@ -40,6 +42,7 @@ export async function carryOut(
 async function carry(platform: Platform, name: string, agent: AgentRecord | undefined, one: Unfinished): Promise<void> {
   const states = new Map<number, EffectStatus>()
   const byTarget = new Map<string, { effect: Effect; incoming: Incoming }[]>()
+  const toMany: { effect: Effect; to: Many; incoming: Incoming }[] = []
   for (const effect of one.effects) {
     if (effect.state.status !== 'pending') continue
     const prepared =
@@ -47,8 +50,11 @@ async function carry(platform: Platform, name: string, agent: AgentRecord | unde
         ? refused('agent_deleted', `${name} was deleted`)
         : prepareEffect(platform, agent, one, effect)
     if ('status' in prepared) states.set(effect.n, prepared)
-    else
-      byTarget.set(prepared.target, [...(byTarget.get(prepared.target) ?? []), { effect, incoming: prepared.incoming }])
+    else if (prepared.to.kind !== 'agent') toMany.push({ effect, to: prepared.to, incoming: prepared.incoming })
+    else {
+      const target = prepared.to.agent
+      byTarget.set(target, [...(byTarget.get(target) ?? []), { effect, incoming: prepared.incoming }])
+    }
   }
   await Promise.all(
     [...byTarget].map(async ([target, items]) => {
@@ -67,21 +73,22 @@ async function carry(platform: Platform, name: string, agent: AgentRecord | unde
       })
     }),
   )
+  for (const { effect, to, incoming } of toMany) {
+    const published = await publishMany(platform, to, incoming)
+    if (published.ok)
+      states.set(effect.n, { status: 'carried', deliveries: published.value.deliveries.map((d) => d.id) })
+    else states.set(effect.n, refused(published.error.code, problemOf(published.error).body.detail))
+  }
   await tell(platform, name, one, states)
 }
 
-function prepareEffect(
-  platform: Platform,
-  agent: AgentRecord,
-  one: Unfinished,
-  effect: Effect,
-): EffectStatus | { target: string; incoming: Incoming } {
+function prepareEffect(platform: Platform, agent: AgentRecord, one: Unfinished, effect: Effect): EffectStatus | Routed {
   const hops = one.hops + 1
   if (hops > limits.hops) return refused('hop_limit', `the causal chain is longer than ${limits.hops}`)
   // A reply goes where its asker was allowed to send; anything else needs the agent's own permission.
   const speaker: Principal =
     effect.kind === 'reply'
-      ? { kind: 'agent', name: agent.name, permissions: { ...agent.permissions, send: ['*'] } }
+      ? { kind: 'agent', name: agent.name, permissions: { ...agent.permissions, send: ['*'], publish: ['*'] } }
       : { kind: 'agent', name: agent.name, permissions: agent.permissions }
   const { traceparent, tracestate } = one.head
   const prepared = prepare(platform, speaker, effect.publish, {
@@ -89,7 +96,7 @@ function prepareEffect(
     ...(tracestate === undefined ? {} : { tracestate }),
   })
   if (!prepared.ok) return refused(prepared.error.code, problemOf(prepared.error).body.detail)
-  return { target: prepared.value.agent, incoming: { ...prepared.value.incoming, hops, brokerMade: true } }
+  return { to: prepared.value.to, incoming: { ...prepared.value.incoming, hops, brokerMade: true, reserved: true } }
 }
 
 // `undefined`: still pending, to be tried again.

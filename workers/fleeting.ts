@@ -1,6 +1,7 @@
 /**
  * `at_most_once`: the queue itself carries the message, and nothing is stored before the attempt. Never here: durable mail.
  */
+import type { Incoming } from '../shared/admission.ts'
 import type { Fault } from '../shared/fault.ts'
 import type { FleetingOutcome } from '../shared/fleeting.ts'
 import { deliveryId, mid } from '../shared/ids.ts'
@@ -10,12 +11,15 @@ import { err, ok, type Result } from '../shared/result.ts'
 import type { AnyAgent } from './define.ts'
 import { deliver } from './deliver.ts'
 import { enqueue, sendBounded } from './enqueue.ts'
-import type { PublishReceipt, Routed } from './route.ts'
+import type { PublishReceipt } from './route.ts'
 import type { Slots } from './slots.ts'
 
 /** Hands the message to the queue. Parked or gone, it is dropped, and its receipt says why. */
-export async function publishFleeting(platform: Platform, routed: Routed): Promise<Result<PublishReceipt, Fault>> {
-  const { agent, incoming } = routed
+export async function publishFleeting(
+  platform: Platform,
+  agent: string,
+  incoming: Incoming,
+): Promise<Result<PublishReceipt, Fault>> {
   const id = deliveryId(agent, mid(incoming.message.source, incoming.key, 0))
   const port = platform.agent(agent)
   let admission = await port.admitFleeting()

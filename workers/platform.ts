@@ -2,12 +2,26 @@
  * The platform's ports, made of what Cloudflare gives one invocation. The only file of `workers/` that touches a clock, dice,
  * stubs or fetch. Never here: a decision.
  */
-import type { AgentPort, ChancePort, DeadLettersPort, DirectoryPort, Platform, QueuePort } from '../shared/ports.ts'
+import type {
+  AgentPort,
+  ChancePort,
+  DeadLettersPort,
+  DirectoryPort,
+  Platform,
+  PublicationPort,
+  QueuePort,
+} from '../shared/ports.ts'
 import type { Reference, WorkReference } from '../shared/reference.ts'
 
 /** What is used of an invocation's context. */
 export interface Invocation {
   waitUntil(work: Promise<unknown>): void
+}
+
+/** The agents that live in this Worker, as far as a platform has to do with them. */
+export interface Roster {
+  enrol(platform: Platform, name: string): Promise<boolean>
+  enrolAll(platform: Platform): Promise<void>
 }
 
 /** An object did not answer. Whether the call took effect is not known; its token makes a repeat safe. */
@@ -25,11 +39,7 @@ const callTries = 3
 const callPauseMs = 50
 
 /** One platform for one invocation. */
-export function platformOf(
-  env: Env,
-  invocation: Invocation,
-  enrolHandler: (platform: Platform, name: string) => Promise<boolean>,
-): Platform {
+export function platformOf(env: Env, invocation: Invocation, roster: Roster): Platform {
   const { now, random } = chance
   const pause = (tries: number) =>
     new Promise<void>((resolve) => setTimeout(resolve, callPauseMs * 4 ** (tries - 1) * (0.5 + random())))
@@ -44,11 +54,18 @@ export function platformOf(
         () => env.DEAD_LETTERS.getByName('all') as unknown as DeadLettersPort,
         pause,
       ),
+    publication: (id) =>
+      persistent<PublicationPort>(
+        'publication',
+        () => env.PUBLICATIONS.getByName(id) as unknown as PublicationPort,
+        pause,
+      ),
     deliveries: env.DELIVERIES as QueuePort<Reference>,
     work: env.WORK as QueuePort<WorkReference>,
     fetch: (url, init) => fetch(url, init),
     waitUntil: (work) => invocation.waitUntil(work),
-    enrolHandler: (name) => enrolHandler(platform, name),
+    enrolHandler: (name) => roster.enrol(platform, name),
+    enrolHandlers: () => roster.enrolAll(platform),
     after: (ms, then) => {
       const timer = setTimeout(then, ms)
       return () => clearTimeout(timer)

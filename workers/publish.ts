@@ -13,6 +13,7 @@ import { err, ok, type Result, unreachable } from '../shared/result.ts'
 import { accept } from './accept.ts'
 import { enqueue } from './enqueue.ts'
 import { publishFleeting } from './fleeting.ts'
+import { publishMany } from './publish-many.ts'
 import { type PublishOptions, type PublishReceipt, prepare } from './route.ts'
 
 type Published = Result<PublishReceipt, Fault>
@@ -29,14 +30,19 @@ export async function publish(
   )
   const answers = new Map<number, Published>()
   const durable = new Map<string, { index: number; incoming: Incoming }[]>()
-  const fleeting: Promise<void>[] = []
+  const others: Promise<void>[] = []
 
   routed.forEach((one, index) => {
-    if (!one.ok) answers.set(index, one)
-    else if (one.value.incoming.message.deliverymode === 'at_most_once')
-      fleeting.push(publishFleeting(platform, one.value).then((answer) => void answers.set(index, answer)))
-    else
-      durable.set(one.value.agent, [...(durable.get(one.value.agent) ?? []), { index, incoming: one.value.incoming }])
+    const answered = (answer: Published) => void answers.set(index, answer)
+    if (!one.ok) {
+      answered(one)
+      return
+    }
+    const { to, incoming } = one.value
+    if (to.kind !== 'agent') others.push(publishMany(platform, to, incoming).then(answered))
+    else if (incoming.message.deliverymode === 'at_most_once')
+      others.push(publishFleeting(platform, to.agent, incoming).then(answered))
+    else durable.set(to.agent, [...(durable.get(to.agent) ?? []), { index, incoming }])
   })
   const accepting = [...durable].map(async ([agent, items]) => {
     const answer = await accept(
@@ -48,7 +54,7 @@ export async function publish(
     enqueue(platform, agent, answer.references)
     items.forEach(({ index, incoming }, place) => void answers.set(index, answerOf(agent, incoming, answer, place)))
   })
-  await Promise.all([...accepting, ...fleeting])
+  await Promise.all([...accepting, ...others])
   return inputs.map(
     (_, index) => answers.get(index) ?? err({ code: 'unavailable', what: 'mailbox', retryAfterSeconds: 1 }),
   )

@@ -14,11 +14,14 @@ import {
   type Message,
   type PublishInput,
   publishInput,
+  topicReply,
 } from '../shared/message.ts'
 import { allows, maySpeakAs, ownSource, type Principal } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
-import { err, ok, type Result } from '../shared/result.ts'
+import { err, ok, type Result, unreachable } from '../shared/result.ts'
+import { isReserved, topicName } from '../shared/topic.ts'
 import { continueTrace } from '../shared/trace.ts'
+import type { Many } from './choose.ts'
 
 export interface PublishOptions {
   /** Names the message instead of its id. In a batch, each item's is this and its place. */
@@ -34,11 +37,14 @@ export interface PublishReceipt {
   readonly duplicate: boolean
   /** Present under at_most_once: nothing was stored. */
   readonly durable?: false
+  /** Present for a publish to many: where its legs are told, and how many it was for. */
+  readonly publication?: string
+  readonly fanout?: number
 }
 
 /** A message that may be accepted, and by whom. */
 export interface Routed {
-  readonly agent: string
+  readonly to: { readonly kind: 'agent'; readonly agent: string } | Many
   readonly incoming: Incoming
 }
 
@@ -58,7 +64,7 @@ export function prepare(
 
   const allowed = authorisePublish(principal, input)
   if (!allowed.ok) return allowed
-  const routed = routeOf(input)
+  const routed = routeOf(input, input.source ?? ownSource(principal))
   if (!routed.ok) return routed
   const headerKey =
     options.idempotencyKey === undefined
@@ -75,7 +81,7 @@ export function prepare(
   const limitBytes = message.deliverymode === 'at_most_once' ? limits.queueMessageBytes : limits.messageBytes
   if (bytes > limitBytes) return err({ code: 'too_large', what: 'message', limitBytes, gotBytes: bytes })
   return ok({
-    agent: routed.value,
+    to: routed.value,
     incoming: {
       message,
       body,
@@ -94,30 +100,52 @@ function authorisePublish(principal: Principal, input: PublishInput): Result<voi
   }
   // A reply goes where the publisher might have sent it: nobody may borrow another's permissions through `replyto`.
   for (const subject of [input.to, input.replyto]) {
-    if (subject !== undefined && !allows(principal, 'send', subject))
-      return err({ code: 'forbidden', action: 'send to', subject })
+    if (subject === undefined || subject.startsWith(topicReply)) continue
+    if (!allows(principal, 'send', subject)) return err({ code: 'forbidden', action: 'send to', subject })
+  }
+  for (const topic of [
+    input.topic,
+    input.replyto?.startsWith(topicReply) ? input.replyto.slice(topicReply.length) : undefined,
+  ]) {
+    if (topic === undefined) continue
+    if (isReserved(topic) || !allows(principal, 'publish', topic))
+      return err({ code: 'forbidden', action: 'publish to', subject: topic })
   }
   return ok(undefined)
 }
 
 /** Whom the message is for. A direct message to somebody unknown is refused by name, never broadcast (T1). */
-export function routeOf(input: {
-  readonly to?: string | undefined
-  readonly topic?: string | undefined
-}): Result<string, Fault> {
-  const destination = destinationOf(input)
-  if (destination.kind === 'many') return err({ code: 'destination_not_supported', destination: destination.name })
-  if (agentName.safeParse(destination.agent).success) return ok(destination.agent)
-  return err({
-    code: 'invalid_request',
-    issues: [{ path: 'to', message: 'an agent name is 1 to 64 of a-z, 0-9 and -' }],
-  })
+function routeOf(input: PublishInput, source: string): Result<Routed['to'], Fault> {
+  const to = destinationOf(input)
+  switch (to.kind) {
+    case 'agent':
+      return agentName.safeParse(to.agent).success
+        ? ok(to)
+        : invalid('to', 'an agent name is 1 to 64 of a-z, 0-9 and -')
+    case 'topic':
+      return topicName.safeParse(to.topic).success
+        ? ok(to)
+        : invalid('topic', 'a topic is tokens of A-Z, a-z, 0-9, _ and -, joined by dots')
+    case 'all':
+      // A sender does not receive its own broadcast (T2).
+      return ok({ kind: 'all', except: source })
+    case 'capability':
+      return to.skill.length > 0 ? ok(to) : invalid('to', 'capability: needs the name of a skill')
+    default:
+      return unreachable(to)
+  }
+}
+
+function invalid(path: string, message: string): Result<never, Fault> {
+  return err({ code: 'invalid_request', issues: [{ path, message }] })
 }
 
 function checkMode(platform: Platform, input: PublishInput, headerKey: string | undefined): Result<void, Fault> {
   if (input.deliverymode === 'exactly_once' && input.id === undefined && headerKey === undefined)
     return err({ code: 'key_required' })
   if (input.deliverymode === 'at_most_once') {
+    if (destinationOf(input).kind !== 'agent')
+      return err({ code: 'not_durable', attribute: input.topic === undefined ? 'to' : 'topic' })
     if (input.partitionkey !== undefined) return err({ code: 'not_durable', attribute: 'partitionkey' })
     if (input.delivertime !== undefined) return err({ code: 'not_durable', attribute: 'delivertime' })
   }

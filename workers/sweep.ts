@@ -2,6 +2,7 @@
  * The hourly sweep: visits every agent, so that an alarm that was lost by whatever bug strands nobody (M6), and old receipts
  * go. Never here: what a visit does (durable-objects/agent.ts).
  */
+import { indexEntry } from '../shared/directory.ts'
 import type { Platform } from '../shared/ports.ts'
 import { enqueue } from './enqueue.ts'
 
@@ -10,6 +11,7 @@ const pageSize = 100
 
 /** Visits all agents, a few at a time. One that fails is noted, and the others are visited. */
 export async function sweep(platform: Platform): Promise<{ readonly visited: number; readonly failed: number }> {
+  await platform.enrolHandlers().catch((error: unknown) => platform.log('sweep.handlers', { error: String(error) }))
   let visited = 0
   let failed = 0
   let cursor: string | undefined
@@ -19,8 +21,7 @@ export async function sweep(platform: Platform): Promise<{ readonly visited: num
       await Promise.all(
         page.items.slice(i, i + visitsAtOnce).map(async ({ agent }) => {
           try {
-            const answer = await platform.agent(agent).sweep()
-            enqueue(platform, agent, answer.references)
+            await visit(platform, agent)
             visited += 1
           } catch (error) {
             failed += 1
@@ -33,4 +34,12 @@ export async function sweep(platform: Platform): Promise<{ readonly visited: num
   } while (cursor !== undefined)
   platform.log('sweep', { visited, failed })
   return { visited, failed }
+}
+
+// The object is the truth, the directory its index: what the two tell differently is mended here.
+async function visit(platform: Platform, name: string): Promise<void> {
+  const { agent, references } = await platform.agent(name).sweep()
+  enqueue(platform, name, references)
+  if (agent === undefined) await platform.directory().removeAgent(name)
+  else await platform.directory().putAgent(indexEntry(agent))
 }

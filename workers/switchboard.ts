@@ -5,9 +5,9 @@ import type { Platform } from '../shared/ports.ts'
 import { buildApp } from './app.ts'
 import { consume } from './consume.ts'
 import type { AnyAgent } from './define.ts'
-import { ensureEnrolled, handlersOf } from './handlers.ts'
+import { ensureAllEnrolled, ensureEnrolled, handlersOf } from './handlers.ts'
 import { nudge } from './nudge.ts'
-import { type Invocation, platformOf } from './platform.ts'
+import { type Invocation, platformOf, type Roster } from './platform.ts'
 import { sweep } from './sweep.ts'
 import { work } from './work.ts'
 
@@ -23,14 +23,17 @@ export function createSwitchboard(
   options: SwitchboardOptions,
 ): Required<Pick<ExportedHandler<Env>, 'fetch' | 'queue' | 'scheduled'>> {
   const handlers = handlersOf(options.agents)
-  const enrolHandler = async (platform: Platform, name: string): Promise<boolean> => {
-    const handler = handlers.get(name)
-    if (handler === undefined) return false
-    await ensureEnrolled(platform, handler)
-    return true
+  const roster: Roster = {
+    enrol: async (platform, name) => {
+      const handler = handlers.get(name)
+      if (handler === undefined) return false
+      await ensureEnrolled(platform, handler)
+      return true
+    },
+    enrolAll: (platform) => ensureAllEnrolled(platform, handlers),
   }
   const make = (env: Env, invocation: Invocation): Platform => {
-    const platform = platformOf(env, invocation, enrolHandler)
+    const platform = platformOf(env, invocation, roster)
     return options.ports === undefined ? platform : options.ports(platform, env)
   }
   const app = buildApp(handlers, make)
@@ -44,7 +47,6 @@ export function createSwitchboard(
     },
     scheduled: async (_controller, env, ctx) => {
       const platform = make(env, ctx)
-      for (const handler of handlers.values()) await ensureEnrolled(platform, handler)
       await sweep(platform)
     },
   }

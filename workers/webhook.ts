@@ -93,11 +93,11 @@ async function readBounded(
   for (;;) {
     const { done, value } = await Promise.race([reader.read(), cancelled])
     if (done) return { text: text + decoder.decode(), truncated: false }
+    text += decoder.decode(value.subarray(0, limitBytes - bytes), { stream: true })
     bytes += value.byteLength
     if (bytes > limitBytes) {
       await reader.cancel().catch(() => undefined)
       return { text, truncated: true }
     }
-    text += decoder.decode(value, { stream: true })
   }
 }

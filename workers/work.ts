@@ -1,6 +1,6 @@
 /**
  * Consumes `work`: what frees others, on a queue of its own so that it never waits behind what it frees. Effects and burials
- * that somebody began and did not finish, and challenges that are due. Never here: the first try of any of them.
+ * that somebody began and did not finish, legs of publications, and challenges that are due. Never here: the first try of any of them.
  */
 import type { Platform } from '../shared/ports.ts'
 import { workReference } from '../shared/reference.ts'
@@ -8,6 +8,7 @@ import { challenge } from './challenge.ts'
 import type { QueuedMessage } from './consume.ts'
 import { carryOut } from './effects.ts'
 import { enqueue } from './enqueue.ts'
+import { expand } from './expand.ts'
 
 const retryDelaySeconds = 5
 
@@ -23,10 +24,11 @@ export async function work(platform: Platform, messages: readonly QueuedMessage[
       }
       try {
         if ('verify' in parsed.data) await challenge(platform, parsed.data.agent)
+        else if ('publication' in parsed.data) await expand(platform, parsed.data.publication)
         else await finish(platform, parsed.data.agent, parsed.data.deliveries)
         message.ack()
       } catch (error) {
-        platform.log('work.failed', { agent: parsed.data.agent, error: String(error) })
+        platform.log('work.failed', { ...parsed.data, error: String(error) })
         message.retry({ delaySeconds: retryDelaySeconds * Math.min(12, message.attempts) })
       }
     }),

@@ -60,7 +60,7 @@ const samples: readonly [Fault, number, { retryable?: true; headers?: Record<str
   [{ code: 'key_required' }, 422, {}],
   [{ code: 'already_expired', expirytime: 't' }, 422, {}],
   [{ code: 'not_durable', attribute: 'partitionkey' }, 422, {}],
-  [{ code: 'destination_not_supported', destination: '*' }, 422, {}],
+  [{ code: 'unroutable', destination: '*' }, 404, {}],
   [{ code: 'invalid_url', url: 'x', reason: 'y' }, 422, {}],
   [{ code: 'stale_lease', delivery: 'd', reason: 'x' }, 409, {}],
   [{ code: 'already_settled', delivery: 'd', ended: 'completed' }, 409, {}],

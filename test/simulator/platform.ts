@@ -5,6 +5,7 @@
 import { AgentObject } from '../../durable-objects/agent.ts'
 import { DeadLettersObject } from '../../durable-objects/dead-letters.ts'
 import { DirectoryObject } from '../../durable-objects/directory.ts'
+import { PublicationObject } from '../../durable-objects/publication.ts'
 import type { FetchedAnswer, Platform } from '../../shared/ports.ts'
 import type { QueuedMessage } from '../../workers/consume.ts'
 import { persistent } from '../../workers/platform.ts'
@@ -52,7 +53,7 @@ interface Hosted {
   alarmEvent: { at: number; cancel: () => void } | undefined
 }
 
-type Kind = 'agent' | 'directory' | 'dead-letters'
+type Kind = 'agent' | 'directory' | 'dead-letters' | 'publication'
 
 /** One run of a Worker: when it dies, nothing it awaited ever comes back. */
 export class Invocation {
@@ -128,11 +129,13 @@ export class SimPlatform {
       agent: (name) => port('agent', name),
       directory: () => port('directory', 'all'),
       deadLetters: () => port('dead-letters', 'all'),
+      publication: (id) => port('publication', id),
       deliveries: { send: (body) => mine(this.#send('deliveries', body)) },
       work: { send: (body) => mine(this.#send('work', body)) },
       fetch: (url, init) => mine(this.#fetch(invocation, url, init)),
       waitUntil: (work) => void work.catch(() => undefined),
       enrolHandler: () => Promise.resolve(false),
+      enrolHandlers: () => Promise.resolve(),
       after: (ms, then) => world.in(ms, () => invocation.alive && then()),
       log: () => undefined,
       settings: { adminKey: 'admin', development: true, patienceMs: 0 },
@@ -227,8 +230,10 @@ export class SimPlatform {
     hosted.instance = (kind === 'agent'
       ? new AgentObject(context, env as never, ports)
       : kind === 'directory'
-        ? new DirectoryObject(context, env)
-        : new DeadLettersObject(context, env, ports)) as unknown as Instance
+        ? new DirectoryObject(context, env, ports)
+        : kind === 'publication'
+          ? new PublicationObject(context, env as never, ports)
+          : new DeadLettersObject(context, env, ports)) as unknown as Instance
   }
 
   #dropInstance(hosted: Hosted): void {

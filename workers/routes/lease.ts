@@ -7,10 +7,12 @@ import { type Context, Hono } from 'hono'
 import { leaseRequest, receiptsQuery } from '../../shared/api-bodies.ts'
 import { mayOperate } from '../../shared/permissions.ts'
 import type { LeasedDelivery, Platform, TakeAnswer } from '../../shared/ports.ts'
+import type { Report } from '../../shared/settlement.ts'
 import type { App } from '../context.ts'
 import { carryOut } from '../effects.ts'
 import { enqueue } from '../enqueue.ts'
 import { readJson, refuse, validate } from '../problem.ts'
+import { settle } from '../settle.ts'
 
 export const lease = new Hono<App>()
 
@@ -25,8 +27,8 @@ lease.post('/agents/:agent/lease', async (c) => {
     requirePull(agent, answer)
     finish(platform, agent, answer)
     const leftMs = until - platform.now()
-    const gone = c.req.raw.signal.aborted
-    if (answer.leases.length > 0 || leftMs <= 0 || gone) return leased(answer.leases)
+    if (c.req.raw.signal.aborted) return giveBack(platform, agent, answer.leases)
+    if (answer.leases.length > 0 || leftMs <= 0) return leased(answer.leases)
     await pause(platform, Math.min(pauseMs, leftMs), c.req.raw.signal)
   }
 })
@@ -58,6 +60,13 @@ function finish(platform: Platform, agent: string, answer: TakeAnswer): void {
   if (answer.unfinished.length > 0) {
     platform.waitUntil(carryOut(platform, agent, answer.agent, answer.unfinished))
   }
+}
+
+// The client hung up while the mailbox answered: what it will never see goes back at once, and at no attempt (M4).
+function giveBack(platform: Platform, agent: string, leases: readonly LeasedDelivery[]): Response {
+  const reports = leases.map(({ id, token }): Report => ({ id, token, outcome: { kind: 'unsent' }, external: false }))
+  if (reports.length > 0) platform.waitUntil(settle(platform, agent, reports))
+  return leased([])
 }
 
 // The message goes out as the text that is stored: parsing and printing up to 8 MiB again would change nothing but the time.

@@ -1,0 +1,65 @@
+/**
+ * A subscription: an agent, a topic pattern, and a filter. Whom a publish to many reaches is decided here, from candidates
+ * that the directory found. Never here: the directory's tables (durable-objects/directory.ts).
+ */
+import * as z from 'zod'
+import { type Filter, filterSchema, passes } from './filter.ts'
+import { agentName } from './ids.ts'
+import { moreSpecific, topicMatches, topicPattern } from './topic.ts'
+
+/** The body of PUT /v1/subscriptions/{id}. */
+export const subscriptionInput = z.strictObject({
+  agent: agentName,
+  topic: topicPattern,
+  filter: filterSchema.optional(),
+})
+export type SubscriptionInput = z.infer<typeof subscriptionInput>
+
+export const subscriptionRecord = z.strictObject({
+  v: z.literal(1),
+  id: z.string(),
+  agent: z.string(),
+  topic: z.string(),
+  filter: z.custom<Filter>((f) => typeof f === 'object' && f !== null).exactOptional(),
+  /** The directory's version when it was last put: a publication under way does not meet later ones. */
+  version: z.int(),
+  updatedAt: z.number(),
+})
+export type Subscription = z.infer<typeof subscriptionRecord>
+
+/** A stored record, parsed as the network is. */
+export const readSubscription = (stored: unknown): Subscription => subscriptionRecord.parse(JSON.parse(String(stored)))
+
+/** Whom a publish to many is for. */
+export const audience = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('topic'), topic: z.string() }),
+  /** Every agent, less the sender. */
+  z.strictObject({ kind: z.literal('all'), except: z.string() }),
+])
+export type Audience = z.infer<typeof audience>
+
+/** An agent that may be meant, with what it is subscribed to. */
+export interface Candidate {
+  readonly agent: string
+  /** Empty where no pattern is in question (`*`). */
+  readonly subscriptions: readonly { readonly topic: string; readonly filter?: Filter }[]
+}
+
+/** Does the message reach this candidate? One delivery at most, by the most specific pattern whose filter it passes. */
+export function reaches(candidate: Candidate, message: Readonly<Record<string, unknown>>): boolean {
+  if (candidate.subscriptions.length === 0) return true
+  return bySpecificity(candidate).some((s) => s.filter === undefined || passes(s.filter, message))
+}
+
+function bySpecificity(candidate: Candidate) {
+  return [...candidate.subscriptions].sort((a, b) => moreSpecific(a.topic, b.topic))
+}
+
+/** Groups the subscriptions that match a topic by agent, in the order of names. */
+export function candidatesOf(subscriptions: readonly Subscription[], topic: string): Candidate[] {
+  const byAgent = new Map<string, Subscription[]>()
+  for (const s of subscriptions) {
+    if (topicMatches(s.topic, topic)) byAgent.set(s.agent, [...(byAgent.get(s.agent) ?? []), s])
+  }
+  return [...byAgent].sort(([a], [b]) => (a < b ? -1 : 1)).map(([agent, own]) => ({ agent, subscriptions: own }))
+}
