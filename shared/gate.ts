@@ -21,14 +21,22 @@ export const newGate: Gate = { v: 1, breaker: newBreaker, starts: [] }
 /** A stored record, parsed as the network is. */
 export const readGate = (stored: unknown): Gate => gateSchema.parse(JSON.parse(String(stored)))
 
+/** What already has a claim on a place. */
+export interface Claims {
+  readonly inFlight: number
+  /** Those of them that were leased in the breaker's present epoch. */
+  readonly probing: number
+  /** Not begun, but sent on its way: it will begin without asking again. */
+  readonly released: number
+}
+
 /**
- * How many more may begin now. `probing` are leases of the breaker's present epoch; in half-open only they count, so that one
- * that hangs from before does not keep the probe away (B2).
+ * How many more may begin now. In half-open only leases of the present epoch count, so that one that hangs from before does not
+ * keep the probe away (B2).
  */
-export function gateAdmits(gate: Gate, policy: Policy, inUse: number, probing: number, now: number): number {
-  const admitted = admits(gate.breaker, policy.breaker)
-  const byBreaker = gate.breaker.state.at === 'half_open' ? admitted - probing : admitted - inUse
-  return Math.min(byBreaker, rateAllows(gate, policy, now))
+export function gateAdmits(gate: Gate, policy: Policy, claims: Claims, now: number): number {
+  const used = gate.breaker.state.at === 'half_open' ? claims.probing : claims.inFlight
+  return Math.min(admits(gate.breaker, policy.breaker) - used, rateAllows(gate, policy, now)) - claims.released
 }
 
 /** In any window of `perSeconds` at most `limit` begin: a sliding log, exact at its edges. */

@@ -196,10 +196,10 @@ export function freePlaces(draft: Draft, now: number): number {
   const agent = agentOf(draft)
   if (agent === undefined) return 0
   const released = sizeThrough(draft.releases, draft.base.releases)
-  const inUse = inFlight(draft) + released
+  const claims = { inFlight: inFlight(draft), probing: probing(draft), released }
   return Math.min(
-    agent.policy.concurrency - inUse,
-    gateAdmits(draft.gate, agent.policy, inUse, probing(draft) + released, now),
+    agent.policy.concurrency - claims.inFlight - released,
+    gateAdmits(draft.gate, agent.policy, claims, now),
   )
 }
 
