@@ -42,25 +42,34 @@ const ends: ReadonlySet<string> = new Set(['completed', 'failed', 'dead_lettered
  * wake its mailbox, and mailboxes must wake by themselves (M6).
  */
 export async function arrived(run: Run): Promise<void> {
-  let missing: readonly string[] = []
+  let missing: readonly Missing[] = []
   const came = await within(patienceMs, async () => {
     missing = await missingOf(run)
     return missing.length === 0
   })
-  if (!came) throw new Error(`never came: ${missing.join(', ')}\n${await evidence(run)}`)
+  if (!came)
+    throw new Error(`never came: ${missing.map(({ what }) => what).join(', ')}\n${await evidence(run, missing)}`)
 }
 
-async function missingOf(run: Run): Promise<string[]> {
-  const seen = new Set(run.receiver.calls.filter((c) => isSink(c.agent)).map((c) => `${c.agent} ${c.message.id}`))
+interface Missing {
+  readonly what: string
+  readonly of: Published
+}
+
+async function missingOf(run: Run): Promise<Missing[]> {
   const told = [...run.ledger.values()]
-  const unanswered = told.filter((one) => one.delivery === undefined).map((one) => `an answer for ${one.id}`)
-  const effects = told.filter((one) => !dies(run, one)).flatMap(effectsOf)
-  const unseen = effects.map(({ sink, id }) => `${sink} ${id}`).filter((effect) => !seen.has(effect))
-  if (unanswered.length > 0 || unseen.length > 0) return [...unanswered, ...unseen]
+  const unanswered = told.filter((one) => one.delivery === undefined)
+  if (unanswered.length > 0) return unanswered.map((one) => ({ what: `an answer for ${one.id}`, of: one }))
+  const seen = new Set(run.receiver.calls.map((call) => `${call.agent} ${call.message.id}`))
+  const effects = told.filter((one) => !dies(run, one)).flatMap((one) => effectsOf(one).map((e) => ({ ...e, of: one })))
+  const unseen = effects
+    .map(({ sink, id, of }) => ({ what: `${sink} ${id}`, of }))
+    .filter(({ what }) => !seen.has(what))
+  if (unseen.length > 0) return unseen
   const buried = new Set((await letters(run)).map((letter) => letter.delivery))
   return told
     .filter((one) => dies(run, one) && !buried.has(one.delivery ?? ''))
-    .map((one) => `the dead letter of ${one.id}`)
+    .map((one) => ({ what: `the dead letter of ${one.id}`, of: one }))
 }
 
 /** Waits until nothing is left live, and tells what is wrong with how it ended. An empty list is a pass. */
@@ -172,7 +181,6 @@ function same(a: readonly string[], b: readonly string[]): boolean {
 
 // --- reading ----------------------------------------------------------------------------------------------------------
 
-const isSink = (agent: string) => (sinks as readonly string[]).includes(agent)
 const dies = (run: Run, one: Published) => one.fate === 'die' && !run.forgiven
 const nonceOf = (call: Call) => (call.message.data as { nonce?: string } | undefined)?.nonce
 
@@ -209,11 +217,14 @@ async function pages<Item>(run: Run, path: string): Promise<Item[]> {
   return items
 }
 
-/** For a failure: every receipt that has not come to an end, and the last of the log. */
-async function evidence(run: Run): Promise<string> {
+/** For a failure: the receipts of what something is missing of, every one that is open, and the last of the log. */
+async function evidence(run: Run, missing: readonly Missing[]): Promise<string> {
   const { receipts, restless } = await read(run)
-  const open = receipts.filter(
-    (receipt) => !ends.has(receipt.status) || receipt.effects?.some((e) => e.state.status === 'pending'),
-  )
-  return [...restless, ...open.map((receipt) => JSON.stringify(receipt)), run.story()].join('\n')
+  const suspects = new Set(missing.map(({ of }) => of.id))
+  const telling = receipts.filter((receipt) => suspects.has(receipt.message.id) || isOpen(receipt))
+  return [...telling.map((receipt) => `${JSON.stringify(receipt)}\n`), ...restless, run.story()].join('\n')
+}
+
+function isOpen(receipt: Receipt): boolean {
+  return !ends.has(receipt.status) || receipt.effects?.some((effect) => effect.state.status === 'pending') === true
 }

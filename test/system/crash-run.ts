@@ -111,7 +111,7 @@ export class Run {
 
   /** For a failing test: the end of what the Worker logged. */
   story(): string {
-    return this.host.log.slice(-60).join('\n')
+    return this.host.log.slice(-30).join('\n')
   }
 
   // --- asking -----------------------------------------------------------------------------------------------------------

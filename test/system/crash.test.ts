@@ -104,7 +104,7 @@ describe.concurrent('SIGKILL at a named point', () => {
 
 const seed = Number(process.env['CRASH_SEED'] ?? 20_261)
 const killings = 3
-const lifeMs = { least: 1_500, spread: 2_500 }
+const lifeMs = { least: 1_200, spread: 1_800 }
 
 /** Dice that fall the same way for the same seed. */
 function diceOf(seed: number): () => number {
