@@ -36,6 +36,13 @@ export const publishAnswer = z.strictObject({
     .describe('One for each agent that the message is on its way to.'),
   duplicate: z.boolean().describe('It had been accepted before: these are the first one’s deliveries.'),
   durable: z.literal(false).optional().describe('Only under `at_most_once`: nothing was stored.'),
+  publication: z.string().optional().describe('Only for a publish to many: the publication that its legs belong to.'),
+  fanout: z
+    .int()
+    .optional()
+    .describe(
+      'Only for a publish to many: how many it is for. Over 100, `deliveries` stays empty and they are sent on.',
+    ),
 })
 
 /** One item's answer: what the same message would have been answered alone. */

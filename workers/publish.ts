@@ -13,6 +13,7 @@ import { err, ok, type Result, unreachable } from '../shared/result.ts'
 import { accept } from './accept.ts'
 import { enqueue } from './enqueue.ts'
 import { publishFleeting } from './fleeting.ts'
+import { Unavailable } from './platform.ts'
 import { publishMany } from './publish-many.ts'
 import { type PublishOptions, type PublishReceipt, prepare } from './route.ts'
 
@@ -39,25 +40,29 @@ export async function publish(
       return
     }
     const { to, incoming } = one.value
-    if (to.kind !== 'agent') others.push(publishMany(platform, to, incoming).then(answered))
+    if (to.kind !== 'agent') others.push(publishMany(platform, to, incoming).catch(outage).then(answered))
     else if (incoming.message.deliverymode === 'at_most_once')
-      others.push(publishFleeting(platform, to.agent, incoming).then(answered))
+      others.push(publishFleeting(platform, to.agent, incoming).catch(outage).then(answered))
     else durable.set(to.agent, [...(durable.get(to.agent) ?? []), { index, incoming }])
   })
   const accepting = [...durable].map(async ([agent, items]) => {
-    const answer = await accept(
-      platform,
-      agent,
-      items.map((i) => i.incoming),
-      platform.token(),
-    )
-    enqueue(platform, agent, answer.references)
-    items.forEach(({ index, incoming }, place) => void answers.set(index, answerOf(agent, incoming, answer, place)))
+    const incoming = items.map((i) => i.incoming)
+    const asked = await accept(platform, agent, incoming, platform.token()).then(ok<AcceptAnswer>, outage)
+    if (asked.ok) enqueue(platform, agent, asked.value.references)
+    items.forEach((item, place) => {
+      answers.set(item.index, asked.ok ? answerOf(agent, item.incoming, asked.value, place) : asked)
+    })
   })
   await Promise.all([...accepting, ...others])
   return inputs.map(
     (_, index) => answers.get(index) ?? err({ code: 'unavailable', what: 'mailbox', retryAfterSeconds: 1 }),
   )
+}
+
+// One mailbox that does not answer is its own messages' trouble: what the others stored must be told, or it would be sent twice.
+function outage(error: unknown): Result<never, Fault> {
+  if (error instanceof Unavailable) return err({ code: 'unavailable', what: error.what, retryAfterSeconds: 1 })
+  throw error
 }
 
 function answerOf(agent: string, incoming: Incoming, answer: AcceptAnswer, place: number): Published {

@@ -2,7 +2,7 @@
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import { limits } from '../../shared/limits.ts'
-import type { AgentPort } from '../../shared/ports.ts'
+import type { AgentPort, Platform } from '../../shared/ports.ts'
 import {
   type Answered,
   type Body,
@@ -15,6 +15,7 @@ import {
   send,
   sendId,
 } from './gateway.ts'
+import { ownSwitchboard } from './switchboard.ts'
 
 const lease = ({ name, key }: Registered, json?: object): Promise<Answered> =>
   call('POST', `/v1/agents/${name}/lease`, { key, ...(json === undefined ? {} : { json }) })
@@ -149,6 +150,53 @@ describe('a long poll', () => {
   })
 })
 
+describe('a client that hangs up', () => {
+  const agentOf = (platform: Platform, name: string, more: Partial<AgentPort>): AgentPort =>
+    new Proxy(platform.agent(name), { get: (port, method) => Reflect.get(more, method) ?? Reflect.get(port, method) })
+
+  it('ends its long poll: nothing is taken for somebody who is gone', async () => {
+    const agent = await pullAgent()
+    const client = new AbortController()
+    const asks: number[] = []
+    const own = ownSwitchboard({
+      ports: (platform) => ({
+        agent: (name) =>
+          agentOf(platform, name, {
+            lease: (...args) => {
+              // Gone before the second ask, in the pause after the first.
+              if (asks.push(1) === 1) platform.after(10, () => client.abort())
+              return platform.agent(name).lease(...args)
+            },
+          }),
+      }),
+    })
+    const json = { waitSeconds: 20 }
+    await own('POST', `/v1/agents/${agent.name}/lease`, { json, signal: client.signal }).catch(() => undefined)
+    expect(asks).toHaveLength(1)
+  })
+
+  it('while the mailbox answers has its leases given back at once, at no attempt (M4)', async () => {
+    const agent = await pullAgent()
+    const id = await sendId(agent.name)
+    const client = new AbortController()
+    const own = ownSwitchboard({
+      ports: (platform) => ({
+        agent: (name) =>
+          agentOf(platform, name, {
+            lease: async (...args) => {
+              const answer = await platform.agent(name).lease(...args)
+              client.abort()
+              return answer
+            },
+          }),
+      }),
+    })
+    await own('POST', `/v1/agents/${agent.name}/lease`, { signal: client.signal }).catch(() => undefined)
+    await expect.poll(async () => (await receipt(id)).status).toBe('held')
+    expect(await receipt(id)).toMatchObject({ attempt: 0, attempts: [] })
+  })
+})
+
 describe('the list of receipts', () => {
   const list = ({ name, key }: Registered, query = '') => call('GET', `/v1/agents/${name}/deliveries${query}`, { key })
   const listed = ({ body }: Answered): string[] => body.items.map((item: Body) => item.id)
@@ -175,6 +223,18 @@ describe('the list of receipts', () => {
     await call('POST', `/v1/deliveries/${done}/ack`, { key: agent.key, json: { token } })
     expect(listed(await list(agent, '?status=completed'))).toEqual([done])
     expect(listed(await list(agent, '?status=held'))).toEqual([waiting])
+  })
+
+  it('of receipts with large results ends its pages early instead of failing', async () => {
+    const agent = await pullAgent({ concurrency: 100 })
+    const result = 'a'.repeat(250_000)
+    for (let i = 0; i < 20; i++) await send(agent.name)
+    const { body } = await lease(agent, { max: 20 })
+    for (const { id, token } of body.deliveries)
+      await call('POST', `/v1/deliveries/${id}/ack`, { key: agent.key, json: { token, result } })
+    const first = await list(agent)
+    expect([first.body.items.length, typeof first.body.cursor]).toEqual([16, 'string'])
+    expect(listed(await list(agent, `?cursor=${encodeURIComponent(first.body.cursor)}`))).toHaveLength(4)
   })
 
   it('is the agent’s own, of an agent that exists, with a query that can be', async () => {

@@ -1,7 +1,9 @@
 /** Publishing over HTTP: one message and batches, duplicates, room, time, sizes, and every way to get it wrong. */
 import { describe, expect, it } from 'vitest'
 import { limits } from '../../shared/limits.ts'
+import { Unavailable } from '../../workers/platform.ts'
 import { call, freshName, leaseOne, pullAgent, type Registered, receipt, send, sendId } from './gateway.ts'
+import { ownSwitchboard } from './switchboard.ts'
 
 const nobody = () => freshName('nobody')
 const json = { 'Content-Type': 'application/json' }
@@ -251,8 +253,13 @@ describe('bad input is refused with its code', () => {
       'not_durable',
       { json: { to: 'a', type: 'x', deliverymode: 'at_most_once', partitionkey: 'k' } },
     ],
-    ['a topic', 422, 'destination_not_supported', { json: { topic: 'news', type: 'x' } }],
-    ['everybody', 422, 'destination_not_supported', { json: { to: '*', type: 'x' } }],
+    ['nobody to reach', 404, 'unroutable', { json: { topic: 'not.one', type: 'x', onunroutable: 'reject' } }],
+    [
+      'many that nothing is kept for',
+      422,
+      'not_durable',
+      { json: { to: '*', type: 'x', deliverymode: 'at_most_once' } },
+    ],
     ['no key', 401, 'unauthenticated', { key: null, json: { to: 'a', type: 'x' } }],
     ['a key that is not known', 401, 'unauthenticated', { key: 'sk_x', json: { to: 'a', type: 'x' } }],
   ]
@@ -338,6 +345,24 @@ describe('a batch', () => {
       const { status, body } = await call('POST', '/v1/messages', { json: events, headers })
       expect([status, body.results[0].duplicate]).toEqual([200, true])
     }
+  })
+
+  it('tells what was stored although one of the mailboxes does not answer: its trouble is its own', async () => {
+    const [agent, lost] = [await pullAgent(), await pullAgent()]
+    const own = ownSwitchboard({
+      ports: (platform) => ({
+        agent: (name) => {
+          if (name === lost.name) throw new Unavailable('mailbox', 'cut')
+          return platform.agent(name)
+        },
+      }),
+    })
+    const json = [agent, lost, agent].map(({ name: to }) => ({ to, type: 'x' }))
+    const { status, body } = await own('POST', '/v1/messages/batch', { json })
+    expect([status, body.results.map((r: { status: number }) => r.status)]).toEqual([200, [202, 503, 202]])
+    expect(body.results[1].problem).toMatchObject({ code: 'unavailable', retryable: true })
+    const alone = await own('POST', '/v1/messages', { json: json[1] })
+    expect([alone.status, alone.headers.get('Retry-After')]).toEqual([503, '1'])
   })
 
   it('of another media type is 415', async () => {

@@ -25,7 +25,8 @@ export function ownSwitchboard({ agents = [], ports = () => ({}), env: more = {}
     if (sent.key !== null) headers.set('Authorization', `Bearer ${sent.key ?? adminKey}`)
     if (sent.json !== undefined) headers.set('Content-Type', 'application/json')
     const body = sent.json === undefined ? (sent.body ?? null) : JSON.stringify(sent.json)
-    const request = new Request(`http://switchboard.test${path}`, { method, headers, body })
+    const init = { method, headers, body, ...(sent.signal && { signal: sent.signal }) }
+    const request = new Request(`http://switchboard.test${path}`, init)
     const ctx = createExecutionContext()
     // The handler's type wants the request as workerd made it; one that a test makes has no `cf`.
     const response = await fetch(request as Parameters<typeof fetch>[0], { ...env, ...more } as Env, ctx)

@@ -22,6 +22,7 @@ lease.post('/agents/:agent/lease', async (c) => {
   const platform = c.get('platform')
   const until = platform.now() + waitSeconds * 1_000
   for (let pauseMs = 50; ; pauseMs = Math.min(1_000, pauseMs * 2)) {
+    if (c.req.raw.signal.aborted) return leased([])
     // A fresh token for each ask is right: an answer without leases granted nothing that a repeat could lose.
     const answer = await platform.agent(agent).lease(max, leaseSeconds * 1_000, platform.token())
     requirePull(agent, answer)
