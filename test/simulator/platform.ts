@@ -154,6 +154,15 @@ export class SimPlatform {
     return [...this.#hosted.keys()].filter((key) => key.startsWith('agent/')).map((key) => key.slice(6))
   }
 
+  /** As if whatever bug had forgotten an agent's alarm. */
+  loseAlarm(name: string): void {
+    const hosted = this.#hosted.get(`agent/${name}`)
+    if (hosted === undefined) return
+    hosted.alarmEvent?.cancel()
+    hosted.alarmEvent = undefined
+    hosted.storage.alarmAt = null
+  }
+
   // --- objects ----------------------------------------------------------------------------------------------------------
 
   #stub(kind: Kind, name: string, invocation: Invocation): object {
