@@ -4,7 +4,7 @@
  * deciding whether to believe an answer. The key is sent to the base URL and appears nowhere else.
  */
 import * as z from 'zod'
-import { TerminalError } from '../workers/define.ts'
+import { RetryLater, TerminalError } from '../workers/define.ts'
 
 /** The provider answered, but not with what was asked for. Trying again may help; doing without the model does. */
 export class UnusableAnswer extends Error {
@@ -96,7 +96,10 @@ function refusal(status: number, retryAfter: string | null, said: string): Error
     )
   if (status === 429) {
     const pause = retryAfter === null ? '' : ` and asks to wait ${retryAfter} s`
-    return new Error(`${answered}: too many requests${pause}; this will be tried again.${said}`)
+    return new RetryLater(
+      `${answered}: too many requests${pause}; this will be tried again.${said}`,
+      Number(retryAfter ?? 0) || 0,
+    )
   }
   if (status === 408 || status === 409 || status === 425 || status >= 500)
     return new Error(`${answered}; this will be tried again.${said}`)

@@ -9,7 +9,6 @@ import { canonical } from './json.ts'
 import { limits } from './limits.ts'
 
 export const deliveryMode = z.enum(['at_most_once', 'at_least_once', 'exactly_once'])
-export type DeliveryMode = z.infer<typeof deliveryMode>
 
 // CloudEvents 1.0.2, "Type System": a String holds no control characters, half surrogate pairs or noncharacters. Two texts
 // that differ only in those would also be one text, and one identity, once in UTF-8.

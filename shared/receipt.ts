@@ -2,7 +2,7 @@
  * A receipt: what became of a delivery, step by step. Derived from the stored record and from what the mailbox holds in
  * memory; the status is a view, never stored. Never here: who may read it (shared/permissions.ts).
  */
-import { parkedBecause } from './agent.ts'
+import { type AgentRecord, parkedBecause } from './agent.ts'
 import { type Delivery, hasEnded, isDeadLetter, withStart } from './delivery.ts'
 import type { Effect } from './effects.ts'
 import { shutBecause } from './gate.ts'
@@ -108,17 +108,19 @@ export function statusOf(
   if (delivery.state.at === 'ended') return { status: delivery.state.status }
   const lease = leaseOf(draft, delivery.id)
   if (lease !== undefined) return { status: lease.phase }
+  // Before what parks the others: a probe of a half-open breaker is on its way.
+  if (releaseOf(draft, delivery.id) !== undefined) return { status: 'queued' }
   const agent = agentOf(draft)
   const parked =
-    agent === undefined || hasEnded(delivery) ? undefined : (parkedBecause(agent, now) ?? shutBecause(draft.gate))
+    agent === undefined || hasEnded(delivery)
+      ? undefined
+      : (parkedBecause(agent, now) ?? shutBecause(draft.gate, agent))
   if (parked !== undefined) return { status: 'parked', because: parked }
-  if (releaseOf(draft, delivery.id) !== undefined) return { status: 'queued' }
   if (delivery.dueAt > now) return { status: 'held', because: `due at ${iso(delivery.dueAt)}` }
-  return {
-    status: 'held',
-    because:
-      delivery.partitionKey === undefined
-        ? 'waiting for a free place among those in flight'
-        : `waiting for its turn in \`${delivery.partitionKey}\`, or for a free place`,
-  }
+  return { status: 'held', because: heldBecause(agent, delivery) }
+}
+
+function heldBecause(agent: AgentRecord | undefined, delivery: Delivery): string {
+  const place = agent?.kind === 'pull' ? 'waiting to be leased' : 'waiting for a free place among those in flight'
+  return delivery.partitionKey === undefined ? place : `${place}, in its turn within \`${delivery.partitionKey}\``
 }

@@ -59,6 +59,17 @@ export class TerminalError extends Error {
   override readonly name = 'TerminalError'
 }
 
+/** Throw this when what you called asked for a pause: the next attempt comes no sooner, and the attempt counts. */
+export class RetryLater extends Error {
+  override readonly name = 'RetryLater'
+  readonly retryAfterSeconds: number
+
+  constructor(message: string, retryAfterSeconds: number) {
+    super(message)
+    this.retryAfterSeconds = retryAfterSeconds
+  }
+}
+
 export interface AgentDefinition<Schema extends z.ZodType = z.ZodType> {
   readonly name: string
   readonly capabilities?: readonly string[]

@@ -40,12 +40,21 @@ export async function runHandler(
       }
     return { kind: 'ok', ...plain(result), ...buffered(effects) }
   } catch (error) {
-    const message = String(error instanceof Error ? error.message : error).slice(0, limits.errorMessageLength)
-    const terminal = error instanceof Error && error.name === 'TerminalError'
-    return { kind: terminal ? 'fail' : 'retry', error: { code: 'handler', message } }
+    return outcomeOfThrow(error)
   } finally {
     controller.abort()
   }
+}
+
+// By name, not by class: a handler may bring its own copy of the module.
+function outcomeOfThrow(error: unknown): Outcome {
+  const message = String(error instanceof Error ? error.message : error).slice(0, limits.errorMessageLength)
+  const failed = { code: 'handler', message }
+  if (!(error instanceof Error)) return { kind: 'retry', error: failed }
+  if (error.name === 'TerminalError') return { kind: 'fail', error: failed }
+  const seconds = error.name === 'RetryLater' && 'retryAfterSeconds' in error ? Number(error.retryAfterSeconds) : 0
+  if (!(seconds > 0)) return { kind: 'retry', error: failed }
+  return { kind: 'retry', error: failed, retryAfterMs: Math.min(seconds, limits.delaySeconds) * 1_000 }
 }
 
 function invalidData(issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[]): Outcome {

@@ -70,7 +70,9 @@ export function incoming(id: string, options: IncomingOptions = {}): Incoming {
     id,
   }
   const body = JSON.stringify(message)
-  return { message, body, key, contentHash: digest(JSON.stringify(message.data)), hops, brokerMade }
+  // What the broker itself makes here are effects and replies: they may use the reserved tenth.
+  const reserved = brokerMade ? { reserved: true as const } : {}
+  return { message, body, key, contentHash: digest(JSON.stringify(message.data)), hops, brokerMade, ...reserved }
 }
 
 export const iso = (at: number) => new Date(at).toISOString()

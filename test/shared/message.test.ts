@@ -62,9 +62,9 @@ describe('the recipient', () => {
 
   it('T1: only `*` and `capability:` reach many by `to`; any other name is that one agent, known or not', () => {
     expect(destinationOf({ to: 'writer' })).toEqual({ kind: 'agent', agent: 'writer' })
-    expect(destinationOf({ to: '*' })).toEqual({ kind: 'many', name: '*' })
-    expect(destinationOf({ to: 'capability:summarise' })).toEqual({ kind: 'many', name: 'capability:summarise' })
-    expect(destinationOf({ topic: 'news.daily' })).toEqual({ kind: 'many', name: 'topic news.daily' })
+    expect(destinationOf({ to: '*' })).toEqual({ kind: 'all' })
+    expect(destinationOf({ to: 'capability:summarise' })).toEqual({ kind: 'capability', skill: 'summarise' })
+    expect(destinationOf({ topic: 'news.daily' })).toEqual({ kind: 'topic', topic: 'news.daily' })
     for (const one of ['**', 'wri*', '*.writer', 'capability', 'Capability:x', ' *'])
       expect(destinationOf({ to: one })).toEqual({ kind: 'agent', agent: one })
   })

@@ -47,9 +47,9 @@ const lives: [ReceiptStatus, string, ConstructorParameters<typeof Box>[0], Makin
       box.put('first', { partitionkey: 'k' })
       return box.put('a', { partitionkey: 'k' })
     },
-    'waiting for its turn in `k`, or for a free place',
+    'waiting for a free place among those in flight, in its turn within `k`',
   ],
-  ['held', 'until somebody pulls it', { kind: 'pull' }, put, 'waiting for a free place among those in flight'],
+  ['held', 'until somebody pulls it', { kind: 'pull' }, put, 'waiting to be leased'],
   [
     'parked',
     'while its agent is paused',
