@@ -5,11 +5,11 @@
  */
 import { DurableObject } from 'cloudflare:workers'
 import { accept, type Incoming } from '../shared/admission.ts'
-import { type AgentRecord, enrol, parkedBecause, type Registration, rotateSecret, verify } from '../shared/agent.ts'
+import { type AgentRecord, enrol, type Registration, rotateSecret, verify } from '../shared/agent.ts'
 import type { Breaker } from '../shared/breaker.ts'
-import { beginFleeting, type FleetingOutcome, fleetingReceipt } from '../shared/fleeting.ts'
+import { beginFleeting, droppedBecause, type FleetingOutcome, recordFleeting } from '../shared/fleeting.ts'
 import { isOpen, leasedOf, unfinishedOf } from '../shared/handover.ts'
-import { agentOf, begin, type Draft, deliveryOf, figuresOf, insert } from '../shared/mailbox.ts'
+import { agentOf, begin, type Draft, deliveryOf, figuresOf } from '../shared/mailbox.ts'
 import type {
   AcceptAnswer,
   AgentPort,
@@ -133,7 +133,7 @@ export class AgentObject extends DurableObject<OutboxEnv> implements Synchronous
   admitFleeting() {
     const agent = this.#shell.mailbox.agent
     if (agent === undefined) return { status: 'unknown' } as const
-    const reason = parkedBecause(agent, this.#chance.now())
+    const reason = droppedBecause(agent, this.#shell.mailbox.gate, this.#chance.now())
     return reason === undefined ? ({ status: 'admitted' } as const) : ({ status: 'dropped', reason } as const)
   }
 
@@ -144,11 +144,9 @@ export class AgentObject extends DurableObject<OutboxEnv> implements Synchronous
   }
 
   recordFleeting(incoming: Incoming, id: string, startedAt: number, outcome: FleetingOutcome) {
-    const [, references] = this.#shell.step((draft, now) => {
-      draft.fleeting.set(id, null)
-      if (this.#shell.stored(id) === undefined)
-        insert(draft, fleetingReceipt(draft, incoming, id, startedAt, outcome, now), '')
-    })
+    const [, references] = this.#shell.step((draft, now) =>
+      recordFleeting(draft, incoming, id, startedAt, outcome, this.#shell.stored(id) !== undefined, now),
+    )
     return { references }
   }
 

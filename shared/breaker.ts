@@ -15,6 +15,11 @@
  */
 import * as z from 'zod'
 
+const historyMax = 100
+const causeLength = 300
+/** Ends of attempts that are remembered; a policy may not wait for more. */
+const windowMax = 1_000
+
 export const breakerPolicy = z.strictObject({
   /** Consecutive failed attempts that open it. */
   failureThreshold: z.int().min(1).max(1_000),
@@ -26,7 +31,7 @@ export const breakerPolicy = z.strictObject({
   /** It also opens when at least `minimum` attempts ended within `seconds` and at least `ratio` of them failed. */
   window: z.strictObject({
     seconds: z.number().min(1).max(3_600),
-    minimum: z.int().min(1).max(10_000),
+    minimum: z.int().min(1).max(windowMax),
     ratio: z.number().min(0.01).max(1),
   }),
 })
@@ -60,7 +65,7 @@ export const breakerSchema = z.strictObject({
   /** A person's word. `auto`: none. */
   forced: z.enum(['auto', 'open', 'closed']),
   state: z.discriminatedUnion('at', [closed, open, halfOpen]),
-  /** Ends of recent attempts, for the ratio. Bounded; a rebuilt object starts it afresh. */
+  /** Ends of recent attempts, for the ratio. Bounded, and saved only beside something else: a rebuilt object may know fewer. */
   window: z.array(z.strictObject({ at: z.number(), failed: z.boolean() })),
   history: z.array(transitionSchema),
 })
@@ -74,9 +79,6 @@ export const newBreaker: Breaker = {
   window: [],
   history: [],
 }
-
-const historyMax = 100
-const windowMax = 1_000
 
 /** What a report says of the agent. `silence` is the broker's failure first: it only matters of a probe. */
 export type Verdict =
@@ -222,8 +224,12 @@ function openFor(
 }
 
 function move(breaker: Breaker, state: Breaker['state'], cause: string, now: number): Breaker {
-  const transition: Transition = { at: now, from: breaker.state.at, to: state.at, cause }
-  return { ...breaker, epoch: breaker.epoch + 1, state, history: [...breaker.history, transition].slice(-historyMax) }
+  return { ...noted(breaker, state.at, cause, now), epoch: breaker.epoch + 1, state }
+}
+
+function noted(breaker: Breaker, to: Breaker['state']['at'], cause: string, now: number): Breaker {
+  const transition: Transition = { at: now, from: breaker.state.at, to, cause: cause.slice(0, causeLength) }
+  return { ...breaker, history: [...breaker.history, transition].slice(-historyMax) }
 }
 
 /** A person's word: `open` stays open until told otherwise, `closed` lets everything through, `auto` gives the machine its way again. */
@@ -235,9 +241,11 @@ export function force(
   now: number,
 ): Breaker {
   const forced = { ...breaker, forced: to }
+  const cause = to === 'auto' ? `left to itself by ${by}` : `forced ${to} by ${by}`
   if (to === 'open' && breaker.state.at !== 'open')
-    return openFor(forced, policy.openSeconds * 1_000, undefined, `forced open by ${by}`, now)
+    return openFor(forced, policy.openSeconds * 1_000, undefined, cause, now)
   if (to === 'closed' && breaker.state.at !== 'closed')
-    return move({ ...forced, window: [] }, { at: 'closed', failures: 0 }, `forced closed by ${by}`, now)
-  return forced
+    return move({ ...forced, window: [] }, { at: 'closed', failures: 0 }, cause, now)
+  // Who said what is kept, also where it moves nothing; said twice it is one word.
+  return to === breaker.forced ? breaker : noted(forced, breaker.state.at, cause, now)
 }

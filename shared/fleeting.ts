@@ -3,28 +3,38 @@
  * go now. Exempt from M1 and from duplicates, and the 202 says so. Never here: the queue that carries it (workers/consume.ts).
  */
 import type { Incoming } from './admission.ts'
-import { parkedBecause } from './agent.ts'
+import { type AgentRecord, parkedBecause } from './agent.ts'
 import { type Delivery, end, step, withAttempt } from './delivery.ts'
+import { began, type Gate, gateElapsed, gateTold, isGateShut, shutBecause, verdictOf } from './gate.ts'
 import { utf8Length } from './json.ts'
-import { agentOf, type Draft, endFleeting, freePlaces } from './mailbox.ts'
+import { agentOf, type Draft, endFleeting, fleetingOf, freePlaces, insert } from './mailbox.ts'
 import { headOf } from './message.ts'
 import type { AttemptError, Outcome } from './outcome.ts'
 import { leaseMs } from './policy.ts'
 import type { FleetingAnswer } from './ports.ts'
+import { askedForQuiet } from './settlement.ts'
 
 export type FleetingOutcome = Outcome | { readonly kind: 'dropped'; readonly reason: string }
+
+/** Why it is dropped, if it is: nothing keeps it until whatever is in its way is over. */
+export function droppedBecause(agent: AgentRecord, gate: Gate, now: number): string | undefined {
+  const elapsed = gateElapsed(gate, now)
+  return parkedBecause(agent, now) ?? (isGateShut(elapsed, agent) ? shutBecause(elapsed, agent) : undefined)
+}
 
 /** May it start now? `seen`: a copy of it went already. `busy`: no place in flight; ask again, or give up. */
 export function beginFleeting(draft: Draft, id: string, seen: boolean, now: number): FleetingAnswer {
   const agent = agentOf(draft)
   if (agent === undefined) return { status: 'unknown' }
   if (seen || draft.base.fleeting.has(id)) return { status: 'seen' }
-  const parked = parkedBecause(agent, now)
-  if (parked !== undefined) return { status: 'dropped', reason: parked }
   endFleeting(draft, now)
+  draft.gate = gateElapsed(draft.gate, now)
+  const reason = droppedBecause(agent, draft.gate, now)
+  if (reason !== undefined) return { status: 'dropped', reason }
   if (freePlaces(draft, now) <= 0) return { status: 'busy' }
   const deadlineAt = now + leaseMs(agent.policy)
-  draft.fleeting.set(id, deadlineAt)
+  draft.fleeting.set(id, { until: deadlineAt, epoch: draft.gate.breaker.epoch })
+  draft.gate = began(draft.gate, agent.policy, now)
   return { status: 'admitted', agent, token: `fleeting.${id}`, deadlineAt }
 }
 
@@ -87,4 +97,26 @@ export function fleetingReceipt(
     ...(outcome.kind === 'ok' && outcome.result !== undefined ? { result: outcome.result } : {}),
     ...(error === undefined ? {} : { error }),
   })
+}
+
+/**
+ * It is over: its place is free, what came of it says of the agent what a durable delivery would say, and its receipt is
+ * stored, unless an earlier call `recorded` it.
+ */
+export function recordFleeting(
+  draft: Draft,
+  incoming: Incoming,
+  id: string,
+  startedAt: number,
+  outcome: FleetingOutcome,
+  recorded: boolean,
+  now: number,
+): void {
+  const begun = fleetingOf(draft).find(([one]) => one === id)?.[1]
+  const agent = agentOf(draft)
+  draft.fleeting.set(id, null)
+  if (!recorded) insert(draft, fleetingReceipt(draft, incoming, id, startedAt, outcome, now), '')
+  if (agent === undefined || begun === undefined || outcome.kind === 'dropped') return
+  draft.gate = gateTold(draft.gate, agent, begun.epoch, verdictOf(outcome), now)
+  draft.agent = askedForQuiet(agent, outcome, now) ?? draft.agent
 }

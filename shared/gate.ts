@@ -3,7 +3,7 @@
  * mail (shared/mailbox.ts).
  */
 import * as z from 'zod'
-import { admits, breakerDueAt, breakerSchema, newBreaker, tell, type Verdict } from './breaker.ts'
+import { admits, breakerDueAt, breakerSchema, elapse, newBreaker, tell, type Verdict } from './breaker.ts'
 import type { Outcome } from './outcome.ts'
 import type { AgentKind, Policy } from './policy.ts'
 import { unreachable } from './result.ts'
@@ -21,22 +21,39 @@ export const newGate: Gate = { v: 1, breaker: newBreaker, starts: [] }
 /** A stored record, parsed as the network is. */
 export const readGate = (stored: unknown): Gate => gateSchema.parse(JSON.parse(String(stored)))
 
+/** What the gate must know of an agent. Pull agents have presence, no breaker. */
+export interface Gated {
+  readonly kind: AgentKind
+  readonly policy: Policy
+}
+
+/** Time passes: an open breaker whose wait is over lets probes through. */
+export function gateElapsed(gate: Gate, now: number): Gate {
+  const breaker = elapse(gate.breaker, now)
+  return breaker === gate.breaker ? gate : { ...gate, breaker }
+}
+
+/** Does nothing at all get through (B1)? */
+export function isGateShut(gate: Gate, agent: Gated): boolean {
+  return agent.kind !== 'pull' && admits(gate.breaker, agent.policy.breaker) === 0
+}
+
 /** What already has a claim on a place. */
 export interface Claims {
-  readonly inFlight: number
-  /** Those of them that were leased in the breaker's present epoch. */
-  readonly probing: number
-  /** Not begun, but sent on its way: it will begin without asking again. */
+  /**
+   * Begun in the breaker's present epoch. One that hangs from before must not keep the probe away (B2), nor what is let
+   * through after it.
+   */
+  readonly current: number
+  /** Not begun, but sent on its way. */
   readonly released: number
 }
 
-/**
- * How many more may begin now. In half-open only leases of the present epoch count, so that one that hangs from before does not
- * keep the probe away (B2).
- */
-export function gateAdmits(gate: Gate, policy: Policy, claims: Claims, now: number): number {
-  const used = gate.breaker.state.at === 'half_open' ? claims.probing : claims.inFlight
-  return Math.min(admits(gate.breaker, policy.breaker) - used, rateAllows(gate, policy, now)) - claims.released
+/** How many more may begin now. */
+export function gateAdmits(gate: Gate, agent: Gated, { current, released }: Claims, now: number): number {
+  const byRate = rateAllows(gate, agent.policy, now)
+  const byBreaker = agent.kind === 'pull' ? byRate : admits(gate.breaker, agent.policy.breaker) - current
+  return Math.min(byBreaker, byRate) - released
 }
 
 /** In any window of `perSeconds` at most `limit` begin: a sliding log, exact at its edges. */
@@ -53,8 +70,8 @@ export function began(gate: Gate, policy: Policy, now: number): Gate {
 }
 
 /** When time alone will let more through; undefined when nothing is in the way, or only a person can. */
-export function gateDueAt(gate: Gate, policy: Policy, now: number): number | undefined {
-  const breakerAt = breakerDueAt(gate.breaker)
+export function gateDueAt(gate: Gate, { kind, policy }: Gated, now: number): number | undefined {
+  const breakerAt = kind === 'pull' ? undefined : breakerDueAt(gate.breaker)
   if (breakerAt !== undefined) return breakerAt
   if (policy.rate === undefined || rateAllows(gate, policy, now) > 0) return undefined
   const oldest = gate.starts.at(-policy.rate.limit)
@@ -63,7 +80,7 @@ export function gateDueAt(gate: Gate, policy: Policy, now: number): number | und
 
 /**
  * What an outcome says of the agent's health. An answer of whatever kind that is about the message says that the agent is
- * well; asking for quiet, or never having been asked, says nothing.
+ * well; asking for quiet, or never having been asked, says nothing, and neither does a failure of our own.
  */
 export function verdictOf(outcome: Outcome): Verdict | undefined {
   switch (outcome.kind) {
@@ -72,6 +89,7 @@ export function verdictOf(outcome: Outcome): Verdict | undefined {
     case 'fail':
       return { kind: 'success' }
     case 'retry':
+      if (outcome.error.code === 'broker') return undefined
       return {
         kind: 'failure',
         cause: outcome.error.message,
@@ -86,22 +104,17 @@ export function verdictOf(outcome: Outcome): Verdict | undefined {
   }
 }
 
-/** Tells the breaker what came of a delivery that was admitted in `epoch`. Pull agents have presence, no breaker. */
-export function gateTold(
-  gate: Gate,
-  agent: { readonly kind: AgentKind; readonly policy: Policy },
-  epoch: number,
-  verdict: Verdict | undefined,
-  now: number,
-): Gate {
+/** Tells the breaker what came of a delivery that was admitted in `epoch`. */
+export function gateTold(gate: Gate, agent: Gated, epoch: number, verdict: Verdict | undefined, now: number): Gate {
   if (agent.kind === 'pull' || verdict === undefined) return gate
   return { ...gate, breaker: tell(gate.breaker, agent.policy.breaker, epoch, verdict, now) }
 }
 
-/** Why mail is parked by the gate, if it is. */
-export function shutBecause(gate: Gate): string | undefined {
+/** Why mail is parked by the gate, if it is. In half-open that is all mail but the probes. */
+export function shutBecause(gate: Gate, { kind }: { readonly kind: AgentKind }): string | undefined {
   const { state, forced, history } = gate.breaker
-  if (state.at !== 'open') return undefined
+  if (kind === 'pull' || state.at === 'closed') return undefined
+  if (state.at === 'half_open') return 'breaker: half open; the rest waits for what becomes of a probe'
   const cause = history.at(-1)?.cause ?? 'failures'
   return forced === 'open'
     ? `breaker: ${cause}, until somebody closes it`

@@ -11,7 +11,7 @@
  */
 import { type AgentRecord, parkedBecause, unparkAt } from './agent.ts'
 import { type Delivery, hasEnded, hasOpenJournal, isLive, isUnburied } from './delivery.ts'
-import { type Gate, gateAdmits, gateDueAt, newGate, shutBecause } from './gate.ts'
+import { type Gate, gateAdmits, gateDueAt, gateTold, newGate, shutBecause } from './gate.ts'
 import type { Lease } from './lease.ts'
 
 /** A reference to it is on the queue, or was and may be lost. */
@@ -19,6 +19,12 @@ export interface Release {
   readonly at: number
   readonly tries: number
   readonly retryAt: number
+}
+
+/** An `at_most_once` attempt that began: until when it may be heard of, and in which epoch of the breaker it began. */
+export interface Fleeting {
+  readonly until: number
+  readonly epoch: number
 }
 
 /** Effects or a burial that somebody was asked to finish. */
@@ -34,8 +40,8 @@ export interface Mailbox {
   readonly leases: ReadonlyMap<string, Lease>
   readonly releases: ReadonlyMap<string, Release>
   readonly chores: ReadonlyMap<string, Chore>
-  /** `at_most_once` in flight: until when. Memory only, as the mode promises nothing more. */
-  readonly fleeting: ReadonlyMap<string, number>
+  /** `at_most_once` in flight. Memory only, as the mode promises nothing more. */
+  readonly fleeting: ReadonlyMap<string, Fleeting>
   readonly sequence: number
   /** Live deliveries that have not ended: what depth counts (M5). */
   readonly depth: number
@@ -63,7 +69,7 @@ export interface Draft {
   readonly leases: Map<string, Lease | null>
   readonly releases: Map<string, Release | null>
   readonly chores: Map<string, Chore | null>
-  readonly fleeting: Map<string, number | null>
+  readonly fleeting: Map<string, Fleeting | null>
   /** Lease rows to be written. */
   readonly slots: Set<number>
   sequence: number
@@ -150,9 +156,9 @@ export function* leasesOf(draft: Draft): Generator<Lease> {
   for (const lease of draft.leases.values()) if (lease !== null) yield lease
 }
 
-export function fleetingOf(draft: Draft): [string, number][] {
+export function fleetingOf(draft: Draft): [string, Fleeting][] {
   const untouched = [...draft.base.fleeting].filter(([id]) => !draft.fleeting.has(id))
-  return [...untouched, ...draft.fleeting].filter((entry): entry is [string, number] => entry[1] !== null)
+  return [...untouched, ...draft.fleeting].filter((entry): entry is [string, Fleeting] => entry[1] !== null)
 }
 
 // --- writing into a draft ---------------------------------------------------------------------------------------------
@@ -172,7 +178,12 @@ export function insert(draft: Draft, delivery: Delivery, body: string): void {
 
 /** Gives back the places of `at_most_once` attempts of which nobody will hear again. */
 export function endFleeting(draft: Draft, now: number): void {
-  for (const [id, until] of fleetingOf(draft)) if (until <= now) draft.fleeting.set(id, null)
+  const agent = agentOf(draft)
+  for (const [id, { until, epoch }] of fleetingOf(draft)) {
+    if (until > now) continue
+    draft.fleeting.set(id, null)
+    if (agent !== undefined) draft.gate = gateTold(draft.gate, agent, epoch, { kind: 'silence' }, now)
+  }
 }
 
 // --- questions --------------------------------------------------------------------------------------------------------
@@ -189,24 +200,28 @@ export function inFlight(draft: Draft): number {
 }
 
 /**
- * How many more may be released: released but untaken ones already have a claim on their place (M5). The gate's say is in it:
- * an open breaker lets nothing through (B1), a half-open one its probes (B2).
+ * How many more may be released: `released`, untaken, already have a claim on their place (M5). The gate's say is in it: an open
+ * breaker lets nothing through (B1), a half-open one its probes (B2).
  */
-export function freePlaces(draft: Draft, now: number): number {
+export function freePlaces(draft: Draft, now: number, released = releasedCount(draft)): number {
   const agent = agentOf(draft)
   if (agent === undefined) return 0
-  const released = sizeThrough(draft.releases, draft.base.releases)
-  const claims = { inFlight: inFlight(draft), probing: probing(draft), released }
   return Math.min(
-    agent.policy.concurrency - claims.inFlight - released,
-    gateAdmits(draft.gate, agent.policy, claims, now),
+    agent.policy.concurrency - inFlight(draft) - released,
+    gateAdmits(draft.gate, agent, { current: current(draft), released }, now),
   )
 }
 
-/** Leases of the breaker's present epoch. */
-export function probing(draft: Draft): number {
+function releasedCount(draft: Draft): number {
+  return sizeThrough(draft.releases, draft.base.releases)
+}
+
+/** In flight that began in the breaker's present epoch. */
+function current(draft: Draft): number {
+  const { epoch } = draft.gate.breaker
   let count = 0
-  for (const lease of leasesOf(draft)) if (lease.epoch === draft.gate.breaker.epoch) count += 1
+  for (const lease of leasesOf(draft)) if (lease.epoch === epoch) count += 1
+  for (const [, fleeting] of fleetingOf(draft)) if (fleeting.epoch === epoch) count += 1
   return count
 }
 
@@ -238,11 +253,7 @@ export function nextDueAt(draft: Draft, deliveries: Iterable<Delivery>, now: num
       agent.verified ? undefined : agent.verifyAt,
       // What waits may wait for the end of a hold, for the gate, or for a place that a lost `at_most_once` attempt still has.
       ...(draft.depth > 0
-        ? [
-            unparkAt(agent, now),
-            gateDueAt(draft.gate, agent.policy, now),
-            ...fleetingOf(draft).map(([, until]) => until),
-          ]
+        ? [unparkAt(agent, now), gateDueAt(draft.gate, agent, now), ...fleetingOf(draft).map(([, { until }]) => until)]
         : []),
     ])
   for (const delivery of deliveries) next = earliest([next, dueAtOf(draft, delivery, now)])
@@ -271,7 +282,9 @@ export function figuresOf(mailbox: Mailbox, now: number): Figures {
   let oldestAt: number | undefined
   for (const d of mailbox.live.values()) if (!hasEnded(d)) oldestAt = earliest([oldestAt, d.acceptedAt])
   const parked =
-    mailbox.agent === undefined ? undefined : (parkedBecause(mailbox.agent, now) ?? shutBecause(mailbox.gate))
+    mailbox.agent === undefined
+      ? undefined
+      : (parkedBecause(mailbox.agent, now) ?? shutBecause(mailbox.gate, mailbox.agent))
   const due = nextDueAt(draft, mailbox.live.values(), now)
   return {
     depth: mailbox.depth,

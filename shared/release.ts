@@ -3,23 +3,11 @@
  * A doubled reference takes nothing; a lost one is released again. Never here: sending references (workers/enqueue.ts).
  */
 import { type AgentRecord, parkedBecause } from './agent.ts'
-import { admits, elapse } from './breaker.ts'
 import { type Delivery, endDead, hasEnded, hasOpenJournal, isLive, isUnburied } from './delivery.ts'
-import { began } from './gate.ts'
+import { began, gateElapsed, isGateShut } from './gate.ts'
 import type { Lease, LeasePhase } from './lease.ts'
 import { limits } from './limits.ts'
-import {
-  agentOf,
-  type Draft,
-  deliveryOf,
-  freePlaces,
-  inFlight,
-  leaseOf,
-  leasesOf,
-  liveOf,
-  put,
-  releaseOf,
-} from './mailbox.ts'
+import { agentOf, type Draft, deliveryOf, freePlaces, leaseOf, leasesOf, liveOf, put, releaseOf } from './mailbox.ts'
 import { leaseMs } from './policy.ts'
 
 /** An untaken release is repeated after 5 s, doubling to 5 min. */
@@ -34,7 +22,7 @@ export type References = readonly { readonly deliveries: readonly string[]; read
 export function release(draft: Draft, now: number): References {
   const agent = agentOf(draft)
   if (agent === undefined) return []
-  waitOver(draft, now)
+  draft.gate = gateElapsed(draft.gate, now)
   if (agent.kind === 'pull' || isShut(draft, agent, now)) {
     // Nothing may be taken by reference now. A release left standing would be due for ever, and keep a puller from its mail (M6).
     for (const id of [...draft.base.releases.keys(), ...draft.releases.keys()]) draft.releases.set(id, null)
@@ -63,13 +51,7 @@ export function release(draft: Draft, now: number): References {
 
 /** Nothing may be taken: somebody paused it, it asked for quiet, it is not verified, or its breaker is open (B1). */
 function isShut(draft: Draft, agent: AgentRecord, now: number): boolean {
-  return parkedBecause(agent, now) !== undefined || admits(draft.gate.breaker, agent.policy.breaker) === 0
-}
-
-// An open breaker whose wait is over lets probes through.
-function waitOver(draft: Draft, now: number): void {
-  const breaker = elapse(draft.gate.breaker, now)
-  if (breaker !== draft.gate.breaker) draft.gate = { ...draft.gate, breaker }
+  return parkedBecause(agent, now) !== undefined || isGateShut(draft.gate, agent)
 }
 
 // In half-open the probe is the oldest of those with the fewest attempts, so that no single delivery pays for every probe.
@@ -159,7 +141,7 @@ export function take(draft: Draft, ids: readonly string[], token: string, now: n
   const grants: Grant[] = []
   const unfinished: string[] = []
   const heads = keysInUse(draft, now)
-  waitOver(draft, now)
+  draft.gate = gateElapsed(draft.gate, now)
   const parked = agent === undefined || isShut(draft, agent, now)
   const unique = new Set(ids)
   for (const id of unique) {
@@ -180,14 +162,20 @@ export function take(draft: Draft, ids: readonly string[], token: string, now: n
     const released = before !== undefined
     if (released) draft.releases.set(id, null)
     if (parked || agent === undefined || !isReady(draft, delivery, now) || !isHeadOfKey(heads, delivery)) continue
-    // An untaken release holds its place; a stray reference (its release forgotten) may only use a free one (M5).
-    if (inFlight(draft) >= agent.policy.concurrency || (!released && freePlaces(draft, now) <= 0)) continue
+    if (!hasPlace(draft, released, now)) continue
     grants.push({
       delivery,
       lease: grant(draft, agent, delivery, token, leaseMs(agent.policy), 'dispatched', now, before?.at),
     })
   }
   return { grants, unfinished }
+}
+
+// An untaken release holds its place; a stray reference (its release forgotten) may only use a free one (M5), and none in
+// half-open, where the mailbox chooses the probe (B2).
+function hasPlace(draft: Draft, released: boolean, now: number): boolean {
+  if (released) return freePlaces(draft, now, 0) > 0
+  return draft.gate.breaker.state.at !== 'half_open' && freePlaces(draft, now) > 0
 }
 
 /** A pull agent's lease: the next in line, up to `max`, to its concurrency, and to what one answer may carry. */
@@ -228,7 +216,7 @@ function grant(
   queuedAt?: number,
 ): Lease {
   const number = delivery.leases + 1
-  const saved = !mayBeWrittenBehind(agent, delivery)
+  const saved = !mayBeWrittenBehind(draft, agent, delivery)
   const made: Lease = {
     id: delivery.id,
     // Unguessable because `token` is, and different for every lease.
@@ -253,10 +241,11 @@ function grant(
 /**
  * A lease that is likely to end within milliseconds is not written at once: the row written at accept already says that the
  * delivery was released, so a rebuilt mailbox knows that it may have been started once (M4, docs/decisions/0003). Leases that
- * outsiders hold, and second ones, are always written.
+ * outsiders hold, second ones, and probes, which a rebuilt mailbox must count (B2), are always written.
  */
-function mayBeWrittenBehind(agent: AgentRecord, delivery: Delivery): boolean {
+function mayBeWrittenBehind(draft: Draft, agent: AgentRecord, delivery: Delivery): boolean {
   return (
+    draft.gate.breaker.state.at === 'closed' &&
     delivery.releasedAtAccept &&
     delivery.leases === 0 &&
     !delivery.suspect &&

@@ -100,6 +100,7 @@ export function conclude(
   dice: number,
 ): void {
   draft.gate = gateTold(draft.gate, agent, lease.epoch, verdictOf(outcome), now)
+  draft.agent = askedForQuiet(agent, outcome, now) ?? draft.agent
   if (outcome.kind === 'later') {
     keepForLater(draft, agent.policy, before, lease, now)
     return
@@ -129,7 +130,6 @@ export function conclude(
       return
     }
     case 'hold':
-      draft.agent = { ...agent, heldUntil: Math.max(agent.heldUntil ?? 0, now + outcome.holdMs) }
       put(
         draft,
         again(
@@ -141,7 +141,6 @@ export function conclude(
       )
       return
     case 'gone':
-      draft.agent = { ...agent, paused: { since: now, reason: 'the webhook answered 410 Gone' } }
       put(draft, again(attempted(delivery, lease, 'gone', false, now, outcome.error), now, now, 'the agent is gone'))
       return
     case 'unsent':
@@ -154,6 +153,13 @@ export function conclude(
 }
 
 const unsentPauseMs = 500
+
+/** The agent held or paused, if that is what the outcome asks for; undefined otherwise. */
+export function askedForQuiet(agent: AgentRecord, outcome: Outcome, now: number): AgentRecord | undefined {
+  if (outcome.kind === 'hold') return { ...agent, heldUntil: Math.max(agent.heldUntil ?? 0, now + outcome.holdMs) }
+  if (outcome.kind === 'gone') return { ...agent, paused: { since: now, reason: 'the webhook answered 410 Gone' } }
+  return undefined
+}
 
 /** A 202 under `ack: "later"`: the lease goes on until the ack, which may come by its token. */
 function keepForLater(draft: Draft, policy: Policy, delivery: Delivery, lease: Lease, now: number): void {

@@ -8,10 +8,20 @@ import { type AgentRecord, verifyRetryMs } from './agent.ts'
 import { type Breaker, force } from './breaker.ts'
 import { type Delivery, end, endDead, hasEnded, hasOpenJournal, isDeadLetter, isUnburied, step } from './delivery.ts'
 import type { EffectStatus } from './effects.ts'
-import { newGate } from './gate.ts'
+import { gateTold, newGate } from './gate.ts'
 import { limits } from './limits.ts'
-import { agentOf, type Chore, type Draft, deliveryOf, endFleeting, leaseOf, leasesOf, liveOf, put } from './mailbox.ts'
-import { publisherDepth } from './policy.ts'
+import {
+  agentOf,
+  type Chore,
+  type Draft,
+  deliveryOf,
+  endFleeting,
+  fleetingOf,
+  leaseOf,
+  leasesOf,
+  liveOf,
+  put,
+} from './mailbox.ts'
 import { expire } from './release.ts'
 import { silent } from './settlement.ts'
 
@@ -200,6 +210,9 @@ export type Extended = { readonly status: 'extended'; readonly deadlineAt: numbe
 export function extend(draft: Draft, id: string, token: string, extendMs: number, now: number): Extended {
   const lease = leaseOf(draft, id)
   if (lease === undefined || lease.token !== token) return { status: 'stale' }
+  const agent = agentOf(draft)
+  // Whoever extends is alive: a probe that is extended for a day must not keep everything else waiting (B2).
+  if (agent !== undefined) draft.gate = gateTold(draft.gate, agent, lease.epoch, { kind: 'success' }, now)
   const deadlineAt = Math.min(now + extendMs, lease.at + limits.claimSeconds * 1_000)
   draft.leases.set(id, { ...lease, phase: 'claimed', deadlineAt, saved: true })
   draft.slots.add(lease.slot)
@@ -233,16 +246,11 @@ export function forceBreaker(draft: Draft, to: Breaker['forced'], by: string, no
 /** What becomes of a deleted agent's mail: everything that has not ended dies as `agent_deleted`, and can be redriven nowhere else. */
 export function abandon(draft: Draft, now: number): void {
   draft.gate = newGate
+  for (const [id] of fleetingOf(draft)) draft.fleeting.set(id, null)
   for (const delivery of [...liveOf(draft)]) {
     if (hasEnded(delivery)) continue
     draft.leases.set(delivery.id, null)
     draft.releases.set(delivery.id, null)
     put(draft, endDead(delivery, 'dead_lettered', 'agent_deleted', now))
   }
-}
-
-/** Room for publishers, for a 429's evidence. */
-export function room(draft: Draft): { readonly depth: number; readonly max: number } {
-  const agent = agentOf(draft)
-  return { depth: draft.depth, max: agent === undefined ? 0 : publisherDepth(agent.policy) }
 }
