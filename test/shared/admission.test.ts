@@ -238,6 +238,16 @@ describe('M5 T3: the bound of a mailbox', () => {
     ])
   })
 
+  it('leaves it to what answers somebody, not to the legs of a publication, which the broker makes too', () => {
+    const box = new Box({ policy: { depth: 10 } })
+    for (let i = 0; i < 9; i++) box.put(`m${i}`)
+    expect(box.accept([incoming('leg', { brokerMade: true, reserved: false })])[0]).toMatchObject({
+      status: 'full',
+      max: 9,
+    })
+    expect(box.accept([incoming('reply', { brokerMade: true })])[0]?.status).toBe('accepted')
+  })
+
   it('counts leased, delayed and parked mail alike, and no longer what has ended', () => {
     const box = new Box({ policy: { depth: 3, concurrency: 1 } })
     const leased = box.put('leased')

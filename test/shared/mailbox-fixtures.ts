@@ -53,12 +53,14 @@ export type IncomingOptions = Partial<Message> & {
   /** The publisher's key, where it is not the id. */
   readonly key?: string
   readonly brokerMade?: boolean
+  /** May use the tenth that publishers may not: an effect or a reply, if the broker made it and unless said otherwise. */
+  readonly reserved?: boolean
   readonly hops?: number
 }
 
 /** A message from `eve` at the mailbox's door. Its content is its `data`. */
 export function incoming(id: string, options: IncomingOptions = {}): Incoming {
-  const { key = id, brokerMade = false, hops = 0, ...attributes } = options
+  const { key = id, brokerMade = false, reserved = brokerMade, hops = 0, ...attributes } = options
   const message: Message = {
     specversion: '1.0',
     type: 'task',
@@ -70,9 +72,8 @@ export function incoming(id: string, options: IncomingOptions = {}): Incoming {
     id,
   }
   const body = JSON.stringify(message)
-  // What the broker itself makes here are effects and replies: they may use the reserved tenth.
-  const reserved = brokerMade ? { reserved: true as const } : {}
-  return { message, body, key, contentHash: digest(JSON.stringify(message.data)), hops, brokerMade, ...reserved }
+  const contentHash = digest(JSON.stringify(message.data))
+  return { message, body, key, contentHash, hops, brokerMade, ...(reserved ? { reserved } : {}) }
 }
 
 export const iso = (at: number) => new Date(at).toISOString()

@@ -53,6 +53,7 @@ const acceptance = fc.record({
   priority: fc.nat(9),
   exactlyOnce: fc.boolean(),
   brokerMade: fc.boolean(),
+  reserved: fc.boolean(),
   content: fc.nat(1),
   repeated: fc.boolean(),
 })
@@ -134,6 +135,7 @@ function must(holds: boolean, evidence: () => string): void {
 class Walk {
   readonly box: Box
   readonly accepted = new Set<string>()
+  readonly reserved = new Set<string>()
   readonly starts = new Map<string, Start>()
   readonly told: Record<string, number> = {}
   before: Before = { rows: new Map(), leases: new Map(), releases: new Set() }
@@ -223,6 +225,7 @@ class Walk {
       data: one.content,
       priority: one.priority,
       brokerMade: one.brokerMade,
+      reserved: one.reserved,
       ...(one.exactlyOnce ? { deliverymode: 'exactly_once' } : {}),
       ...(one.partition === undefined ? {} : { partitionkey: `k${one.partition}` }),
       ...(one.delayMs === undefined ? {} : { delivertime: iso(startsAt) }),
@@ -231,6 +234,7 @@ class Walk {
     if (!one.repeated) this.#calls.accept = box.token()
     const [admission] = box.accept([message], this.#calls.accept)
     if (admission?.status === 'accepted') this.accepted.add(admission.id)
+    if (admission?.status === 'accepted' && one.reserved) this.reserved.add(admission.id)
     if (admission?.status === 'full')
       must(box.mailbox.depth >= admission.max, () => `M5: refused at ${box.mailbox.depth} of ${admission.max}`)
     return admission?.status ?? ''
@@ -439,11 +443,11 @@ const suspectsAlone: Law = ({ box, starts }) => {
 }
 
 /** M5: depth and concurrency are bounds, whoever asks. */
-const bounded: Law = ({ box, policy, before }) => {
+const bounded: Law = ({ box, policy, before, reserved }) => {
   const { depth, leases, releases, fleeting } = box.mailbox
   must(depth === [...box.rows.values()].filter((d) => d.state.at === 'waiting').length, () => `depth says ${depth}`)
   must(depth <= policy.depth, () => `${depth} of ${policy.depth}`)
-  const newcomers = [...box.rows.values()].filter((d) => !before.rows.has(d.id) && !d.brokerMade)
+  const newcomers = [...box.rows.values()].filter((d) => !before.rows.has(d.id) && !reserved.has(d.id))
   must(
     newcomers.length === 0 || depth <= publisherDepth(policy),
     () => `a publisher took place ${depth} of ${policy.depth}`,
