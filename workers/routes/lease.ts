@@ -30,7 +30,7 @@ lease.post('/agents/:agent/lease', async (c) => {
     const leftMs = until - platform.now()
     if (c.req.raw.signal.aborted) return giveBack(platform, agent, answer.leases)
     if (answer.leases.length > 0 || leftMs <= 0) return leased(answer.leases)
-    await pause(platform, Math.min(pauseMs, leftMs), c.req.raw.signal)
+    await pause(platform, Math.min(pauseMs, leftMs))
   }
 })
 
@@ -88,15 +88,4 @@ function leased(leases: readonly LeasedDelivery[]): Response {
   return new Response(`{"deliveries":[${items.join(',')}]}`, { headers: { 'Content-Type': 'application/json' } })
 }
 
-/** Resolves after `ms`, or when the client is gone. */
-function pause(platform: Platform, ms: number, gone: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      stop()
-      gone.removeEventListener('abort', done)
-      resolve()
-    }
-    const stop = platform.after(ms, done)
-    gone.addEventListener('abort', done)
-  })
-}
+const pause = (platform: Platform, ms: number) => new Promise<void>((resolve) => platform.after(ms, resolve))
