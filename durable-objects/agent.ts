@@ -74,6 +74,7 @@ export class AgentObject extends DurableObject<OutboxEnv> implements Synchronous
         agent: agentOf(draft),
         leases: leasedOf(draft, taken.grants, this.#shell.body),
         unfinished: unfinishedOf(draft, this.#name, taken.unfinished),
+        rest: taken.rest,
       }
     })
     return { ...answer, references }
@@ -84,6 +85,7 @@ export class AgentObject extends DurableObject<OutboxEnv> implements Synchronous
       agent: agentOf(draft),
       leases: leasedOf(draft, lease(draft, max, durationMs, token, now), this.#shell.body),
       unfinished: [],
+      rest: [],
     }))
     return { ...answer, references }
   }

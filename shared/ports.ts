@@ -89,6 +89,8 @@ export interface TakeAnswer {
   readonly agent: AgentRecord | undefined
   readonly leases: readonly LeasedDelivery[]
   readonly unfinished: readonly Unfinished[]
+  /** To be taken when these are done: the answer would have been too large. */
+  readonly rest: readonly string[]
   readonly references: References
 }
 

@@ -130,6 +130,8 @@ export interface Taken {
   readonly grants: readonly Grant[]
   /** Ended already, but with effects to carry or a burial to finish. */
   readonly unfinished: readonly string[]
+  /** Would have made the answer too large: to be taken once these are done. */
+  readonly rest: readonly string[]
 }
 
 /**
@@ -140,10 +142,12 @@ export function take(draft: Draft, ids: readonly string[], token: string, now: n
   const agent = agentOf(draft)
   const grants: Grant[] = []
   const unfinished: string[] = []
+  const rest: string[] = []
   const heads = keysInUse(draft, now)
   draft.gate = gateElapsed(draft.gate, now)
   const parked = agent === undefined || isShut(draft, agent, now)
   const unique = new Set(ids)
+  let bytes = 0
   for (const id of unique) {
     const delivery = deliveryOf(draft, id)
     if (delivery === undefined || !isLive(delivery)) continue
@@ -158,17 +162,22 @@ export function take(draft: Draft, ids: readonly string[], token: string, now: n
     }
     // An old reference from before it was a suspect: it goes by one of its own, so that it harms nobody.
     if (delivery.suspect && unique.size > 1) continue
+    if (grants.length > 0 && bytes + delivery.bodyBytes > limits.leaseBytes) {
+      rest.push(id)
+      continue
+    }
     const before = releaseOf(draft, id)
     const released = before !== undefined
     if (released) draft.releases.set(id, null)
     if (parked || agent === undefined || !isReady(draft, delivery, now) || !isHeadOfKey(heads, delivery)) continue
     if (!hasPlace(draft, released, now)) continue
+    bytes += delivery.bodyBytes
     grants.push({
       delivery,
       lease: grant(draft, agent, delivery, token, leaseMs(agent.policy), 'dispatched', now, before?.at),
     })
   }
-  return { grants, unfinished }
+  return { grants, unfinished, rest }
 }
 
 // An untaken release holds its place; a stray reference (its release forgotten) may only use a free one (M5), and none in

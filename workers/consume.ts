@@ -7,7 +7,7 @@
  * the lease is the net, not the queue. Never here: what may be taken, or what an outcome does.
  */
 import type { AgentRecord } from '../shared/agent.ts'
-import type { LeasedDelivery, Platform } from '../shared/ports.ts'
+import type { LeasedDelivery, Platform, TakeAnswer } from '../shared/ports.ts'
 import { type FleetingReference, reference, type TakeReference } from '../shared/reference.ts'
 import type { AnyAgent } from './define.ts'
 import { deliver } from './deliver.ts'
@@ -90,8 +90,23 @@ async function admitMail(
   )
   for (const { message } of mail) message.ack()
   if (taken.unfinished.length > 0) platform.waitUntil(carryOut(platform, agent, taken.agent, taken.unfinished))
-  const { agent: record, leases } = taken
-  return record === undefined ? nothing : () => runLeases(platform, handlers, slots, record, leases)
+  return () => runTaken(platform, handlers, slots, agent, taken)
+}
+
+// What would have made one answer too large is taken when the first are done: bodies of a megabyte would fill the isolate.
+async function runTaken(
+  platform: Platform,
+  handlers: ReadonlyMap<string, AnyAgent>,
+  slots: Slots,
+  agent: string,
+  first: TakeAnswer,
+): Promise<void> {
+  let taken = first
+  for (;;) {
+    if (taken.agent !== undefined) await runLeases(platform, handlers, slots, taken.agent, taken.leases)
+    if (taken.rest.length === 0) return
+    taken = await take(platform, agent, taken.rest)
+  }
 }
 
 /** deliver → settle, for leases of one agent. Outcomes go back as they arrive. */
