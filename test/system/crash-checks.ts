@@ -194,13 +194,14 @@ async function read(run: Run): Promise<State> {
   for (const agent of mailboxes) {
     receipts.push(...(await pages<Receipt>(run, `/v1/agents/${agent}/deliveries`)))
     const { body } = await run.ask('GET', `/v1/agents/${agent}/mailbox`)
-    const { depth, inFlight, released, nextDueAt } = body
+    const { depth = 1, inFlight = 1, released = 1, nextDueAt } = body
     if (depth + inFlight + released > 0 || nextDueAt !== undefined) restless.push(`${agent} ${JSON.stringify(body)}`)
   }
   return { receipts, letters: await letters(run), restless }
 }
 
-const letters = (run: Run) => pages<Letter>(run, '/v1/dead-letters')
+/** The index of dead letters. */
+export const letters = (run: Run) => pages<Letter>(run, '/v1/dead-letters')
 
 async function pages<Item>(run: Run, path: string): Promise<Item[]> {
   const items: Item[] = []
@@ -211,7 +212,8 @@ async function pages<Item>(run: Run, path: string): Promise<Item[]> {
       cursor === undefined ? path : `${path}?cursor=${encodeURIComponent(cursor)}`,
     )
     if (status !== 200) throw new Error(`GET ${path} was answered ${status} ${JSON.stringify(body)}`)
-    items.push(...body.items)
+    // The caller says what the path lists.
+    items.push(...((body.items ?? []) as Item[]))
     cursor = body.cursor
   } while (cursor !== undefined)
   return items

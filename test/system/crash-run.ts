@@ -32,16 +32,38 @@ export interface Published {
   readonly id: string
   readonly to: Worker
   readonly fate: Fate
-  /** How often it had to be sent until somebody answered. */
-  sent: number
   /** Its delivery; set once a 2xx said so. */
   delivery?: string
+  /** That 2xx said that it had been accepted before, so an answer was lost. */
+  duplicate?: boolean
 }
 
-export interface Answer {
+/** What of an answer anything here looks at. The shapes themselves are held elsewhere (test/workers/gateway.ts). */
+interface Told {
+  readonly status?: number | string
+  readonly secret?: string
+  readonly duplicate?: boolean
+  readonly deliveries?: readonly Leased[]
+  readonly results?: readonly Told[]
+  readonly items?: readonly unknown[]
+  readonly cursor?: string
+  readonly depth?: number
+  readonly inFlight?: number
+  readonly released?: number
+  readonly nextDueAt?: string
+}
+
+/** A delivery as a lease hands it out; a publish tells only its id. */
+interface Leased {
+  readonly id: string
+  readonly token: string
+  readonly attempt: number
+  readonly message: Call['message']
+}
+
+interface Answer {
   readonly status: number
-  // biome-ignore lint/suspicious/noExplicitAny: looked into by whoever asked
-  readonly body: any
+  readonly body: Told
 }
 
 export class Run {
@@ -116,12 +138,11 @@ export class Run {
 
   // --- asking -----------------------------------------------------------------------------------------------------------
 
-  /** Asks until somebody answers, through as many deaths as it takes. `tries` is told each time it is sent. */
-  async ask(method: string, path: string, body?: unknown, tries: () => void = () => undefined): Promise<Answer> {
+  /** Asks until somebody answers, through as many deaths as it takes. */
+  async ask(method: string, path: string, body?: unknown): Promise<Answer> {
     const deadlineAt = Date.now() + 2 * patienceMs
     while (this.#open && Date.now() < deadlineAt) {
       const { url } = this.host
-      if (url !== undefined) tries()
       const answer = url === undefined ? undefined : await askOnce(`${url}${path}`, method, body)
       if (answer !== undefined && answer.status !== 503) return answer
       await pause(20)
@@ -150,23 +171,21 @@ export class Run {
       // Else its key would be free again once it is dead, and sending it again would be another message.
       ...(fate === 'die' ? { deliverymode: 'exactly_once' } : {}),
     }))
-    const tries = () => {
-      for (const one of published) one.sent += 1
-    }
     const single = bodies.length === 1
     const { status, body } = single
-      ? await this.ask('POST', '/v1/messages', bodies[0], tries)
-      : await this.ask('POST', '/v1/messages/batch', bodies, tries)
-    const results = single ? [{ status, ...body }] : (body.results ?? [])
+      ? await this.ask('POST', '/v1/messages', bodies[0])
+      : await this.ask('POST', '/v1/messages/batch', bodies)
+    const results: readonly Told[] = single ? [{ status, ...body }] : (body.results ?? [])
     published.forEach((one, i) => {
       const result = results[i]
-      if (result?.status === 202) one.delivery = result.deliveries[0].id
+      const accepted = result?.status === 202 ? result.deliveries?.[0] : undefined
+      if (accepted !== undefined) Object.assign(one, { delivery: accepted.id, duplicate: result?.duplicate })
       else this.complaints.push(`${one.id} was answered ${JSON.stringify(result ?? body)}`)
     })
   }
 
   #entry(to: Worker, fate: Fate): Published {
-    const entry: Published = { id: `m${this.ledger.size + 1}-${to}-${fate}`, to, fate, sent: 0 }
+    const entry: Published = { id: `m${this.ledger.size + 1}-${to}-${fate}`, to, fate }
     this.ledger.set(entry.id, entry)
     return entry
   }
@@ -216,30 +235,16 @@ export class Run {
   async #pull(): Promise<void> {
     const request = { max: 3, waitSeconds: 0.5, leaseSeconds: 3 }
     while (this.#open) {
-      const { status, body } = await this.ask('POST', '/v1/agents/puller/lease', request).catch(() => ({
-        status: 0,
-        body: {},
-      }))
-      if (status === 0) continue
+      const answer = await this.ask('POST', '/v1/agents/puller/lease', request).catch(() => undefined)
+      if (answer === undefined) continue
+      const { status, body } = answer
       if (status !== 200) this.complaints.push(`a lease was answered ${status} ${JSON.stringify(body)}`)
-      await Promise.all(
-        (body.deliveries ?? []).map((leased: Omit<Call, 'agent' | 'delivery'> & { id: string }) => this.#work(leased)),
-      )
+      await Promise.all((body.deliveries ?? []).map((leased) => this.#work(leased)))
       if (status !== 200) await pause(100)
     }
   }
 
-  async #work({
-    id,
-    token,
-    attempt,
-    message,
-  }: {
-    id: string
-    token: string
-    attempt: number
-    message: Call['message']
-  }) {
+  async #work({ id, token, attempt, message }: Leased): Promise<void> {
     this.receiver.note({ agent: 'puller', delivery: id, attempt, token, message })
     await this.settleByToken(id, token, ackOf(workDone(this.#nonce(id))))
   }
