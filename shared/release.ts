@@ -157,7 +157,9 @@ export function take(draft: Draft, ids: readonly string[], token: string, now: n
     }
     const held = leaseOf(draft, id)
     if (held !== undefined) {
-      if (held.takeToken === token) grants.push({ delivery, lease: held })
+      if (held.takeToken !== token) continue
+      bytes += delivery.bodyBytes
+      grants.push({ delivery, lease: held })
       continue
     }
     // An old reference from before it was a suspect: it goes by one of its own, so that it harms nobody.

@@ -269,9 +269,12 @@ describe('M3: a partition key', () => {
   it('puts a redriven delivery at the tail of the line', () => {
     const box = new Box({ policy: { concurrency: 1 } })
     const a = keyed(box, 'a')
-    keyed(box, 'b')
-    keyed(box, 'c')
+    for (const id of ['b', 'c']) {
+      box.wait(second)
+      keyed(box, id)
+    }
     box.run(a, fail())
+    box.wait(second)
     box.redrive(a)
     expect(drain(box)).toEqual(['b', 'c', 'a'])
   })
@@ -336,6 +339,16 @@ describe('take', () => {
     expect(box.take(ids, 'call')).toEqual(first)
   })
 
+  it('grants what one answer may carry, also to a repeat, and names the rest, which keep their places', () => {
+    const box = new Box()
+    const half = 'x'.repeat(limits.leaseBytes / 2)
+    const ids = ['a', 'b', 'c'].map((id) => box.put(id, { data: half }))
+    const first = box.take(ids, 'call')
+    expect([first.grants.map((g) => g.delivery.id), first.rest]).toEqual([ids.slice(0, 1), ids.slice(1)])
+    expect(box.take(ids, 'call')).toEqual(first)
+    expect(box.released()).toEqual(ids.slice(1))
+  })
+
   it('gives each lease of a delivery a number and a token of its own', () => {
     const box = new Box()
     const id = box.put('a')
@@ -360,7 +373,7 @@ describe('take', () => {
     const box = new Box()
     const id = box.put('a', { expirytime: iso(start + minute) })
     make(box, id)
-    expect(box.take([what === 'never heard of' ? 'ada_x' : id])).toEqual({ grants: [], unfinished: [] })
+    expect(box.take([what === 'never heard of' ? 'ada_x' : id])).toEqual({ grants: [], unfinished: [], rest: [] })
   })
 
   it('names what has ended and is not finished: effects to carry, a burial to do', () => {
@@ -368,7 +381,7 @@ describe('take', () => {
     const [a, b] = [box.put('a'), box.put('b')]
     box.run(a, ok(undefined, { messages: [{ to: 'bob', type: 'next' }] }))
     box.run(b, fail())
-    expect(box.take([a, b])).toEqual({ grants: [], unfinished: [a, b] })
+    expect(box.take([a, b])).toEqual({ grants: [], unfinished: [a, b], rest: [] })
   })
 
   it('keeps the first lease of a fresh delivery in memory for a while, and the alarm writes it (M6)', () => {

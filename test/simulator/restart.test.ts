@@ -1,0 +1,194 @@
+/** What a mailbox knows after its memory is gone: only its rows. Never here: queues, receivers, chance (simulator.test.ts). */
+import { describe, expect, it } from 'vitest'
+import { AgentObject } from '../../durable-objects/agent.ts'
+import type { Registration } from '../../shared/agent.ts'
+import type { Outcome } from '../../shared/outcome.ts'
+import { fail, incoming, later, minute, ok, retry, second, start } from '../shared/mailbox-fixtures.ts'
+import { SimStorage } from './storage.ts'
+
+const webhook = { kind: 'webhook', url: 'http://127.0.0.1/ada' } as const
+const pull = { kind: 'pull' } as const
+
+/** One agent's object, its storage, and the work queue and deliveries that it would send. */
+class Home {
+  now = start
+  readonly storage = new SimStorage()
+  readonly sent: string[][] = []
+  readonly chores: string[][] = []
+  object: AgentObject
+
+  constructor(registration: Registration) {
+    this.object = this.#wake()
+    this.object.enrol(registration, { name: 'ada', incarnation: 'first', secret: 'whsec_c2VjcmV0', trusted: true })
+  }
+
+  #wake(): AgentObject {
+    const context = {
+      id: { name: 'ada' },
+      storage: this.storage,
+      blockConcurrencyWhile: (work: () => Promise<unknown>) => work(),
+      abort: () => undefined,
+    } as unknown as DurableObjectState
+    const queue = (into: string[][]) => ({
+      send: (body: unknown) => Promise.resolve(into.push((body as { deliveries: string[] }).deliveries)),
+    })
+    const env = { DELIVERIES: queue(this.sent), WORK: queue(this.chores) }
+    return new AgentObject(context, env as never, { now: () => this.now, random: () => 0.5 })
+  }
+
+  /** The process dies, and the object is made anew over the same rows. */
+  async restart(): Promise<void> {
+    this.object = this.#wake()
+    await Promise.resolve()
+    await Promise.resolve()
+  }
+
+  async ring(): Promise<void> {
+    this.now = Math.max(this.now, this.storage.alarmAt ?? this.now)
+    this.storage.alarmAt = null
+    await this.object.alarm()
+  }
+
+  accept(id: string): string {
+    const [admission] = this.object.accept([incoming(id)], `accept-${id}`).admissions
+    if (admission?.status !== 'accepted') throw new Error(`${id} was not accepted`)
+    return admission.id
+  }
+
+  take(id: string, token = 'take'): string {
+    const [lease] = this.object.take([id], token).leases
+    if (lease === undefined) throw new Error(`${id} was not taken`)
+    return lease.token
+  }
+
+  settle(id: string, token: string, outcome: Outcome, external = false): string | undefined {
+    return this.object.settle([{ id, token, outcome, external }]).settlements[0]?.status
+  }
+
+  status(id: string): string | undefined {
+    return this.object.receipt(id)?.status
+  }
+}
+
+describe('after a restart', () => {
+  it('M1: what was accepted is still there, and released anew by the alarm', async () => {
+    const home = new Home(webhook)
+    const id = home.accept('a')
+    await home.restart()
+    expect(home.object.describe()?.figures).toMatchObject({ depth: 1, inFlight: 0, released: 0 })
+    await home.ring()
+    expect(home.sent).toEqual([[id]])
+  })
+
+  it('M1: the repeat of an accept gets the same answer, and a second send is a duplicate', async () => {
+    const home = new Home(webhook)
+    const id = home.accept('a')
+    await home.restart()
+    expect(home.object.accept([incoming('a')], 'accept-a').admissions).toEqual([{ status: 'accepted', id }])
+    expect(home.object.accept([incoming('a')], 'another').admissions).toEqual([{ status: 'duplicate', id }])
+  })
+
+  it('M2: a result is still there, and the report that gave it is still a repeat', async () => {
+    const home = new Home(webhook)
+    const id = home.accept('a')
+    const token = home.take(id)
+    home.settle(id, token, ok('first'))
+    await home.restart()
+    expect(home.settle(id, token, ok('second'))).toBe('settled')
+    expect(home.object.receipt(id)).toMatchObject({ status: 'completed', result: 'first' })
+  })
+
+  it('E1: an open journal is asked for by the alarm', async () => {
+    const home = new Home(webhook)
+    const id = home.accept('a')
+    home.settle(id, home.take(id), ok('r', { messages: [{ to: 'bob', type: 'next' }] }))
+    await home.restart()
+    await home.ring()
+    expect(home.chores).toEqual([[id]])
+    expect(home.object.unfinished([id]).unfinished).toMatchObject([{ id, effects: [{ n: 1 }] }])
+  })
+
+  it('M1: a dead letter that the index does not have is buried', async () => {
+    const home = new Home(webhook)
+    const id = home.accept('a')
+    home.settle(id, home.take(id), fail())
+    await home.restart()
+    await home.ring()
+    expect(home.object.unfinished([id]).unfinished).toMatchObject([{ id, burial: { reason: 'terminal' } }])
+  })
+
+  it('a lease that an outsider holds is in force, under the same token and until the same time', async () => {
+    const home = new Home(pull)
+    const id = home.accept('a')
+    const [lease] = home.object.lease(1, minute, 'lease').leases
+    await home.restart()
+    expect(home.status(id)).toBe('claimed')
+    home.now += 59 * second
+    expect(home.settle(id, lease?.token ?? '', ok('done'), true)).toBe('settled')
+  })
+
+  it('so is the window of a 202', async () => {
+    const home = new Home({ ...webhook, policy: { ack: 'later', ackSeconds: 60 } })
+    const id = home.accept('a')
+    const token = home.take(id)
+    home.settle(id, token, later)
+    await home.restart()
+    expect(home.status(id)).toBe('delivered')
+    expect(home.settle(id, token, ok(), true)).toBe('settled')
+  })
+
+  it('M4: a lease that was settled is not in force again: its token is used, and nobody waits for its silence', async () => {
+    const home = new Home(pull)
+    const id = home.accept('a')
+    const [lease] = home.object.lease(1, minute, 'lease').leases
+    home.settle(id, lease?.token ?? '', retry(), true)
+    await home.restart()
+    expect(home.status(id)).toBe('held')
+    expect(home.settle(id, lease?.token ?? '', ok('late'), true)).toBe('stale')
+    expect(home.object.receipt(id)?.attempt).toBe(1)
+  })
+
+  it('M4: a lease that was not yet written counts as one that fell silent: the next one goes alone', async () => {
+    const home = new Home(webhook)
+    const id = home.accept('a')
+    home.take(id)
+    await home.restart()
+    expect(home.object.receipt(id)).toMatchObject({ status: 'held', attempt: 0 })
+    expect(home.object.take([id], 'again').leases).toMatchObject([{ id, alone: true, attempt: 1 }])
+  })
+
+  it('M2: the consumer’s ok under such a lease counts, because nobody has begun anew', async () => {
+    const home = new Home(webhook)
+    const id = home.accept('a')
+    const token = home.take(id)
+    await home.restart()
+    expect(home.settle(id, token, ok('done'))).toBe('settled')
+    expect(home.object.receipt(id)).toMatchObject({ status: 'completed', result: 'done' })
+  })
+
+  it('M4: a lease that the alarm has written is in force', async () => {
+    const home = new Home(webhook)
+    const id = home.accept('a')
+    const token = home.take(id)
+    await home.ring()
+    expect(home.now).toBe(start + 5 * second)
+    await home.restart()
+    expect(home.status(id)).toBe('dispatched')
+    expect(home.settle(id, token, retry())).toBe('settled')
+  })
+
+  it('M3: numbers go on where they were', async () => {
+    const home = new Home(webhook)
+    home.accept('a')
+    await home.restart()
+    expect(home.object.receipt(home.accept('b'))?.sequence).toBe(2)
+  })
+
+  it('M6: an alarm that was lost with it is armed again', async () => {
+    const home = new Home(webhook)
+    home.accept('a')
+    home.storage.alarmAt = null
+    await home.restart()
+    expect(home.storage.alarmAt).toBe(home.now)
+  })
+})
