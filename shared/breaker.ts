@@ -183,7 +183,7 @@ function tellClosed(
     failures >= policy.failureThreshold
       ? `${failures} failures in a row; the last: ${verdict.cause}`
       : `${failed} of ${window.length} failed within ${policy.window.seconds} s; the last: ${verdict.cause}`
-  return openFor(breaker, policy.openSeconds * 1_000, verdict.retryAfterMs, cause, now)
+  return openFor(breaker, firstWaitMs(policy), verdict.retryAfterMs, cause, now)
 }
 
 function tellProbe(
@@ -211,6 +211,8 @@ function tellProbe(
 
 // Past this the ramp limits nobody: concurrency is at most 1,000.
 const rampMax = 1_024
+
+const firstWaitMs = (policy: BreakerPolicy) => Math.min(policy.openSeconds, policy.maxOpenSeconds) * 1_000
 
 function openFor(
   breaker: Breaker,
@@ -242,8 +244,7 @@ export function force(
 ): Breaker {
   const forced = { ...breaker, forced: to }
   const cause = to === 'auto' ? `left to itself by ${by}` : `forced ${to} by ${by}`
-  if (to === 'open' && breaker.state.at !== 'open')
-    return openFor(forced, policy.openSeconds * 1_000, undefined, cause, now)
+  if (to === 'open' && breaker.state.at !== 'open') return openFor(forced, firstWaitMs(policy), undefined, cause, now)
   if (to === 'closed' && breaker.state.at !== 'closed')
     return move({ ...forced, window: [] }, { at: 'closed', failures: 0 }, cause, now)
   // Who said what is kept, also where it moves nothing; said twice it is one word.
