@@ -8,6 +8,7 @@ import { pageOf, pageQuery } from './api-operation.ts'
 import { deadReason } from './delivery.ts'
 import { effectSchema, effectsInput } from './effects.ts'
 import { faultCodes } from './fault-examples.ts'
+import { rung } from './ladder.ts'
 import { limits } from './limits.ts'
 import { messageSchema, publishInput } from './message.ts'
 import { attemptError } from './outcome.ts'
@@ -104,7 +105,27 @@ export const receiptAnswer = z.strictObject({
   deadLetter: z.strictObject({ id: z.string(), reason: deadReason }).optional(),
   redrives: z.int().describe('Lives before this one.'),
   truncated: z.literal(true).optional().describe('Older steps or attempts gave way to newer ones.'),
+  reached: z.boolean().optional().describe('Only when asked for `until` a rung: whether it was reached.'),
 })
+
+export const receiptQuery = z
+  .object({
+    until: rung
+      .optional()
+      .describe(
+        'Answer once the delivery has come this far; once it has ended, however it ended; or when `waitSeconds` are over. `reached` tells which.',
+      ),
+    waitSeconds: z.coerce
+      .number()
+      .min(0)
+      .max(limits.waitSeconds)
+      .optional()
+      .describe('How long to wait for it. 0, the default, answers at once.'),
+  })
+  .refine(({ until, waitSeconds }) => until !== undefined || waitSeconds === undefined, {
+    path: ['until'],
+    error: 'is needed beside `waitSeconds`: it says what to wait for',
+  })
 
 export const receiptsQuery = z.object({ status: receiptStatus.optional(), ...pageQuery })
 export const receiptsAnswer = pageOf(receiptAnswer)

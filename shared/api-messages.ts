@@ -18,6 +18,7 @@ import {
   nackRequest,
   publishAnswer,
   receiptAnswer,
+  receiptQuery,
   receiptsAnswer,
   receiptsQuery,
   redriveAnswer,
@@ -122,6 +123,9 @@ const receipts: readonly Operation[] = [
     tag: 'Deliveries',
     who: 'party',
     summary: 'Read a receipt: what became of a delivery',
+    description:
+      'With `until` it waits for a rung of the ladder queued, dispatched, delivered, claimed, completed. A rung stays reached when a later attempt begins again from below; `delivered`, an answer of the agent, is never taken for `claimed`, which is held by token. When the time is over the receipt is answered as it is.',
+    query: receiptQuery,
     answers: [{ status: 200, description: 'The receipt.', schema: receiptAnswer }],
     faults: ['forbidden', 'not_found'],
   },

@@ -79,6 +79,61 @@ describe('a receipt', () => {
   })
 })
 
+describe('waiting for a rung', () => {
+  const until = (id: string, query: string, key?: string): Promise<Answered> =>
+    call('GET', `/v1/deliveries/${id}?until=${query}`, key === undefined ? {} : { key })
+
+  it('is answered as soon as the delivery stands on it, well before the time is over', async () => {
+    const agent = await pullAgent()
+    const id = await sendId(agent.name)
+    const startedAt = performance.now()
+    const [claimed, completed] = [until(id, 'claimed&waitSeconds=20'), until(id, 'completed&waitSeconds=20')]
+    const { token } = await leaseOne(agent)
+    expect((await claimed).body).toMatchObject({ id, reached: true })
+    await settle('ack', id, agent.key, { token, result: 7 })
+    expect((await completed).body).toMatchObject({ status: 'completed', result: 7, reached: true })
+    expect(performance.now() - startedAt).toBeLessThan(10_000)
+  })
+
+  it('answers the receipt as it is when the time is over', async () => {
+    const { id } = await leased()
+    const startedAt = performance.now()
+    const { status, body } = await until(id, 'completed&waitSeconds=0.3')
+    expect([status, body.status, body.reached]).toEqual([200, 'claimed', false])
+    expect(performance.now() - startedAt).toBeGreaterThanOrEqual(300)
+    expect((await until(id, 'completed')).body.reached).toBe(false)
+  })
+
+  it('ends with the delivery, however it ended: nobody waits for what cannot come', async () => {
+    const { id } = await leased()
+    const startedAt = performance.now()
+    const waiting = until(id, 'completed&waitSeconds=20')
+    await call('DELETE', `/v1/deliveries/${id}`)
+    expect((await waiting).body).toMatchObject({ status: 'cancelled', reached: false })
+    expect(performance.now() - startedAt).toBeLessThan(10_000)
+  })
+
+  it('is for those who may read the receipt (S2)', async () => {
+    const [{ id }, stranger] = [await leased(), await pullAgent()]
+    const { status, body } = await until(id, 'completed&waitSeconds=20', stranger.key)
+    expect([status, body.code]).toEqual([403, 'forbidden'])
+  })
+
+  it('asks for a rung that there is, no longer than a proxy allows', async () => {
+    const { id } = await leased()
+    for (const [query, path] of [
+      ['until=held', 'until'],
+      ['until=completed&waitSeconds=51', 'waitSeconds'],
+      ['until=completed&waitSeconds=x', 'waitSeconds'],
+      ['waitSeconds=1', 'until'],
+    ]) {
+      const { status, body } = await call('GET', `/v1/deliveries/${id}?${query}`)
+      expect([query, status, body.issues?.[0]?.path]).toEqual([query, 400, path])
+    }
+    expect((await receipt(id)).reached).toBeUndefined()
+  })
+})
+
 describe('cancelling', () => {
   it('ends a delivery that waits: it is never leased, and cancelling again is the same cancel', async () => {
     const [sender, agent] = [await pullAgent(), await pullAgent()]

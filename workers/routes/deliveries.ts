@@ -1,11 +1,12 @@
 /**
- * Receipts, cancelling, and settling by token, over HTTP. Never here: what a settlement changes (shared/settlement.ts).
+ * Receipts and waiting for them, cancelling, and settling by token, over HTTP. Never here: what a settlement changes (shared/settlement.ts).
  */
 import { type Context, Hono } from 'hono'
-import { ackRequest, extendRequest, nackRequest } from '../../shared/api-bodies.ts'
+import { ackRequest, extendRequest, nackRequest, receiptQuery } from '../../shared/api-bodies.ts'
 import { ackBytes } from '../../shared/api-messages.ts'
 import { parseDeliveryId } from '../../shared/ids.ts'
 import { utf8Length } from '../../shared/json.ts'
+import { hasReached, isAtEnd } from '../../shared/ladder.ts'
 import { limits } from '../../shared/limits.ts'
 import type { Outcome } from '../../shared/outcome.ts'
 import { mayOperate, mayRead } from '../../shared/permissions.ts'
@@ -14,12 +15,21 @@ import { unreachable } from '../../shared/result.ts'
 import type { Settlement } from '../../shared/settlement.ts'
 import type { App } from '../context.ts'
 import { enqueue } from '../enqueue.ts'
-import { readJson, refuse } from '../problem.ts'
+import { poll } from '../poll.ts'
+import { readJson, refuse, validate } from '../problem.ts'
 import { settle } from '../settle.ts'
 
 export const deliveries = new Hono<App>()
 
-deliveries.get('/deliveries/:id', async (c) => c.json(await readable(c, 'read the receipt of'), 200))
+deliveries.get('/deliveries/:id', async (c) => {
+  const { until, waitSeconds: seconds = 0 } = validate(receiptQuery, c.req.query())
+  const ask = () => readable(c, 'read the receipt of')
+  if (until === undefined) return c.json(await ask(), 200)
+  const isDone = (receipt: Receipt) => hasReached(receipt, until) || isAtEnd(receipt)
+  const receipt = await poll(c.get('platform'), { seconds, signal: c.req.raw.signal }, ask, isDone)
+  // Without one the client is gone, and whatever is answered is read by nobody.
+  return receipt === undefined ? c.body(null) : c.json({ ...receipt, reached: hasReached(receipt, until) }, 200)
+})
 
 deliveries.delete('/deliveries/:id', async (c) => {
   const { id, agent } = await readable(c, 'cancel')
@@ -72,7 +82,7 @@ deliveries.post('/deliveries/:id/extend', async (c) => {
   // The mailbox only knows that no lease has this token; why is on the receipt.
   const receipt = await mailbox.receipt(id)
   if (receipt === undefined) return notFound(id)
-  return ended.has(receipt.status) ? alreadySettled(id, receipt.status, receipt.result) : staleLease(id)
+  return isAtEnd(receipt) ? alreadySettled(id, receipt.status, receipt.result) : staleLease(id)
 })
 
 interface Target {
@@ -126,8 +136,6 @@ function answerTo(c: Context<App>, settlement: Settlement): Response {
       return unreachable(settlement)
   }
 }
-
-const ended: ReadonlySet<string> = new Set(['completed', 'failed', 'dead_lettered', 'expired', 'cancelled'])
 
 function requireWithin(what: string, value: unknown, limitBytes: number): void {
   const gotBytes = value === undefined ? 0 : utf8Length(JSON.stringify(value))

@@ -1,7 +1,6 @@
 /**
- * Pulling: lease what is next, waiting for it if asked to; and the list of a mailbox's receipts. The gateway does the
- * waiting and asks again; no object holds a call open, because a waiting object is billed for every second.
- * Never here: what is next (shared/release.ts).
+ * Pulling: lease what is next, waiting for it if asked to; and the list of a mailbox's receipts. Never here: what is next
+ * (shared/release.ts), how to wait (workers/poll.ts).
  */
 import { type Context, Hono } from 'hono'
 import { leaseRequest, receiptsQuery } from '../../shared/api-bodies.ts'
@@ -11,6 +10,7 @@ import type { Report } from '../../shared/settlement.ts'
 import type { App } from '../context.ts'
 import { carryOut } from '../effects.ts'
 import { enqueue } from '../enqueue.ts'
+import { poll } from '../poll.ts'
 import { readJson, refuse, validate } from '../problem.ts'
 import { settle } from '../settle.ts'
 
@@ -20,18 +20,16 @@ lease.post('/agents/:agent/lease', async (c) => {
   const agent = operable(c)
   const { max, waitSeconds, leaseSeconds } = await readJson(c, leaseRequest)
   const platform = c.get('platform')
-  const until = platform.now() + waitSeconds * 1_000
-  for (let pauseMs = 50; ; pauseMs = Math.min(1_000, pauseMs * 2)) {
-    if (c.req.raw.signal.aborted) return leased([])
+  const { signal } = c.req.raw
+  const ask = async () => {
     // A fresh token for each ask is right: an answer without leases granted nothing that a repeat could lose.
     const answer = await platform.agent(agent).lease(max, leaseSeconds * 1_000, platform.token())
     requirePull(agent, answer)
     finish(platform, agent, answer)
-    const leftMs = until - platform.now()
-    if (c.req.raw.signal.aborted) return giveBack(platform, agent, answer.leases)
-    if (answer.leases.length > 0 || leftMs <= 0) return leased(answer.leases)
-    await pause(platform, Math.min(pauseMs, leftMs))
+    return answer.leases
   }
+  const leases = (await poll(platform, { seconds: waitSeconds, signal }, ask, (some) => some.length > 0)) ?? []
+  return signal.aborted ? giveBack(platform, agent, leases) : leased(leases)
 })
 
 lease.get('/agents/:agent/deliveries', async (c) => {
@@ -87,5 +85,3 @@ function leased(leases: readonly LeasedDelivery[]): Response {
   })
   return new Response(`{"deliveries":[${items.join(',')}]}`, { headers: { 'Content-Type': 'application/json' } })
 }
-
-const pause = (platform: Platform, ms: number) => new Promise<void>((resolve) => platform.after(ms, resolve))

@@ -1,0 +1,36 @@
+/**
+ * The receipt ladder: how far a delivery has come on its way to being done, for whoever waits for a rung of it.
+ *
+ *   queued → dispatched → delivered → claimed → completed
+ *
+ * A rung once reached stays reached until the delivery is redriven: a new life begins at the foot. Rungs may be skipped (a puller's
+ * mail is never queued), and whoever stands on one has passed those below, with one exception: claimed is only what an agent
+ * held by its token. Never here: waiting (workers/poll.ts).
+ */
+import * as z from 'zod'
+import { endedStatus } from './delivery.ts'
+import type { Receipt } from './receipt.ts'
+
+/** From the foot to the top. */
+export const rung = z.enum(['queued', 'dispatched', 'delivered', 'claimed', 'completed'])
+export type Rung = z.infer<typeof rung>
+
+/** What of a receipt tells how far it came. */
+export interface Climbed {
+  readonly status: Receipt['status']
+  readonly steps: readonly { readonly step: string }[]
+}
+
+/** Has the delivery, in its present life, come as far as this? */
+export function hasReached(receipt: Climbed, asked: Rung): boolean {
+  const life = receipt.steps.findLastIndex((s) => s.step === 'redriven') + 1
+  const seen = new Set<string>([receipt.status, ...receipt.steps.slice(life).map((s) => s.step)])
+  // An answer of 2xx, and a completion by one, say nothing of an agent that took the work upon itself.
+  if (asked === 'claimed') return seen.has('claimed')
+  return rung.options.slice(rung.options.indexOf(asked)).some((passed) => seen.has(passed))
+}
+
+/** Will it climb no further, unless somebody redrives it? */
+export function isAtEnd({ status }: Pick<Climbed, 'status'>): boolean {
+  return endedStatus.safeParse(status).success
+}
