@@ -1,31 +1,22 @@
 /**
- * DirectoryObject: the index of a deployment. Who is registered, and which keys exist. One instance, named `all`. Every method
- * may be repeated: the second call finds the first one's work. Never here: an agent's truth (durable-objects/agent.ts) or a
- * key itself, only its hash.
+ * DirectoryObject: the index of a deployment. Who is registered, who subscribes to what, and which keys exist. One instance,
+ * named `all`. Every method may be repeated: the second call finds the first one's work. Never here: an agent's truth
+ * (durable-objects/agent.ts) or a key itself, only its hash.
  */
 import { DurableObject } from 'cloudflare:workers'
 import { isStaleEntry, type KeyRecord, type RegisteredAgent, readEntry, readKey } from '../shared/directory.ts'
-import { canonical } from '../shared/json.ts'
 import { limits } from '../shared/limits.ts'
 import type { ChancePort, DirectoryPort, SqlValue, StoragePort, Synchronous } from '../shared/ports.ts'
-import {
-  type Audience,
-  type Candidate,
-  candidatesOf,
-  readSubscription,
-  type Subscription,
-  type SubscriptionInput,
-} from '../shared/subscription.ts'
+import type { Audience, Candidate, Subscription, SubscriptionInput } from '../shared/subscription.ts'
 import { chance } from './chance.ts'
+import { SubscriptionStore } from './subscription-store.ts'
 
 const tables = [
-  'CREATE TABLE IF NOT EXISTS agents (name TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID',
+  // `since`: the directory's version when this incarnation joined. A publish to everybody does not meet who joined later.
+  'CREATE TABLE IF NOT EXISTS agents (name TEXT PRIMARY KEY, since INTEGER NOT NULL, record TEXT NOT NULL) WITHOUT ROWID',
   `CREATE TABLE IF NOT EXISTS keys (
      hash TEXT PRIMARY KEY, id TEXT NOT NULL, owner TEXT NOT NULL, incarnation TEXT, expires_at INTEGER, record TEXT NOT NULL
    ) WITHOUT ROWID`,
-  'CREATE TABLE IF NOT EXISTS subscriptions (id TEXT PRIMARY KEY, agent TEXT NOT NULL, record TEXT NOT NULL) WITHOUT ROWID',
-  'CREATE INDEX IF NOT EXISTS subscriptions_by_agent ON subscriptions (agent, id)',
-  'CREATE TABLE IF NOT EXISTS directory_version (one INTEGER PRIMARY KEY, version INTEGER NOT NULL)',
   'CREATE UNIQUE INDEX IF NOT EXISTS keys_by_id ON keys (id)',
   'CREATE INDEX IF NOT EXISTS keys_by_owner ON keys (owner, id)',
 ]
@@ -36,6 +27,7 @@ const expiredPerCall = 20
 export class DirectoryObject extends DurableObject<Env> implements Synchronous<DirectoryPort> {
   readonly #storage: StoragePort
   readonly #chance: Pick<ChancePort, 'now'>
+  readonly #subscriptions: SubscriptionStore
 
   constructor(ctx: DurableObjectState, env: Env, ports: Pick<ChancePort, 'now'> = chance) {
     super(ctx, env)
@@ -43,6 +35,7 @@ export class DirectoryObject extends DurableObject<Env> implements Synchronous<D
     this.#storage = ctx.storage as unknown as StoragePort
     this.#chance = ports
     for (const table of tables) this.#storage.sql.exec(table)
+    this.#subscriptions = new SubscriptionStore(this.#storage.sql)
   }
 
   // --- agents ---------------------------------------------------------------------------------------------------------
@@ -54,11 +47,14 @@ export class DirectoryObject extends DurableObject<Env> implements Synchronous<D
       const record = JSON.stringify(agent)
       // The hourly sweep puts every agent again: what has not changed costs no row.
       if (known !== undefined && record === JSON.stringify(known)) return
-      this.#rows(
-        'INSERT INTO agents (name, record) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET record = excluded.record',
-        agent.agent,
-        record,
-      )
+      if (known?.incarnation === agent.incarnation) {
+        this.#rows('UPDATE agents SET record = ? WHERE name = ?', record, agent.agent)
+        return
+      }
+      // Another incarnation inherits nothing, even if removing the one before died half way.
+      this.#subscriptions.removeOf(agent.agent)
+      const since = this.#subscriptions.nextVersion()
+      this.#rows('INSERT OR REPLACE INTO agents (name, since, record) VALUES (?, ?, ?)', agent.agent, since, record)
     })
   }
 
@@ -72,8 +68,7 @@ export class DirectoryObject extends DurableObject<Env> implements Synchronous<D
       const known = this.findAgent(name)
       if (known === undefined || (incarnation !== undefined && known.incarnation !== incarnation)) return
       this.#rows('DELETE FROM agents WHERE name = ?', name)
-      this.#rows('DELETE FROM subscriptions WHERE agent = ?', name)
-      this.#nextVersion()
+      this.#subscriptions.removeOf(name)
       this.#rows('DELETE FROM keys WHERE owner = ? AND incarnation = ?', `agent/${name}`, known.incarnation)
     })
   }
@@ -153,96 +148,62 @@ export class DirectoryObject extends DurableObject<Env> implements Synchronous<D
 
   // --- subscriptions --------------------------------------------------------------------------------------------------
 
-  putSubscription(id: string, input: SubscriptionInput) {
+  putSubscription(id: string, input: SubscriptionInput, options: { readonly max: number; readonly by?: string }) {
     return this.#storage.transactionSync(() => {
-      const before = this.findSubscription(id)
-      const same =
-        before !== undefined &&
-        canonical({ ...input }) === canonical({ agent: before.agent, topic: before.topic, filter: before.filter })
-      if (same) return { subscription: before, created: false }
-      const { filter, ...rest } = input
-      const subscription: Subscription = {
-        v: 1,
-        id,
-        ...rest,
-        ...(filter === undefined ? {} : { filter }),
-        version: this.#nextVersion(),
-        updatedAt: this.#chance.now(),
-      }
-      this.#rows(
-        'INSERT INTO subscriptions (id, agent, record) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET agent = excluded.agent, record = excluded.record',
-        id,
-        input.agent,
-        JSON.stringify(subscription),
-      )
-      return { subscription, created: before === undefined }
+      const before = this.#subscriptions.find(id)
+      if (isForeign(before, options.by)) return { status: 'foreign' } as const
+      if (this.findAgent(input.agent) === undefined) return { status: 'unknown' } as const
+      if (before?.agent !== input.agent && this.#subscriptions.countOf(input.agent) >= options.max)
+        return { status: 'too_many' } as const
+      const subscription = this.#subscriptions.put(id, input, before, this.#chance.now())
+      return { status: 'put', subscription, created: before === undefined } as const
     })
   }
 
   findSubscription(id: string): Subscription | undefined {
-    const [row] = this.#rows('SELECT record FROM subscriptions WHERE id = ?', id)
-    return row === undefined ? undefined : readSubscription(row.record)
+    return this.#subscriptions.find(id)
   }
 
-  removeSubscription(id: string): boolean {
+  removeSubscription(id: string, by?: string) {
     return this.#storage.transactionSync(() => {
-      const removed = this.#rows('DELETE FROM subscriptions WHERE id = ? RETURNING id', id).length > 0
-      if (removed) this.#nextVersion()
-      return removed
+      const before = this.#subscriptions.find(id)
+      if (before === undefined) return 'unknown'
+      if (isForeign(before, by)) return 'foreign'
+      this.#subscriptions.remove(id)
+      return 'removed'
     })
   }
 
   subscriptions(agent: string | undefined, cursor: string | undefined, limit: number) {
-    const after = cursor ?? ''
-    const rows =
-      agent === undefined
-        ? this.#rows('SELECT record FROM subscriptions WHERE id > ? ORDER BY id LIMIT ?', after, limit + 1)
-        : this.#rows(
-            'SELECT record FROM subscriptions WHERE agent = ? AND id > ? ORDER BY id LIMIT ?',
-            agent,
-            after,
-            limit + 1,
-          )
-    const items = rows.slice(0, limit).map((row) => readSubscription(row.record))
+    const found = this.#subscriptions.page(agent, cursor ?? '', limit + 1)
+    const items = found.slice(0, limit)
     const last = items.at(-1)
-    return { items, ...(rows.length > limit && last !== undefined ? { cursor: last.id } : {}) }
+    return { items, ...(found.length > limit && last !== undefined ? { cursor: last.id } : {}) }
   }
 
   candidates(audience: Audience, cursor: string | undefined, limit: number, version?: number) {
-    const all = audience.kind === 'topic' ? this.#subscribed(audience.topic, version) : this.#everybody(audience.except)
+    const all =
+      audience.kind === 'topic'
+        ? this.#subscriptions.subscribed(audience.topic, version)
+        : this.#everybody(audience.except, version)
     const items = all.filter((c) => cursor === undefined || c.agent > cursor)
     const page = items.slice(0, limit)
     const last = page.at(-1)
     return {
-      version: this.#version(),
+      version: this.#subscriptions.version(),
       total: all.length,
       items: page,
       ...(items.length > limit && last !== undefined ? { cursor: last.agent } : {}),
     }
   }
 
-  #subscribed(topic: string, version: number | undefined): Candidate[] {
-    const all = this.#rows('SELECT record FROM subscriptions').map((row) => readSubscription(row.record))
-    return candidatesOf(version === undefined ? all : all.filter((s) => s.version <= version), topic)
-  }
-
-  #everybody(except: string): Candidate[] {
-    return this.#rows('SELECT name FROM agents WHERE name <> ? ORDER BY name', except).map((row) => ({
-      agent: String(row.name),
-      subscriptions: [],
-    }))
-  }
-
-  #version(): number {
-    const [row] = this.#rows('SELECT version FROM directory_version')
-    return Number(row?.version ?? 0)
-  }
-
-  #nextVersion(): number {
-    const [row] = this.#rows(
-      'INSERT INTO directory_version (one, version) VALUES (1, 1) ON CONFLICT (one) DO UPDATE SET version = version + 1 RETURNING version',
+  #everybody(except: string, version: number | undefined): Candidate[] {
+    const rows = this.#rows(
+      'SELECT name FROM agents WHERE name <> ? AND since <= ? ORDER BY name',
+      except,
+      version ?? Number.MAX_SAFE_INTEGER,
     )
-    return Number(row?.version ?? 1)
+    return rows.map((row) => ({ agent: String(row.name), subscriptions: [] }))
   }
 
   // --- inside ---------------------------------------------------------------------------------------------------------
@@ -272,4 +233,9 @@ export class DirectoryObject extends DurableObject<Env> implements Synchronous<D
   #rows(query: string, ...bindings: SqlValue[]): Record<string, unknown>[] {
     return this.#storage.sql.exec(query, ...bindings).toArray()
   }
+}
+
+// `by`: the agent that asks; an admin has none.
+function isForeign(subscription: Subscription | undefined, by: string | undefined): boolean {
+  return subscription !== undefined && by !== undefined && subscription.agent !== by
 }

@@ -11,7 +11,6 @@ import {
   type Publication,
   progress,
   publicationDueAt,
-  publicationKeptMs,
   readPublication,
 } from '../shared/publication.ts'
 import { chance } from './chance.ts'
@@ -49,7 +48,7 @@ export class PublicationObject extends DurableObject<OutboxEnv> implements Synch
     const publication = this.report()
     if (publication === undefined) return undefined
     const next = progress(publication, news, this.#chance.now())
-    this.#save(next)
+    if (next !== publication) this.#save(next)
     return next
   }
 
@@ -65,11 +64,12 @@ export class PublicationObject extends DurableObject<OutboxEnv> implements Synch
       const publication = this.report()
       if (publication === undefined) return
       const now = this.#chance.now()
-      if (publication.closedAt !== undefined && publication.closedAt + publicationKeptMs <= now) {
-        this.#rows('DROP TABLE publication')
+      if (publication.closedAt !== undefined && publicationDueAt(publication, now) <= now) {
+        // All of it: an empty database would be stored, and paid, for ever.
+        await this.#storage.deleteAll()
         return
       }
-      await this.#storage.setAlarm(Math.max(publicationDueAt(publication), now + alarmRetryMs))
+      await this.#storage.setAlarm(publicationDueAt(publication, now))
       if (publication.closedAt === undefined) await sendExpansion(this.env, this.#name)
     } catch (error) {
       console.error(JSON.stringify({ step: 'publication.alarm', publication: this.#name, error: String(error) }))
@@ -79,25 +79,25 @@ export class PublicationObject extends DurableObject<OutboxEnv> implements Synch
 
   // --- inside ---------------------------------------------------------------------------------------------------------
 
-  // The alarm is armed in the transaction that makes it needed. A closed one keeps its record, not its body.
+  // M6: the alarm is armed in the transaction that makes it needed: by the opening, and by the end. In between the alarm arms
+  // itself anew, and a page that is written down need not pay for it.
   #save(publication: Publication, body?: string): void {
+    const closed = publication.closedAt !== undefined
+    const record = JSON.stringify(publication)
     this.#storage.transactionSync(() => {
-      const record = JSON.stringify(publication)
-      if (body !== undefined) {
-        this.#rows(
-          'CREATE TABLE IF NOT EXISTS publication (id TEXT PRIMARY KEY, record TEXT NOT NULL, body TEXT) WITHOUT ROWID',
-        )
-        this.#rows(
-          'INSERT INTO publication (id, record, body) VALUES (?, ?, ?)',
-          publication.id,
-          record,
-          publication.closedAt === undefined ? body : null,
-        )
-      } else if (publication.closedAt === undefined)
-        this.#rows('UPDATE publication SET record = ? WHERE id = ?', record, publication.id)
-      else this.#rows('UPDATE publication SET record = ?, body = NULL WHERE id = ?', record, publication.id)
-      void this.#storage.setAlarm(Math.max(publicationDueAt(publication), this.#chance.now()))
+      if (body !== undefined) this.#insert(publication.id, record, closed ? null : body)
+      // A closed one keeps its record, not its body.
+      else if (closed) this.#rows('UPDATE publication SET record = ?, body = NULL WHERE id = ?', record, publication.id)
+      else this.#rows('UPDATE publication SET record = ? WHERE id = ?', record, publication.id)
+      if (body !== undefined || closed) void this.#storage.setAlarm(publicationDueAt(publication, this.#chance.now()))
     })
+  }
+
+  #insert(id: string, record: string, body: string | null): void {
+    this.#rows(
+      'CREATE TABLE IF NOT EXISTS publication (id TEXT PRIMARY KEY, record TEXT NOT NULL, body TEXT) WITHOUT ROWID',
+    )
+    this.#rows('INSERT OR REPLACE INTO publication (id, record, body) VALUES (?, ?, ?)', id, record, body)
   }
 
   #hasTable(): boolean {

@@ -63,6 +63,8 @@ export const limits = {
   /** Legs of one publication that are kept by name, and answered with the 202. More are expanded by pattern. */
   legsNamed: 100,
   legsPerPage: 100,
+  /** Legs of one publication that wait for room, by name, before its expansion waits with them. They share a row with the body. */
+  legsPending: 5_000,
   subscriptionsPerAgent: 1_000,
   /** Parts of one subscription's filter: what every publish to its topic pays for it. */
   filterCost: 64,

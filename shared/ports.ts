@@ -33,6 +33,7 @@ export interface StoragePort {
   transactionSync<T>(work: () => T): T
   getAlarm(): Promise<number | null>
   setAlarm(at: number): Promise<void>
+  deleteAll(): Promise<void>
 }
 
 export interface QueuePort<T> {
@@ -204,18 +205,23 @@ export interface DirectoryPort {
   keys(owner: string | undefined, cursor?: string): Promise<readonly KeyRecord[]>
   removeKey(id: string, owner?: string): Promise<boolean>
   removeKeysOf(owner: string): Promise<void>
+  /** At most `max` an agent. `by` is the agent that asks, which may not change another's; left out, an admin asks. */
   putSubscription(
     id: string,
     input: SubscriptionInput,
-  ): Promise<{ readonly subscription: Subscription; readonly created: boolean }>
+    options: { readonly max: number; readonly by?: string },
+  ): Promise<
+    | { readonly status: 'put'; readonly subscription: Subscription; readonly created: boolean }
+    | { readonly status: 'foreign' | 'unknown' | 'too_many' }
+  >
   findSubscription(id: string): Promise<Subscription | undefined>
-  removeSubscription(id: string): Promise<boolean>
+  removeSubscription(id: string, by?: string): Promise<'removed' | 'unknown' | 'foreign'>
   subscriptions(
     agent: string | undefined,
     cursor: string | undefined,
     limit: number,
   ): Promise<{ readonly items: readonly Subscription[]; readonly cursor?: string }>
-  /** Whom a publish may be for, by agent name after `cursor`. With a version: without subscriptions put since. */
+  /** Whom a publish may be for, by agent name after `cursor`. With a version: without who subscribed or joined since. */
   candidates(audience: Audience, cursor: string | undefined, limit: number, version?: number): Promise<Candidates>
 }
 

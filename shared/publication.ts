@@ -11,6 +11,7 @@ import * as z from 'zod'
 import { digest } from './ids.ts'
 import { limits } from './limits.ts'
 import type { Head } from './message.ts'
+import type { ReceiptStatus } from './receipt.ts'
 import { audience } from './subscription.ts'
 
 const leg = z.strictObject({
@@ -39,14 +40,12 @@ export const publicationRecord = z.strictObject({
   /** Up to a hundred by name; with a plan, only those that are not simply accepted. */
   legs: z.array(leg),
   plan: plan.exactOptional(),
-  /** How many it was for when it was opened. */
+  /** How many it is for. With a plan at most so many, until its last page has told how many really. */
   fanout: z.int(),
   accepted: z.int(),
   refused: z.int(),
   /** Nobody was reached, and that was told, or need not be. */
   told: z.boolean(),
-  tries: z.int(),
-  retryAt: z.number(),
   closedAt: z.number().exactOptional(),
 })
 export type Publication = z.infer<typeof publicationRecord>
@@ -57,6 +56,10 @@ export const readPublication = (stored: unknown): Publication => publicationReco
 /** The name of the object that holds it. A delivery's id has a `_`, so the two are never confused. */
 export function publicationId(source: string, key: string): string {
   return `p-${digest('publication', source, key)}`
+}
+
+export function isPublicationId(id: string): boolean {
+  return /^p-[a-z2-7]{26}$/.test(id)
 }
 
 /** What opens one: everything but its progress. */
@@ -71,15 +74,20 @@ export interface Opening {
   /** Reaching nobody is a dead letter, unless the publisher said that it does not matter. */
   readonly told: boolean
   readonly fanout: number
+  /** A re-send after it reached nobody is a new one. Not so for an id that the broker made, and under exactly_once. */
+  readonly renewable: boolean
 }
 
 export type Opened = { readonly status: 'opened' | 'duplicate' | 'conflict'; readonly publication: Publication }
 
-/** Opens it, or finds that it is open: a repeat of the same content changes nothing, other content is a conflict. */
+/**
+ * Opens it, or finds that it is open: a repeat of the same content changes nothing, other content is a conflict. One that
+ * reached nobody has given its key back, as a message that died does.
+ */
 export function open(current: Publication | undefined, opening: Opening, now: number): Opened {
-  if (current !== undefined)
+  const { agents, plan: planned, renewable, ...rest } = opening
+  if (current !== undefined && !(renewable && reachedNobody(current)))
     return { status: current.contentHash === opening.contentHash ? 'duplicate' : 'conflict', publication: current }
-  const { agents, plan: planned, ...rest } = opening
   const publication: Publication = {
     v: 1,
     ...rest,
@@ -88,17 +96,12 @@ export function open(current: Publication | undefined, opening: Opening, now: nu
     ...(planned === undefined ? {} : { plan: { ...planned, done: false } }),
     accepted: 0,
     refused: 0,
-    tries: 0,
-    retryAt: now + firstRetryMs,
   }
   return { status: 'opened', publication: close(publication, now) }
 }
 
-const firstRetryMs = 5_000
-
-/** Each unfinished try is repeated by the alarm: 5 s, doubling to 5 min. */
-export function publicationRetryMs(tries: number): number {
-  return Math.min(300_000, firstRetryMs * 2 ** Math.min(tries, 10))
+function reachedNobody(publication: Publication): boolean {
+  return publication.closedAt !== undefined && publication.accepted + publication.refused === 0
 }
 
 /** A leg whose mailbox stays full is given up and told after a day. */
@@ -109,56 +112,54 @@ export const publicationKeptMs = 86_400_000
 
 export interface Progress {
   readonly legs: readonly Leg[]
-  /** With a plan: where the expansion stands after these legs. */
-  readonly page?: { readonly cursor?: string; readonly done: boolean }
+  /** With a plan: the page that these legs are of. `from` is where it began, `cursor` where it ended. */
+  readonly page?: { readonly from?: string; readonly cursor?: string; readonly done: boolean }
   /** That nobody was reached has become a dead letter. */
   readonly told?: true
 }
 
-/** Writes down what became of legs. What was accepted or refused stays so; repeating it changes nothing. */
+/**
+ * Writes down what became of legs. What was accepted or refused stays so. News that is no news gives the same publication
+ * back, so that nothing is written for it.
+ */
 export function progress(publication: Publication, news: Progress, now: number): Publication {
   if (publication.closedAt !== undefined || isOldPage(publication.plan, news.page)) return publication
   const known = new Map(publication.legs.map((l) => [l.agent, l.state]))
   let { accepted, refused } = publication
   for (const { agent, state } of news.legs) {
     const before = known.get(agent)
-    if (before !== undefined && before.status !== 'pending') continue
+    // Only a page brings new legs. Any other that is not known any more was accepted and counted.
+    if (before === undefined ? news.page === undefined : before.status !== 'pending') continue
     if (state.status === 'accepted') accepted += 1
     if (state.status === 'refused') refused += 1
     // With a plan the accepted ones are only counted: a thousand names would be rewritten with every page.
     if (publication.plan !== undefined && state.status === 'accepted') known.delete(agent)
     else known.set(agent, state)
   }
-  const tries = publication.tries + 1
-  return close(
-    {
-      ...publication,
-      legs: bounded([...known].map(([agent, state]) => ({ agent, state }))),
-      ...(publication.plan === undefined || news.page === undefined
-        ? {}
-        : { plan: { ...publication.plan, ...news.page } }),
-      accepted,
-      refused,
-      told: publication.told || news.told === true,
-      tries,
-      retryAt: now + publicationRetryMs(tries),
-    },
-    now,
-  )
+  const told = publication.told || news.told === true
+  const counted = accepted + refused - publication.accepted - publication.refused
+  if (news.page === undefined && counted === 0 && told === publication.told) return publication
+  const legs = bounded([...known].map(([agent, state]) => ({ agent, state })))
+  return close({ ...publication, legs, ...planAfter(publication.plan, news.page), accepted, refused, told }, now)
 }
 
-// Pages are told in order; the repeat of one must not count its legs again.
+// Pages are told in order, each from where the one before it ended: whatever else is told comes late or twice.
 function isOldPage(plan: Plan | undefined, page: Progress['page']): boolean {
-  if (plan === undefined || page === undefined) return false
-  if (plan.done) return true
-  return plan.cursor !== undefined && page.cursor !== undefined && page.cursor <= plan.cursor
+  if (page === undefined) return false
+  return plan === undefined || plan.done || plan.cursor !== page.from
+}
+
+function planAfter(plan: Plan | undefined, page: Progress['page']): { plan?: Plan } {
+  if (plan === undefined) return {}
+  if (page === undefined) return { plan }
+  const { cursor = plan.cursor, done } = page
+  return { plan: { ...plan, ...(cursor === undefined ? {} : { cursor }), done } }
 }
 
 // Refused ones beyond the bound are counted, no longer named; pending ones always stay.
 function bounded(legs: readonly Leg[]): Leg[] {
-  const pending = legs.filter((l) => l.state.status === 'pending')
-  const others = legs.filter((l) => l.state.status !== 'pending')
-  return [...others.slice(0, limits.legsNamed), ...pending]
+  const unnamed = new Set(legs.filter((l) => l.state.status === 'refused').slice(limits.legsNamed))
+  return legs.filter((l) => !unnamed.has(l))
 }
 
 /** It reached nobody, and somebody has to be told so. */
@@ -171,14 +172,64 @@ function isExpanded(publication: Publication): boolean {
 }
 
 function close(publication: Publication, now: number): Publication {
-  return isExpanded(publication) && !isUnheard(publication) ? { ...publication, closedAt: now } : publication
+  if (!isExpanded(publication) || isUnheard(publication)) return publication
+  return { ...publication, fanout: publication.accepted + publication.refused, closedAt: now }
 }
 
 export function pendingLegs(publication: Publication): string[] {
   return publication.legs.filter((l) => l.state.status === 'pending').map((l) => l.agent)
 }
 
-/** When it wants to be looked at again: to go on, or to be forgotten. */
-export function publicationDueAt(publication: Publication): number {
-  return publication.closedAt === undefined ? publication.retryAt : publication.closedAt + publicationKeptMs
+/**
+ * When it wants to be looked at again: to go on, at intervals that grow with its age from 5 s to 5 min, or to be forgotten.
+ * The age needs no count of the tries, so that a try that brought nothing writes nothing.
+ */
+export function publicationDueAt(publication: Publication, now: number): number {
+  if (publication.closedAt !== undefined) return publication.closedAt + publicationKeptMs
+  return now + Math.min(retryMaxMs, Math.max(retryMinMs, (now - publication.openedAt) / 2))
 }
+
+const retryMinMs = 5_000
+const retryMaxMs = 300_000
+
+// --- what its sender may wait for -------------------------------------------------------------------------------------
+
+/** Until how many of its legs are completed. */
+export type AckMode =
+  | { readonly kind: 'all' }
+  | { readonly kind: 'any' }
+  | { readonly kind: 'quorum'; readonly count: number }
+
+/** `all`, `any`, or `quorum:<n>`. */
+export function parseAckMode(text: string): AckMode | undefined {
+  if (text === 'all' || text === 'any') return { kind: text }
+  const count = Number(/^quorum:([1-9][0-9]{0,8})$/.exec(text)?.[1])
+  return Number.isNaN(count) ? undefined : { kind: 'quorum', count }
+}
+
+/** How a leg stands. `forgotten`: its mailbox no longer has a receipt. Without one it is pending, refused, or not known now. */
+export interface LegFate {
+  readonly leg: Leg
+  readonly receipt?: ReceiptStatus | 'forgotten'
+}
+
+export type Satisfied = 'yes' | 'no' | 'pending'
+
+/**
+ * Has it been acked as asked? `no` once that can no longer come true; a redrive may make a `yes` of it still. Reaching nobody
+ * satisfies nothing. Not for a plan, whose legs are counted and not named.
+ */
+export function satisfied(mode: AckMode, publication: Publication, fates: readonly LegFate[]): Satisfied | undefined {
+  if (publication.plan !== undefined) return undefined
+  const done = fates.filter((f) => f.receipt === 'completed').length
+  const failed = fates.filter(isFailed).length
+  const needed = mode.kind === 'all' ? Math.max(1, fates.length) : mode.kind === 'any' ? 1 : mode.count
+  if (done >= needed) return 'yes'
+  return fates.length - failed < needed ? 'no' : 'pending'
+}
+
+function isFailed({ leg, receipt }: LegFate): boolean {
+  return leg.state.status === 'refused' || (receipt !== undefined && lost.has(receipt))
+}
+
+const lost: ReadonlySet<string> = new Set(['failed', 'dead_lettered', 'expired', 'cancelled', 'forgotten'])

@@ -21,8 +21,10 @@ export const subscriptionRecord = z.strictObject({
   agent: z.string(),
   topic: z.string(),
   filter: z.custom<Filter>((f) => typeof f === 'object' && f !== null).exactOptional(),
-  /** The directory's version when it was last put: a publication under way does not meet later ones. */
+  /** The directory's version when it was last put. */
   version: z.int(),
+  /** The version since which this agent has this topic: a publication under way does not meet later ones. */
+  since: z.int(),
   updatedAt: z.number(),
 })
 export type Subscription = z.infer<typeof subscriptionRecord>

@@ -6,7 +6,7 @@ import { parkedBecause } from '../shared/agent.ts'
 import { digest } from '../shared/ids.ts'
 import { limits } from '../shared/limits.ts'
 import type { Message } from '../shared/message.ts'
-import type { Platform } from '../shared/ports.ts'
+import type { Candidates, Platform } from '../shared/ports.ts'
 import type { Plan } from '../shared/publication.ts'
 import { type Audience, reaches } from '../shared/subscription.ts'
 
@@ -19,16 +19,22 @@ export interface Chosen {
   readonly fanout: number
 }
 
-export async function choose(platform: Platform, many: Many, message: Message): Promise<Chosen> {
+/** `page`: with a plan, its first page, so that nobody has to ask for it again. */
+export interface Choice {
+  readonly chosen: Chosen
+  readonly page?: Candidates
+}
+
+export async function choose(platform: Platform, many: Many, message: Message): Promise<Choice> {
   if (many.kind === 'capability') {
     const agent = await chooseCapable(platform, many.skill, message.partitionkey)
-    return agent === undefined ? { agents: [], fanout: 0 } : { agents: [agent], fanout: 1 }
+    return { chosen: agent === undefined ? { agents: [], fanout: 0 } : { agents: [agent], fanout: 1 } }
   }
-  const found = await platform.directory().candidates(many, undefined, limits.legsNamed)
-  if (found.cursor !== undefined)
-    return { agents: [], plan: { audience: many, version: found.version }, fanout: found.total }
-  const agents = found.items.filter((c) => reaches(c, message)).map((c) => c.agent)
-  return { agents, fanout: agents.length }
+  const page = await platform.directory().candidates(many, undefined, limits.legsNamed)
+  if (page.cursor !== undefined)
+    return { chosen: { agents: [], plan: { audience: many, version: page.version }, fanout: page.total }, page }
+  const agents = page.items.filter((c) => reaches(c, message)).map((c) => c.agent)
+  return { chosen: { agents, fanout: agents.length } }
 }
 
 // How many are asked for their health before one is taken as it is: its mail would only wait.
@@ -43,17 +49,36 @@ async function chooseCapable(
   skill: string,
   partitionKey: string | undefined,
 ): Promise<string | undefined> {
-  const { items } = await platform.directory().agents(skill, undefined, limits.pageSize)
-  const names = items.map((a) => a.agent)
+  const names = await capable(platform, skill)
   const weight = (name: string) => (partitionKey === undefined ? platform.random() : digest(name, partitionKey))
   const order = names.map((name) => ({ name, weight: weight(name) })).sort((a, b) => (a.weight < b.weight ? 1 : -1))
   for (const { name } of order.slice(0, healthChecks)) if (await isHealthy(platform, name)) return name
   return order[0]?.name
 }
 
+// A thousand agents of one skill: more of them share the work of those, by name.
+const pagesOfCapable = 10
+
+async function capable(platform: Platform, skill: string): Promise<string[]> {
+  const names: string[] = []
+  let cursor: string | undefined
+  for (let page = 0; page < pagesOfCapable; page++) {
+    const found = await platform.directory().agents(skill, cursor, limits.pageSize)
+    names.push(...found.items.map((a) => a.agent))
+    cursor = found.cursor
+    if (cursor === undefined) break
+  }
+  return names
+}
+
 async function isHealthy(platform: Platform, name: string): Promise<boolean> {
-  const known = await platform.agent(name).describe()
-  return (
-    known !== undefined && parkedBecause(known.agent, platform.now()) === undefined && known.figures.breaker !== 'open'
-  )
+  try {
+    const known = await platform.agent(name).describe()
+    if (known === undefined || known.figures.breaker === 'open') return false
+    return parkedBecause(known.agent, platform.now()) === undefined
+  } catch (error) {
+    // A mailbox that does not answer is one agent's trouble, and there are others.
+    platform.log('choose.failed', { agent: name, error: String(error) })
+    return false
+  }
 }

@@ -4,11 +4,12 @@
  */
 import type { Incoming } from '../shared/admission.ts'
 import type { Fault } from '../shared/fault.ts'
-import type { Platform } from '../shared/ports.ts'
-import { type Publication, publicationId } from '../shared/publication.ts'
+import type { Candidates, Platform } from '../shared/ports.ts'
+import { type Opened, type Publication, publicationId } from '../shared/publication.ts'
 import { err, ok, type Result } from '../shared/result.ts'
-import { choose, type Many } from './choose.ts'
+import { type Chosen, choose, type Many } from './choose.ts'
 import { expand } from './expand.ts'
+import { fatesOf } from './report.ts'
 import type { PublishReceipt } from './route.ts'
 
 // Longer than this nobody waits for the legs' mailboxes: the publication is stored, and they are asked on.
@@ -21,24 +22,59 @@ export async function publishMany(
   incoming: Incoming,
 ): Promise<Result<PublishReceipt, Fault>> {
   await platform.enrolHandlers()
-  const { message, key, contentHash, hops, body } = incoming
-  const chosen = await choose(platform, many, message)
-  const destination = message.to ?? message.topic ?? ''
-  if (chosen.fanout === 0 && message.onunroutable === 'reject') return err({ code: 'unroutable', destination })
-
+  const { message, key } = incoming
+  const { chosen, page } = await choose(platform, many, message)
   const id = publicationId(message.source, key)
+  // The repeat of one that was accepted is a duplicate, even if by now it would reach nobody.
+  if (chosen.fanout === 0 && message.onunroutable === 'reject' && !(await isKnown(platform, id)))
+    return err({ code: 'unroutable', destination: message.to ?? message.topic ?? '' })
+
+  const opened = await open(platform, id, incoming, chosen)
+  if (opened.status === 'conflict') return err({ code: 'key_reused', key, delivery: id })
+  const known =
+    opened.status === 'opened'
+      ? begin(platform, opened.publication, incoming.body, page)
+      : standingOf(platform, opened.publication)
+  const { publication, standing } = (await withPatience(platform, known)) ?? {
+    publication: opened.publication,
+    standing: new Map<string, string>(),
+  }
+  return ok(receiptOf(publication, standing, opened.status === 'duplicate'))
+}
+
+async function isKnown(platform: Platform, id: string): Promise<boolean> {
+  return (await platform.publication(id).report()) !== undefined
+}
+
+function open(platform: Platform, id: string, incoming: Incoming, chosen: Chosen): Promise<Opened> {
+  const { message, body, key, contentHash, hops, brokerMade } = incoming
   const { data: _data, data_base64: _base64, ...head } = message
   const told = message.onunroutable === 'drop'
-  const opened = await platform.publication(id).open({ id, head, key, contentHash, hops, told, ...chosen }, body)
-  if (opened.status === 'conflict') return err({ code: 'key_reused', key, delivery: id })
-  const expanded = await withPatience(platform, expand(platform, id))
-  return ok(
-    receiptOf(
-      expanded?.publication ?? opened.publication,
-      expanded?.standing ?? new Map(),
-      opened.status === 'duplicate',
-    ),
-  )
+  const renewable = !brokerMade && message.deliverymode !== 'exactly_once'
+  return platform.publication(id).open({ id, head, key, contentHash, hops, told, renewable, ...chosen }, body)
+}
+
+interface Known {
+  readonly publication: Publication
+  readonly standing: ReadonlyMap<string, string>
+}
+
+function begin(
+  platform: Platform,
+  publication: Publication,
+  body: string,
+  page: Candidates | undefined,
+): Promise<Known | undefined> {
+  return expand(platform, publication.id, { publication, body, ...(page === undefined ? {} : { page }) })
+}
+
+// A duplicate is told where the first one's deliveries stand now; what that one left undone is gone on with.
+async function standingOf(platform: Platform, { id }: Publication): Promise<Known | undefined> {
+  const known = await expand(platform, id)
+  if (known === undefined || known.publication.plan !== undefined) return known
+  const fates = await fatesOf(platform, known.publication.legs)
+  const standing = fates.flatMap(({ leg, receipt }) => (receipt === undefined ? [] : [[leg.agent, receipt] as const]))
+  return { publication: known.publication, standing: new Map(standing) }
 }
 
 function receiptOf(

@@ -56,4 +56,12 @@ export class SimStorage implements StoragePort {
     this.alarmAt = at
     return Promise.resolve()
   }
+
+  deleteAll(): Promise<void> {
+    this.#statements.clear()
+    const tables = this.#db.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").all()
+    for (const { name } of tables) this.#db.exec(`DROP TABLE "${String(name)}"`)
+    this.alarmAt = null
+    return Promise.resolve()
+  }
 }
