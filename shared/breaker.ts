@@ -181,7 +181,7 @@ function tellClosed(
   if (failures < policy.failureThreshold && !tooMany) return { ...breaker, window, state: { ...state, failures } }
   const cause =
     failures >= policy.failureThreshold
-      ? `${failures} failures in a row; the last: ${verdict.cause}`
+      ? `${failures === 1 ? 'a failure' : `${failures} failures in a row`}; the last: ${verdict.cause}`
       : `${failed} of ${window.length} failed within ${policy.window.seconds} s; the last: ${verdict.cause}`
   return openFor(breaker, firstWaitMs(policy), verdict.retryAfterMs, cause, now)
 }
