@@ -9,6 +9,7 @@ import { type AgentRecord, enrol, type Registration, rotateSecret, verify } from
 import type { Breaker } from '../shared/breaker.ts'
 import { beginFleeting, droppedBecause, type FleetingOutcome, recordFleeting } from '../shared/fleeting.ts'
 import { isOpen, leasedOf, unfinishedOf } from '../shared/handover.ts'
+import type { ProgressInput } from '../shared/lease.ts'
 import { agentOf, begin, type Draft, deliveryOf, figuresOf } from '../shared/mailbox.ts'
 import type {
   AcceptAnswer,
@@ -100,8 +101,8 @@ export class AgentObject extends DurableObject<OutboxEnv> implements Synchronous
     return { ...answer, references }
   }
 
-  extend(id: string, token: string, extendMs: number) {
-    return this.#shell.step((draft, now) => extend(draft, id, token, extendMs, now))[0]
+  extend(id: string, token: string, extendMs: number, progress?: ProgressInput) {
+    return this.#shell.step((draft, now) => extend(draft, id, token, extendMs, now, progress))[0]
   }
 
   unfinished(ids: readonly string[]) {

@@ -5,10 +5,12 @@
  */
 import * as z from 'zod'
 import { pageOf, pageQuery } from './api-operation.ts'
+import { agentsPerGroup } from './dead-letter.ts'
 import { deadReason } from './delivery.ts'
 import { effectSchema, effectsInput } from './effects.ts'
 import { faultCodes } from './fault-examples.ts'
 import { rung } from './ladder.ts'
+import { progressInput } from './lease.ts'
 import { limits } from './limits.ts'
 import { messageSchema, publishInput } from './message.ts'
 import { attemptError } from './outcome.ts'
@@ -96,6 +98,10 @@ export const receiptAnswer = z.strictObject({
   attempt: z.int().describe('Attempts that counted, in this life.'),
   maxAttempts: z.int(),
   nextAttemptAt: time.optional(),
+  progress: z
+    .strictObject({ percent: z.number().optional(), note: z.string().optional(), at: time })
+    .optional()
+    .describe('What the agent that works on it said last, by extending its lease.'),
   steps: z.array(
     z.strictObject({ step: z.string(), at: time, attempt: z.int().optional(), detail: z.string().optional() }),
   ),
@@ -206,6 +212,11 @@ export const extendRequest = z.strictObject({
     .min(0.05)
     .max(limits.leaseSeconds)
     .describe(`From now. All extensions of one lease together reach at most ${limits.claimSeconds} seconds.`),
+  progress: progressInput
+    .optional()
+    .describe(
+      'How far the work is. The receipt shows the latest, until this lease ends; the next one begins from nothing.',
+    ),
 })
 
 export const extendAnswer = z.strictObject({ id: z.string(), deadline: time })
@@ -216,9 +227,10 @@ export const letterAnswer = z.strictObject({
   id: z.string(),
   delivery: z.string().describe('The delivery that died, or whose effect was refused.'),
   agent: z.string(),
-  kind: z.enum(['delivery', 'effect']),
+  kind: z.enum(['delivery', 'effect', 'publication']),
   reason: deadReason,
   error: attemptError.optional(),
+  fingerprint: z.string().optional().describe('What failures of the same kind have in common: see the groups.'),
   attempts: z.array(attemptAnswer),
   at: time,
   redrives: z.int().describe('Lives before this one.'),
@@ -229,10 +241,27 @@ export const letterAnswer = z.strictObject({
 const letterFilter = {
   agent: z.string().max(limits.agentNameLength).optional(),
   reason: deadReason.optional(),
+  fingerprint: z
+    .string()
+    .regex(/^[a-z2-7]{26}$/)
+    .optional(),
 }
 
 export const lettersQuery = z.object({ ...letterFilter, ...pageQuery })
 export const lettersAnswer = pageOf(letterAnswer)
+
+export const groupsQuery = z.object({ agent: letterFilter.agent, ...pageQuery })
+export const groupsAnswer = pageOf(
+  z.strictObject({
+    fingerprint: z.string(),
+    reason: deadReason,
+    count: z.int(),
+    agents: z.array(z.string()).describe(`Whose they are; at most ${agentsPerGroup} are named.`),
+    newestAt: time,
+    oldestAt: time,
+    example: z.strictObject({ id: z.string(), error: attemptError.optional() }).describe('The newest one.'),
+  }),
+)
 
 export const redriveAnswer = z.strictObject({
   id: z.string(),

@@ -27,6 +27,7 @@ export const deadReason = z.enum([
   'agent_deleted',
   'effect_refused',
   'unroutable',
+  'poison',
 ])
 export type DeadReason = z.infer<typeof deadReason>
 
@@ -137,13 +138,23 @@ export function step(delivery: Delivery, entry: Step): Delivery {
 }
 
 /** How a lease began, as steps. Memory knows it until the story goes on; then it is written, and only once. */
-export function withStart(delivery: Delivery, lease: Pick<Lease, 'at' | 'phase' | 'queuedAt'>): Delivery {
-  const first = lease.phase === 'claimed' && lease.queuedAt === undefined ? 'claimed' : 'dispatched'
+export function withStart(delivery: Delivery, lease: Pick<Lease, 'at' | 'phase' | 'queuedAt' | 'claimedAt'>): Delivery {
+  const pulled = lease.phase === 'claimed' && lease.queuedAt === undefined && lease.claimedAt === undefined
   const attempt = delivery.attempt + 1
   const isStart = (s: Step) => (s.step === 'dispatched' || s.step === 'claimed') && s.at === lease.at
-  if (delivery.steps.some((s) => isStart(s) && s.attempt === attempt)) return delivery
-  const queued = lease.queuedAt === undefined ? delivery : step(delivery, { step: 'queued', at: lease.queuedAt })
-  return step(queued, { step: first, at: lease.at, attempt })
+  const isTold = delivery.steps.some((s) => isStart(s) && s.attempt === attempt)
+  const queued =
+    isTold || lease.queuedAt === undefined ? delivery : step(delivery, { step: 'queued', at: lease.queuedAt })
+  const begun = isTold ? delivery : step(queued, { step: pulled ? 'claimed' : 'dispatched', at: lease.at, attempt })
+  return withClaim(begun, lease.claimedAt, attempt)
+}
+
+// An extension writes the lease and not the delivery, so that it costs one row.
+function withClaim(delivery: Delivery, claimedAt: number | undefined, attempt: number): Delivery {
+  const isClaim = (s: Step) => s.step === 'claimed' && s.at === claimedAt && s.attempt === attempt
+  return claimedAt === undefined || delivery.steps.some(isClaim)
+    ? delivery
+    : step(delivery, { step: 'claimed', at: claimedAt, attempt })
 }
 
 export function withAttempt(delivery: Delivery, attempt: Attempt): Delivery {

@@ -3,10 +3,24 @@
  * or what its end means (shared/settlement.ts).
  */
 import * as z from 'zod'
+import { limits } from './limits.ts'
 
 /** `dispatched`: the broker runs it. `delivered`: a 202 was answered. `claimed`: an agent holds it by token. */
 export const leasePhase = z.enum(['dispatched', 'delivered', 'claimed'])
 export type LeasePhase = z.infer<typeof leasePhase>
+
+/** How far an agent says that its work is. */
+export const progressInput = z
+  .strictObject({
+    percent: z.number().min(0).max(100).optional(),
+    note: z.string().min(1).max(limits.progressNoteLength).optional(),
+  })
+  .refine(({ percent, note }) => percent !== undefined || note !== undefined, 'needs `percent` or `note`')
+export type ProgressInput = z.infer<typeof progressInput>
+
+/** The latest that was said, and when. It ends with its lease: the next one begins from nothing. */
+const progressSchema = progressInput.safeExtend({ at: z.number() })
+export type Progress = z.infer<typeof progressSchema>
 
 const leaseSchema = z
   .strictObject({
@@ -23,6 +37,9 @@ const leaseSchema = z
     at: z.number(),
     deadlineAt: z.number(),
     phase: leasePhase,
+    /** When a lease that began otherwise became claimed, by an extension. */
+    claimedAt: z.number().exactOptional(),
+    progress: progressSchema.exactOptional(),
     /** The breaker's epoch when it was granted: a report of an older one changes nothing (B3). */
     epoch: z.int(),
     /** Ran alone in its isolate as far as the mailbox can tell, so silence is its own doing. */

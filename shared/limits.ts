@@ -37,6 +37,8 @@ export const limits = {
   errorMessageLength: 1_000,
   /** The causal chain: at the 33rd hop a message dies as `hop_limit`. */
   hops: 32,
+  /** What an agent says of how far its work is. Kept in the lease's row, beside those of the same take. */
+  progressNoteLength: 1_000,
   /** Kept on one receipt; older entries give way to newer ones and the receipt says `truncated`. */
   stepsPerReceipt: 100,
   attemptsPerReceipt: 50,

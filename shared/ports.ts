@@ -6,9 +6,10 @@
 import type { Admission, Incoming } from './admission.ts'
 import type { AgentRecord, Registration } from './agent.ts'
 import type { Breaker } from './breaker.ts'
-import type { DeadLetter, DeadLetterFilter } from './dead-letter.ts'
+import type { DeadLetter, DeadLetterFilter, LetterGroup } from './dead-letter.ts'
 import type { KeyRecord, RegisteredAgent } from './directory.ts'
 import type { Effect } from './effects.ts'
+import type { ProgressInput } from './lease.ts'
 import type { Figures } from './mailbox.ts'
 import type { Head } from './message.ts'
 import type { Outcome } from './outcome.ts'
@@ -130,7 +131,7 @@ export interface AgentPort {
   take(ids: readonly string[], token: string): Promise<TakeAnswer>
   lease(max: number, durationMs: number, token: string): Promise<TakeAnswer>
   settle(reports: readonly Report[]): Promise<SettleAnswer>
-  extend(id: string, token: string, extendMs: number): Promise<Extended>
+  extend(id: string, token: string, extendMs: number, progress?: ProgressInput): Promise<Extended>
   unfinished(ids: readonly string[]): Promise<{
     readonly agent: AgentRecord | undefined
     readonly unfinished: readonly Unfinished[]
@@ -250,6 +251,12 @@ export interface DeadLettersPort {
     cursor: string | undefined,
     limit: number,
   ): Promise<{ readonly items: readonly DeadLetter[]; readonly cursor?: string }>
+  /** By fingerprint and reason, the one with the newest letter first. */
+  groups(
+    agent: string | undefined,
+    cursor: string | undefined,
+    limit: number,
+  ): Promise<{ readonly items: readonly LetterGroup[]; readonly cursor?: string }>
   remove(id: string): Promise<boolean>
 }
 

@@ -36,6 +36,8 @@ export interface Receipt {
   readonly attempt: number
   readonly maxAttempts: number
   readonly nextAttemptAt?: string
+  /** What the holder of its lease said last. */
+  readonly progress?: { readonly percent?: number; readonly note?: string; readonly at: string }
   readonly steps: readonly {
     readonly step: string
     readonly at: string
@@ -75,6 +77,7 @@ export function receiptOf(draft: Draft, delivery: Delivery, agentName: string, n
     attempt: delivery.attempt,
     maxAttempts: agent?.policy.maxAttempts ?? delivery.attempt,
     ...(ended === undefined && delivery.dueAt > now ? { nextAttemptAt: iso(delivery.dueAt) } : {}),
+    ...progressOf(draft, delivery),
     steps: liveSteps(draft, delivery).map((s) => ({ ...s, at: iso(s.at) })) as Receipt['steps'],
     attempts: delivery.attempts.map((a) => ({
       ...a,
@@ -89,6 +92,14 @@ export function receiptOf(draft: Draft, delivery: Delivery, agentName: string, n
     redrives: delivery.redrives,
     ...(delivery.truncated ? { truncated: true } : {}),
   }
+}
+
+function progressOf(draft: Draft, { id }: Delivery): Pick<Receipt, 'progress'> {
+  const told = leaseOf(draft, id)?.progress
+  if (told === undefined) return {}
+  const { percent, note, at } = told
+  const said = { ...(percent === undefined ? {} : { percent }), ...(note === undefined ? {} : { note }) }
+  return { progress: { ...said, at: iso(at) } }
 }
 
 // What happened since the row was last written is known to memory only.

@@ -9,6 +9,7 @@ import { type Breaker, force } from './breaker.ts'
 import { type Delivery, end, endDead, hasEnded, hasOpenJournal, isDeadLetter, isUnburied, step } from './delivery.ts'
 import type { EffectStatus } from './effects.ts'
 import { gateTold, newGate } from './gate.ts'
+import type { ProgressInput } from './lease.ts'
 import { limits } from './limits.ts'
 import {
   agentOf,
@@ -206,15 +207,32 @@ export function purge(draft: Draft, id: string, stored: Stored): boolean {
 
 export type Extended = { readonly status: 'extended'; readonly deadlineAt: number } | { readonly status: 'stale' }
 
-/** Moves a lease's deadline to `extendMs` from now; all together at most `limits.claimSeconds` from its start. Makes it claimed. */
-export function extend(draft: Draft, id: string, token: string, extendMs: number, now: number): Extended {
+/**
+ * Moves a lease's deadline to `extendMs` from now; all together at most `limits.claimSeconds` from its start. Makes it claimed,
+ * and keeps the latest word of how far the work is.
+ */
+export function extend(
+  draft: Draft,
+  id: string,
+  token: string,
+  extendMs: number,
+  now: number,
+  progress?: ProgressInput,
+): Extended {
   const lease = leaseOf(draft, id)
   if (lease === undefined || lease.token !== token) return { status: 'stale' }
   const agent = agentOf(draft)
   // Whoever extends is alive: a probe that is extended for a day must not keep everything else waiting (B2).
   if (agent !== undefined) draft.gate = gateTold(draft.gate, agent, lease.epoch, { kind: 'success' }, now)
   const deadlineAt = Math.min(now + extendMs, lease.at + limits.claimSeconds * 1_000)
-  draft.leases.set(id, { ...lease, phase: 'claimed', deadlineAt, saved: true })
+  draft.leases.set(id, {
+    ...lease,
+    ...(lease.phase === 'claimed' ? {} : { claimedAt: now }),
+    ...(progress === undefined ? {} : { progress: { ...progress, at: now } }),
+    phase: 'claimed',
+    deadlineAt,
+    saved: true,
+  })
   draft.slots.add(lease.slot)
   return { status: 'extended', deadlineAt }
 }

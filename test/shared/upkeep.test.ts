@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import type { EffectStatus } from '../../shared/effects.ts'
 import { deadLetterId } from '../../shared/ids.ts'
+import type { ProgressInput } from '../../shared/lease.ts'
 import { limits } from '../../shared/limits.ts'
 import { figuresOf } from '../../shared/mailbox.ts'
 import { abandon, buried, cancel, choreRetryMs, extend, pause, purge, resume } from '../../shared/upkeep.ts'
@@ -374,6 +375,35 @@ describe('extend', () => {
     expect(extendOf(box, 'ada_x', hour)).toEqual({ status: 'stale' })
     box.tick(box.leaseOf(id)?.deadlineAt)
     expect(extendOf(box, id, hour, token)).toEqual({ status: 'stale' })
+  })
+
+  it('that makes a lease claimed is told once, where it happened, though only the lease is written', () => {
+    const { box, id } = flying()
+    const row = box.delivery(id)
+    box.wait(second)
+    extendOf(box, id, hour)
+    box.wait(second)
+    extendOf(box, id, hour)
+    expect(box.delivery(id)).toBe(row)
+    const claimed = { step: 'claimed', at: iso(start + second), attempt: 1 }
+    expect(box.receipt(id).steps.slice(-2)).toEqual([{ step: 'dispatched', at: iso(start), attempt: 1 }, claimed])
+    box.settle(id, ok())
+    expect(box.receipt(id).steps.filter((s) => s.step === 'claimed')).toEqual([claimed])
+  })
+
+  it('keeps the latest progress on the receipt, until the lease ends: the next begins from nothing', () => {
+    const { box, id } = flying()
+    const say = (progress?: ProgressInput, token = box.leaseOf(id)?.token ?? '') =>
+      box.step((draft, now) => extend(draft, id, token, hour, now, progress))
+    say({ percent: 10, note: 'reading' })
+    box.wait(second)
+    say({ percent: 40 })
+    say({ percent: 99 }, 'foreign')
+    say()
+    expect(box.receipt(id).progress).toEqual({ percent: 40, at: iso(start + second) })
+    box.settle(id, retry({ delayMs: 0 }))
+    box.take([id])
+    expect([box.receipt(id).status, box.receipt(id).progress]).toEqual(['dispatched', undefined])
   })
 
   it('keeps the lease through the deadline it had before (M4)', () => {

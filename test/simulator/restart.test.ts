@@ -127,6 +127,19 @@ describe('after a restart', () => {
     expect(home.settle(id, lease?.token ?? '', ok('done'), true)).toBe('settled')
   })
 
+  it('that an extension made it claimed, and how far the work was, is still told', async () => {
+    const home = new Home({ ...webhook, policy: { ack: 'later', ackSeconds: 60 } })
+    const id = home.accept('a')
+    const token = home.take(id)
+    home.settle(id, token, later)
+    home.now += second
+    home.object.extend(id, token, minute, { percent: 40 })
+    await home.restart()
+    const told = home.object.receipt(id)
+    expect(told).toMatchObject({ status: 'claimed', progress: { percent: 40 } })
+    expect(told?.steps.map((s) => s.step)).toEqual(['accepted', 'queued', 'dispatched', 'delivered', 'claimed'])
+  })
+
   it('so is the window of a 202', async () => {
     const home = new Home({ ...webhook, policy: { ack: 'later', ackSeconds: 60 } })
     const id = home.accept('a')

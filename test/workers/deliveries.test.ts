@@ -322,6 +322,15 @@ describe('an extension', () => {
     expect(leftMs).toBeLessThan(3_605_000)
   })
 
+  it('tells the receipt how far the work is', async () => {
+    const { agent, id, token } = await leased()
+    const progress = { percent: 62.5, note: '5 of 8 sources read' }
+    expect((await settle('extend', id, agent.key, { token, seconds: 60, progress })).status).toBe(200)
+    const told = await receipt(id)
+    expect(told.progress).toEqual({ ...progress, at: expect.any(String) })
+    expect(Math.abs(Date.parse(told.progress.at) - Date.now())).toBeLessThan(5_000)
+  })
+
   it('with a token that does not hold it is stale, and after the end it is told the result', async () => {
     const { agent, id, token } = await leased()
     const stale = await settle('extend', id, agent.key, { token: 'other', seconds: 1 })
@@ -341,6 +350,9 @@ describe('bad input is refused with its code', () => {
     ['nack', { token: 'x', delaySeconds: limits.delaySeconds + 1 }, 'delaySeconds'],
     ['nack', { token: 'x', reason: 'r'.repeat(limits.errorMessageLength + 1) }, 'reason'],
     ['extend', { token: 'x' }, 'seconds'],
+    ['extend', { token: 'x', seconds: 1, progress: {} }, 'progress'],
+    ['extend', { token: 'x', seconds: 1, progress: { percent: 101 } }, 'progress.percent'],
+    ['extend', { token: 'x', seconds: 1, progress: { note: 'n'.repeat(1_001) } }, 'progress.note'],
     ['extend', { token: 'x', seconds: limits.leaseSeconds + 1 }, 'seconds'],
   ]
   for (const [verb, json, path] of cases)

@@ -73,9 +73,9 @@ deliveries.post('/deliveries/:id/nack', async (c) => {
 
 deliveries.post('/deliveries/:id/extend', async (c) => {
   const { id, agent } = operable(c)
-  const { token, seconds } = await readJson(c, extendRequest)
+  const { token, seconds, progress } = await readJson(c, extendRequest)
   const mailbox = c.get('platform').agent(agent)
-  const extended = await mailbox.extend(id, token, seconds * 1_000)
+  const extended = await mailbox.extend(id, token, seconds * 1_000, progress)
   if (extended.status === 'extended') {
     return c.json({ id, deadline: new Date(extended.deadlineAt).toISOString() }, 200)
   }
