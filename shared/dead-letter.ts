@@ -3,11 +3,12 @@
  * them is one object; the body stays in the mailbox. Never here: redriving (workers/exhume.ts).
  */
 import * as z from 'zod'
-import { attemptSchema, type Delivery, deadReason, isDeadLetter } from './delivery.ts'
+import { attemptSchema, type DeadReason, type Delivery, deadReason, isDeadLetter } from './delivery.ts'
 import type { Effect } from './effects.ts'
+import { fingerprintOf } from './fingerprint.ts'
 import { deadLetterId, effectDeadLetterId } from './ids.ts'
 import type { Head } from './message.ts'
-import { attemptError } from './outcome.ts'
+import { type AttemptError, attemptError } from './outcome.ts'
 import type { Publication } from './publication.ts'
 
 export const deadLetter = z.strictObject({
@@ -20,6 +21,8 @@ export const deadLetter = z.strictObject({
   kind: z.enum(['delivery', 'effect', 'publication']),
   reason: deadReason,
   error: attemptError.optional(),
+  /** Of the error; of the reason where there was none. Letters written before there were fingerprints have none. */
+  fingerprint: z.string().exactOptional(),
   attempts: z.array(attemptSchema),
   at: z.number(),
   /** Lives before this one. */
@@ -33,6 +36,26 @@ export type DeadLetter = z.infer<typeof deadLetter>
 export interface DeadLetterFilter {
   readonly agent?: string | undefined
   readonly reason?: string | undefined
+  readonly fingerprint?: string | undefined
+}
+
+/** Dead letters that died of the same. */
+export interface LetterGroup {
+  readonly fingerprint: string
+  readonly reason: DeadReason
+  readonly count: number
+  /** Some of the agents that have one, at most `agentsPerGroup`. */
+  readonly agents: readonly string[]
+  readonly newestAt: number
+  readonly oldestAt: number
+  readonly example: { readonly id: string; readonly error?: AttemptError | undefined }
+}
+
+export const agentsPerGroup = 10
+
+/** What letters are grouped by. What died without an error (it expired, its agent was deleted) died of its reason. */
+function fingerprintFor(reason: DeadReason, error: AttemptError | undefined): string {
+  return fingerprintOf(error ?? { code: reason, message: '' }, '').error
 }
 
 /** The index entry of a delivery that died. */
@@ -47,6 +70,7 @@ export function deadLetterOf(agent: string, delivery: Delivery): DeadLetter | un
     kind: 'delivery',
     reason,
     ...(error === undefined ? {} : { error }),
+    fingerprint: fingerprintFor(reason, error),
     attempts: delivery.attempts,
     at: endedAt,
     redrives: delivery.redrives,
@@ -63,6 +87,7 @@ export function deadLetterOfEffect(
   now: number,
 ): DeadLetter | undefined {
   if (effect.state.status !== 'refused') return undefined
+  const error = { code: effect.state.reason, message: effect.state.detail }
   return {
     v: 1,
     id: effectDeadLetterId(delivery, effect.n),
@@ -70,7 +95,8 @@ export function deadLetterOfEffect(
     agent,
     kind: 'effect',
     reason: 'effect_refused',
-    error: { code: effect.state.reason, message: effect.state.detail },
+    error,
+    fingerprint: fingerprintFor('effect_refused', error),
     attempts: [],
     at: now,
     redrives: 0,
@@ -91,11 +117,29 @@ export function deadLetterOfPublication(publication: Publication): DeadLetter {
     agent: '',
     kind: 'publication',
     reason: 'unroutable',
+    fingerprint: fingerprintFor('unroutable', undefined),
     attempts: [],
     at: publication.openedAt,
     redrives: 0,
     message: publication.head,
   }
+}
+
+/** A place in the list of groups, newest first. Opaque to callers. */
+export function groupCursor(group: Pick<LetterGroup, 'newestAt' | 'fingerprint' | 'reason'>): string {
+  return `${group.newestAt}.${group.fingerprint}.${group.reason}`
+}
+
+/** Where to go on; without a cursor, or with nonsense, before everything. */
+export function parseGroupCursor(cursor: string | undefined): {
+  readonly at: number
+  readonly fingerprint: string
+  readonly reason: string
+} {
+  const [, at, fingerprint = '', reason = ''] = /^(\d{1,15})\.([a-z2-7]+)\.([a-z_]+)$/.exec(cursor ?? '') ?? []
+  return at === undefined
+    ? { at: Number.MAX_SAFE_INTEGER, fingerprint: '', reason: '' }
+    : { at: Number(at), fingerprint, reason }
 }
 
 /** How long a dead letter is kept, in the index as in its mailbox. */

@@ -114,6 +114,112 @@ export function letterLaws(withLetters: WithLetters): void {
   })
 }
 
+/** Of letters by what they died of. `old` is a table as it was before letters had fingerprints, with one letter in it. */
+export function groupLaws(withLetters: WithLetters, old: WithLetters): void {
+  const on = (index: WithLetters, name: string, work: Parameters<WithLetters>[0]) =>
+    it(name, () =>
+      index((letters, clock, rows) => {
+        clock.at = start
+        work(letters, clock, rows)
+      }),
+    )
+  const law = (name: string, work: Parameters<WithLetters>[0]) => on(withLetters, name, work)
+  const [alike, other] = ['a'.repeat(26), 'b'.repeat(26)]
+  const print = (id: string, fingerprint: string, more: Partial<DeadLetter> = {}) =>
+    letter(id, { fingerprint, ...more })
+
+  law('letters of one fingerprint and reason are one group, the newest first', (letters) => {
+    letters.bury([
+      print('a', alike, { at: start - 5 }),
+      print('b', other, { at: start - 4 }),
+      print('c', alike, { at: start - 3, agent: 'bob', error: { code: 'http', message: 'answered 502' } }),
+      print('d', alike, { at: start - 9, reason: 'poison' }),
+    ])
+    expect(letters.groups(undefined, undefined, 10)).toEqual({
+      items: [
+        {
+          fingerprint: alike,
+          reason: 'attempts_exhausted',
+          count: 2,
+          agents: ['ann', 'bob'],
+          newestAt: start - 3,
+          oldestAt: start - 5,
+          example: { id: 'c', error: { code: 'http', message: 'answered 502' } },
+        },
+        expect.objectContaining({ fingerprint: other, count: 1, newestAt: start - 4, oldestAt: start - 4 }),
+        expect.objectContaining({ fingerprint: alike, reason: 'poison', count: 1, agents: ['ann'] }),
+      ],
+    })
+  })
+
+  law('of one agent, a group counts and shows that agent’s letters only', (letters) => {
+    letters.bury([print('a', alike, { at: start - 1 }), print('b', alike, { agent: 'bob' })])
+    const [group, ...more] = letters.groups('ann', undefined, 10).items
+    expect(more).toEqual([])
+    expect(group).toMatchObject({ count: 1, agents: ['ann'], newestAt: start - 1, example: { id: 'a' } })
+    expect(letters.groups('eve', undefined, 10).items).toEqual([])
+  })
+
+  law('pages of groups meet without gap or overlap, also among those of one millisecond', (letters) => {
+    const all = [...'abcdefg'].map((id, i) => print(id, id.repeat(26), { at: start - Math.floor(i / 3) }))
+    letters.bury(all)
+    const seen: string[] = []
+    let cursor: string | undefined
+    do {
+      const page: ReturnType<DeadLettersObject['groups']> = letters.groups(undefined, cursor, 2)
+      seen.push(...page.items.map((g) => g.example.id))
+      cursor = page.cursor
+    } while (cursor !== undefined)
+    expect(seen).toEqual(['c', 'b', 'a', 'f', 'e', 'd', 'g'])
+    for (const nonsense of ['', 'x', `${start}`, `.${alike}.poison`])
+      expect(letters.groups(undefined, nonsense, 10).items).toHaveLength(7)
+  })
+
+  law('a group names ten agents however many it has', (letters) => {
+    const names = Array.from({ length: 30 }, (_, i) => `${'n'.repeat(62)}${10 + i}`)
+    letters.bury(names.map((agent) => print(agent, alike, { agent })))
+    const [group] = letters.groups(undefined, undefined, 10).items
+    expect(group?.count).toBe(30)
+    expect(group?.agents).toHaveLength(10)
+    expect(names).toEqual(expect.arrayContaining([...(group?.agents ?? [])]))
+  })
+
+  law('what was removed, or is past keeping, is in no group', (letters, clock) => {
+    letters.bury([print('a', alike), print('b', alike, { at: start + 1 })])
+    letters.remove('b')
+    expect(letters.groups(undefined, undefined, 10).items).toMatchObject([{ count: 1, example: { id: 'a' } }])
+    clock.at = start + deadLetterKeptMs
+    expect(letters.groups(undefined, undefined, 10).items).toEqual([])
+  })
+
+  law('the list is filtered by fingerprint, alone and with the rest', (letters) => {
+    letters.bury([print('a', alike), print('b', other), print('c', alike, { agent: 'bob' }), letter('d')])
+    expect(ids(letters.list({ fingerprint: alike }, undefined, 10))).toEqual(['c', 'a'])
+    expect(ids(letters.list({ fingerprint: alike, agent: 'bob' }, undefined, 10))).toEqual(['c'])
+    expect(ids(letters.list({ fingerprint: other, reason: 'terminal' }, undefined, 10))).toEqual([])
+  })
+
+  on(
+    old,
+    'letters written before there were fingerprints are listed, in no group, and new ones join them',
+    (letters) => {
+      expect(ids(letters.list({}, undefined, 10))).toEqual(['old'])
+      letters.bury([print('a', alike, { at: start + 1 })])
+      expect(ids(letters.list({}, undefined, 10))).toEqual(['a', 'old'])
+      expect(letters.groups(undefined, undefined, 10).items).toMatchObject([{ fingerprint: alike, count: 1 }])
+    },
+  )
+}
+
+/** The table of before, with a letter named `old`. */
+export const oldTable = [
+  `CREATE TABLE letters (
+     id TEXT PRIMARY KEY, at INTEGER NOT NULL, agent TEXT NOT NULL, reason TEXT NOT NULL, removed_at INTEGER, record TEXT
+   ) WITHOUT ROWID`,
+  'CREATE INDEX letters_kept ON letters (at, id, agent, reason) WHERE removed_at IS NULL',
+  `INSERT INTO letters VALUES ('old', ${start}, 'ann', 'attempts_exhausted', NULL, '${JSON.stringify(letter('old'))}')`,
+]
+
 export function removalLaws(withLetters: WithLetters): void {
   const law = (name: string, work: Parameters<WithLetters>[0]) =>
     it(name, () =>

@@ -5,12 +5,15 @@ import {
   type DeadLetter,
   deadLetterOf,
   deadLetterOfEffect,
+  groupCursor,
   isNewsOf,
   letterCursor,
+  parseGroupCursor,
   parseLetterCursor,
   readLetter,
 } from '../../shared/dead-letter.ts'
 import type { Effect } from '../../shared/effects.ts'
+import { fingerprintOf } from '../../shared/fingerprint.ts'
 import { parseDeadLetterId } from '../../shared/ids.ts'
 import { Box, day, fail, iso, ok, retry, second, start } from './mailbox-fixtures.ts'
 
@@ -35,6 +38,7 @@ describe('T13: the entry of a delivery that died', () => {
       kind: 'delivery',
       reason: 'attempts_exhausted',
       error: { code: 'http', message: 'answered 500' },
+      fingerprint: fingerprintOf({ code: 'http', message: 'answered 500' }, '').error,
       attempts: box.delivery(id).attempts,
       at: start + second,
       redrives: 0,
@@ -73,6 +77,27 @@ describe('T13: the entry of a delivery that died', () => {
     expect(readLetter(JSON.stringify(letterOf(box, id)))).toEqual(letterOf(box, id))
     expect(() => readLetter('{"v":2}')).toThrow()
   })
+
+  it('is read all the same when it was written before there were fingerprints', () => {
+    const box = new Box()
+    const id = box.put('a')
+    box.run(id, fail())
+    const { fingerprint: _none, ...older } = letterOf(box, id)
+    expect(readLetter(JSON.stringify(older))).toEqual(older)
+  })
+
+  it('has the fingerprint of its error, which is that of others who failed alike; without an error that of its reason', () => {
+    const box = new Box({ policy: { concurrency: 10 } })
+    const [a, b, c] = [box.put('a'), box.put('b'), box.put('c')]
+    const expiring = ['d', 'e'].map((id) => box.put(id, { expirytime: iso(start + second) }))
+    for (const id of [a, b]) box.run(id, fail())
+    box.run(c, fail('nack'))
+    box.tick(start + second)
+    const prints = [a, b, c, ...expiring].map((id) => letterOf(box, id).fingerprint)
+    expect(prints[0]).toBe(prints[1])
+    expect(prints[3]).toBe(prints[4])
+    expect(new Set(prints).size).toBe(3)
+  })
 })
 
 describe('E1: the entry of an effect that was refused', () => {
@@ -96,6 +121,7 @@ describe('E1: the entry of an effect that was refused', () => {
       kind: 'effect',
       reason: 'effect_refused',
       error: { code: 'hop_limit', message: 'too long' },
+      fingerprint: fingerprintOf({ code: 'hop_limit', message: 'too long' }, '').error,
       attempts: [],
       at: start,
       redrives: 0,
@@ -136,6 +162,20 @@ describe('a cursor', () => {
           expect(parseLetterCursor(letterCursor({ at, id } as DeadLetter))).toEqual({ at, id })
         },
       ),
+    )
+  })
+
+  it('leads back to its group', () => {
+    const print = fc.stringMatching(/^[a-z2-7]{26}$/)
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: start + 100 * day }), print, (at, fingerprint) => {
+        const reason = 'agent_deleted'
+        expect(parseGroupCursor(groupCursor({ newestAt: at, fingerprint, reason }))).toEqual({
+          at,
+          fingerprint,
+          reason,
+        })
+      }),
     )
   })
 

@@ -2,7 +2,7 @@
 import { describe } from 'vitest'
 import { DeadLettersObject } from '../../durable-objects/dead-letters.ts'
 import { DirectoryObject } from '../../durable-objects/directory.ts'
-import { letterLaws, removalLaws, type WithLetters } from '../durable-objects/dead-letters.laws.ts'
+import { groupLaws, letterLaws, oldTable, removalLaws, type WithLetters } from '../durable-objects/dead-letters.laws.ts'
 import { agentLaws, type Clock, keyLaws, type WithDirectory } from '../durable-objects/directory.laws.ts'
 import { SimStorage } from './storage.ts'
 
@@ -12,19 +12,23 @@ const withDirectory: WithDirectory = async (work) => {
   work(new DirectoryObject(state, {} as Env, { now: () => clock.at }), clock)
 }
 
-const withLetters: WithLetters = async (work) => {
-  const clock: Clock = { at: 0 }
-  const storage = new SimStorage()
-  const state = { storage } as unknown as DurableObjectState
-  const rows = () => Number(storage.sql.exec('SELECT count(*) AS n FROM letters').toArray()[0]?.n)
-  work(new DeadLettersObject(state, {} as Env, { now: () => clock.at }), clock, rows)
-}
+const onTable =
+  (before: readonly string[]): WithLetters =>
+  async (work) => {
+    const clock: Clock = { at: 0 }
+    const storage = new SimStorage()
+    const state = { storage } as unknown as DurableObjectState
+    for (const statement of before) storage.sql.exec(statement)
+    const rows = () => Number(storage.sql.exec('SELECT count(*) AS n FROM letters').toArray()[0]?.n)
+    work(new DeadLettersObject(state, {} as Env, { now: () => clock.at }), clock, rows)
+  }
 
 describe('the directory, simulated', () => {
   agentLaws(withDirectory)
   keyLaws(withDirectory)
 })
 describe('the dead letters, simulated', () => {
-  letterLaws(withLetters)
-  removalLaws(withLetters)
+  letterLaws(onTable([]))
+  groupLaws(onTable([]), onTable(oldTable))
+  removalLaws(onTable([]))
 })

@@ -131,6 +131,30 @@ describe('the list', () => {
     expect((await list('?reason=boredom')).body.code).toBe('invalid_request')
   })
 
+  it('is grouped by what was died of, filtered by it, and redriven by it', async () => {
+    const [agent, other] = [await pullAgent(), await pullAgent()]
+    const ids = [await dead(agent), await dead(agent)]
+    await dead(other)
+    const { status, body } = await list(`/groups?agent=${agent.name}`)
+    expect([status, body.items.length]).toEqual([200, 1])
+    const [group] = body.items
+    expect(group).toMatchObject({ reason: 'terminal', count: 2, agents: [agent.name], example: { id: ids[1] } })
+    expect(group.example.error).toEqual({ code: 'nack', message: 'no use' })
+    expect(group.newestAt >= group.oldestAt).toBe(true)
+    expect((await get(ids[0] ?? '')).body.fingerprint).toBe(group.fingerprint)
+    // Whoever died alike is in the admin's group too; the agent sees its own.
+    expect((await list('/groups', agent.key)).body.items).toEqual(body.items)
+    expect((await list(`/groups?agent=${other.name}`, agent.key)).body.code).toBe('forbidden')
+    expect(listed(await list(`?fingerprint=${group.fingerprint}`, agent.key)).sort()).toEqual([...ids].sort())
+    expect(listed(await list(`?fingerprint=${'a'.repeat(26)}`, agent.key))).toEqual([])
+    expect((await list('?fingerprint=nonsense')).body.code).toBe('invalid_request')
+    const none = await redriveMany({ agent: agent.name, fingerprint: 'a'.repeat(26) })
+    expect(none.body.redriven).toEqual([])
+    const all = await redriveMany({ agent: agent.name, fingerprint: group.fingerprint })
+    expect(all.body.redriven).toHaveLength(2)
+    expect((await list('/groups', agent.key)).body.items).toEqual([])
+  })
+
   it('shows an agent its own only, whatever it asks for, and an app none', async () => {
     const [agent, other] = [await pullAgent(), await pullAgent()]
     const [own] = [await dead(agent), await dead(other)]

@@ -3,7 +3,7 @@
  * Never here: how one is brought back (workers/exhume.ts).
  */
 import { type Context, Hono } from 'hono'
-import { lettersQuery, redriveManyRequest } from '../../shared/api-bodies.ts'
+import { groupsQuery, lettersQuery, redriveManyRequest } from '../../shared/api-bodies.ts'
 import type { DeadLetter, DeadLetterFilter } from '../../shared/dead-letter.ts'
 import { problemOf } from '../../shared/fault.ts'
 import { parseDeadLetterId } from '../../shared/ids.ts'
@@ -18,6 +18,14 @@ deadLetters.get('/dead-letters', async (c) => {
   const { cursor, limit, ...filter } = validate(lettersQuery, c.req.query())
   const page = await c.get('platform').deadLetters().list(confined(c, filter), cursor, limit)
   return c.json({ ...page, items: page.items.map(shown) }, 200)
+})
+
+// Before the single ones: no letter has this id.
+deadLetters.get('/dead-letters/groups', async (c) => {
+  const { cursor, limit, ...filter } = validate(groupsQuery, c.req.query())
+  const page = await c.get('platform').deadLetters().groups(confined(c, filter).agent, cursor, limit)
+  const items = page.items.map((g) => ({ ...g, newestAt: iso(g.newestAt), oldestAt: iso(g.oldestAt) }))
+  return c.json({ ...page, items }, 200)
 })
 
 deadLetters.get('/dead-letters/:id', async (c) => {
