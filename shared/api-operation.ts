@@ -16,6 +16,8 @@ export const callers = {
   sender: 'Any key whose permissions allow it to send there.',
   party: 'The sender, the addressee, and an admin.',
   agent: 'The agent itself, and an admin.',
+  subscriber: 'The agent itself, for what its permissions let it hear, and an admin.',
+  publisher: 'Whoever published it, and an admin.',
   admin: 'An admin.',
 } as const
 export type Caller = keyof typeof callers
@@ -69,6 +71,7 @@ export const pathParameters: Readonly<Record<string, Omit<Parameter, 'name'>>> =
   agent: { description: 'An agent’s name.', schema: z.string().regex(/^[a-z0-9-]{1,64}$/) },
   id: { description: 'The id, as answers and lists tell it.', schema: z.string() },
   key: { description: 'A key’s id; not the key.', schema: z.string() },
+  subscription: { description: 'An id of your own choice.', schema: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/) },
 }
 
 /** Lists are read page by page. */

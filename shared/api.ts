@@ -23,12 +23,19 @@ import {
 } from './api-bodies.ts'
 import { binaryData, messageOperations } from './api-messages.ts'
 import type { Operation } from './api-operation.ts'
+import { publicationAnswer, subscriptionAnswer, topicOperations } from './api-topics.ts'
+import { filterNode } from './filter.ts'
 import { messageSchema, publishInput } from './message.ts'
 import { attemptError } from './outcome.ts'
 import { permissionsSchema } from './permissions.ts'
 import { policySchema } from './policy.ts'
 
-export const operations: readonly Operation[] = [...messageOperations, ...agentOperations, ...openOperations]
+export const operations: readonly Operation[] = [
+  ...messageOperations,
+  ...topicOperations,
+  ...agentOperations,
+  ...openOperations,
+]
 
 export const title = 'Switchboard'
 /** Of package.json: a test compares. */
@@ -41,6 +48,7 @@ export const tags: Readonly<Record<string, string>> = {
   Deliveries: 'One message on its way to one agent, and the receipt of what became of it.',
   Leases: 'The right to work on a delivery until a deadline, fenced by a token.',
   'Dead letters': 'Deliveries that ended badly, and effects that were refused.',
+  Topics: 'Publishing to many: who subscribes to what, and what became of each leg.',
   Agents: 'Named participants, each with a mailbox: webhooks, pull agents and handlers.',
   Keys: 'What callers prove themselves with.',
   Documents: 'About the interface itself. No key is needed.',
@@ -52,6 +60,7 @@ export const requestNames: Readonly<Record<string, z.ZodType>> = {
   MessageInputs: batchRequest,
   BinaryData: binaryData,
   Registration: registration,
+  FilterInput: filterNode,
 }
 
 export const answerNames: Readonly<Record<string, z.ZodType>> = {
@@ -70,6 +79,9 @@ export const answerNames: Readonly<Record<string, z.ZodType>> = {
   DeadLetters: lettersAnswer,
   DeadLetterGroups: groupsAnswer,
   Redriven: redriveAnswer,
+  Subscription: subscriptionAnswer,
+  Filter: filterNode,
+  Publication: publicationAnswer,
   Agent: agentAnswer,
   Permissions: permissionsSchema,
   Policy: policySchema,

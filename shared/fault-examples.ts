@@ -43,6 +43,7 @@ const examples: { readonly [Code in FaultCode]: Extract<Fault, { code: Code }> }
   wrong_kind: { code: 'wrong_kind', agent: 'writer', kind: 'webhook', needed: 'pull' },
   backpressure: { code: 'backpressure', agent: 'writer', depth: 900, max: 900, retryAfterSeconds: 1 },
   too_many_keys: { code: 'too_many_keys', agent: 'writer', max: limits.keysPerAgent },
+  too_many_subscriptions: { code: 'too_many_subscriptions', agent: 'writer', max: limits.subscriptionsPerAgent },
   not_configured: { code: 'not_configured' },
   unavailable: { code: 'unavailable', what: 'mailbox of writer', retryAfterSeconds: 1 },
   internal: { code: 'internal', incident: '019a6f0e-7c1b-7d43-9a55-2f60c1f7be21' },

@@ -45,6 +45,7 @@ export type Fault =
       readonly retryAfterSeconds: number
     }
   | { readonly code: 'too_many_keys'; readonly agent: string; readonly max: number }
+  | { readonly code: 'too_many_subscriptions'; readonly agent: string; readonly max: number }
   | { readonly code: 'not_configured' }
   | { readonly code: 'unavailable'; readonly what: string; readonly retryAfterSeconds: number }
   | { readonly code: 'internal'; readonly incident: string }
@@ -95,6 +96,8 @@ export function problemOf(fault: Fault, instance?: string): Problem {
 function retryAfter(seconds: number): Record<string, string> {
   return { 'Retry-After': String(Math.ceil(seconds)) }
 }
+
+const conflict = (title: string, detail: string): Wire => ({ status: 409, title, detail })
 
 // One arm a code: the status, and a sentence that tells the caller what to do next.
 function wireOf(f: Fault): Wire {
@@ -217,35 +220,27 @@ function wireOf(f: Fault): Wire {
     case 'invalid_url':
       return { status: 422, title: 'URL not allowed', detail: `\`${f.url}\` cannot be a webhook: ${f.reason}` }
     case 'stale_lease':
-      return {
-        status: 409,
-        title: 'Stale lease',
-        detail: `${f.reason} The delivery may have been given to another worker: stop, and lease again.`,
-      }
+      return conflict(
+        'Stale lease',
+        `${f.reason} The delivery may have been given to another worker: stop, and lease again.`,
+      )
     case 'already_settled':
-      return {
-        status: 409,
-        title: 'Already settled',
-        detail: `This delivery ended as ${f.ended}. The first settlement wins and is not replaced.`,
-      }
+      return conflict(
+        'Already settled',
+        `This delivery ended as ${f.ended}. The first settlement wins and is not replaced.`,
+      )
     case 'not_redrivable':
-      return {
-        status: 409,
-        title: 'Cannot be redriven',
-        detail: f.reason ?? `This delivery is ${f.ended}; only a dead letter can be redriven.`,
-      }
+      return conflict(
+        'Cannot be redriven',
+        f.reason ?? `This delivery is ${f.ended}; only a dead letter can be redriven.`,
+      )
     case 'agent_has_mail':
-      return {
-        status: 409,
-        title: 'Agent has mail',
-        detail: `\`${f.agent}\` still holds ${f.depth} deliveries. Let them end first, or say that they end as dead letters: ?mail=dead.`,
-      }
+      return conflict(
+        'Agent has mail',
+        `\`${f.agent}\` still holds ${f.depth} deliveries. Let them end first, or say that they end as dead letters: ?mail=dead.`,
+      )
     case 'wrong_kind':
-      return {
-        status: 409,
-        title: 'Wrong kind of agent',
-        detail: `\`${f.agent}\` is a ${f.kind} agent; this needs a ${f.needed} agent.`,
-      }
+      return conflict('Wrong kind of agent', `\`${f.agent}\` is a ${f.kind} agent; this needs a ${f.needed} agent.`)
     case 'backpressure':
       return {
         status: 429,
@@ -255,11 +250,12 @@ function wireOf(f: Fault): Wire {
         headers: retryAfter(f.retryAfterSeconds),
       }
     case 'too_many_keys':
-      return {
-        status: 409,
-        title: 'Too many keys',
-        detail: `\`${f.agent}\` has ${f.max} keys already. Revoke one first.`,
-      }
+      return conflict('Too many keys', `\`${f.agent}\` has ${f.max} keys already. Revoke one first.`)
+    case 'too_many_subscriptions':
+      return conflict(
+        'Too many subscriptions',
+        `\`${f.agent}\` has ${f.max} subscriptions already. Delete one first, or use a pattern that covers several.`,
+      )
     case 'not_configured':
       return {
         status: 503,

@@ -31,21 +31,25 @@ export type Filter =
   | { or: Filter[] }
   | { not: Filter }
 
-const node: z.ZodType<Filter> = z.lazy(() =>
-  z.union([
-    z.strictObject({ eq: z.tuple([path, scalar]) }),
-    z.strictObject({ in: z.tuple([path, z.array(scalar).min(1).max(100)]) }),
-    z.strictObject({ prefix: z.tuple([path, z.string().max(limits.attributeLength)]) }),
-    z.strictObject({ exists: path }),
-    z.strictObject({ range: z.tuple([path, bound]) }),
-    z.strictObject({ and: z.array(node).min(1).max(32) }),
-    z.strictObject({ or: z.array(node).min(1).max(32) }),
-    z.strictObject({ not: node }),
-  ]),
+/** One filter, or a part of one. */
+export const filterNode: z.ZodType<Filter> = z.lazy(() =>
+  z.union(
+    [
+      z.strictObject({ eq: z.tuple([path, scalar]) }),
+      z.strictObject({ in: z.tuple([path, z.array(scalar).min(1).max(100)]) }),
+      z.strictObject({ prefix: z.tuple([path, z.string().max(limits.attributeLength)]) }),
+      z.strictObject({ exists: path }),
+      z.strictObject({ range: z.tuple([path, bound]) }),
+      z.strictObject({ and: z.array(filterNode).min(1).max(32) }),
+      z.strictObject({ or: z.array(filterNode).min(1).max(32) }),
+      z.strictObject({ not: filterNode }),
+    ],
+    'a filter is an object with exactly one of eq, in, prefix, exists, range, and, or, not, of the shape that it takes',
+  ),
 )
 
 /** Compile-checked at subscribe: a filter that costs too much is refused there, not met at publish. */
-export const filterSchema = node.refine(
+export const filterSchema = filterNode.refine(
   (f) => costOf(f) <= limits.filterCost,
   `a filter may have at most ${limits.filterCost} parts`,
 )

@@ -3,6 +3,7 @@
  */
 import * as z from 'zod'
 import { limits } from './limits.ts'
+import { isReserved, reservedPrefix } from './topic.ts'
 
 const patterns = z.array(z.string().min(1).max(limits.topicLength)).max(limits.permissionPatterns)
 
@@ -78,4 +79,15 @@ export function mayRead(principal: Principal, delivery: { readonly agent: string
 /** Settling, leasing and operating a mailbox belong to the agent itself and to an admin. */
 export function mayOperate(principal: Principal, agent: string): boolean {
   return principal.kind === 'admin' || (principal.kind === 'agent' && principal.name === agent)
+}
+
+/**
+ * May this principal have `agent` hear what the pattern matches? The broker's own topics need a permission that names them:
+ * `*` allows whatever agents tell each other, and no more.
+ */
+export function maySubscribe(principal: Principal, agent: string, pattern: string): boolean {
+  if (principal.kind === 'admin') return true
+  if (!mayOperate(principal, agent)) return false
+  const granted = principal.permissions.subscribe.filter((p) => !isReserved(pattern) || p.startsWith(reservedPrefix))
+  return granted.some((p) => matches(p, pattern))
 }

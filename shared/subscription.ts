@@ -7,7 +7,12 @@ import { type Filter, filterSchema, passes } from './filter.ts'
 import { agentName } from './ids.ts'
 import { moreSpecific, topicMatches, topicPattern } from './topic.ts'
 
-/** The body of PUT /v1/subscriptions/{id}. */
+/** Chosen by whoever subscribes, so that putting it again is no second one. */
+export const subscriptionId = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]{1,64}$/, 'a subscription’s id is 1 to 64 of A-Z, a-z, 0-9, _ and -')
+
+/** The body of PUT /v1/subscriptions/{subscription}. */
 export const subscriptionInput = z.strictObject({
   agent: agentName,
   topic: topicPattern,
@@ -64,4 +69,9 @@ export function candidatesOf(subscriptions: readonly Subscription[], topic: stri
     if (topicMatches(s.topic, topic)) byAgent.set(s.agent, [...(byAgent.get(s.agent) ?? []), s])
   }
   return [...byAgent].sort(([a], [b]) => (a < b ? -1 : 1)).map(([agent, own]) => ({ agent, subscriptions: own }))
+}
+
+/** What is shown of one. */
+export function publicSubscription({ id, agent, topic, filter, version }: Subscription) {
+  return { id, agent, topic, ...(filter === undefined ? {} : { filter }), version }
 }

@@ -17,6 +17,8 @@ import { health } from './routes/health.ts'
 import { keys } from './routes/keys.ts'
 import { lease } from './routes/lease.ts'
 import { messages } from './routes/messages.ts'
+import { publications } from './routes/publications.ts'
+import { subscriptions } from './routes/subscriptions.ts'
 
 /** The Hono app. `known` is what authorise remembers: one per isolate, so it lives as long as the app. */
 export function buildApp(
@@ -36,7 +38,8 @@ export function buildApp(
   app.use(requireRoute(app))
   app.use('/v1/*', requireConfigured)
   app.use('/v1/*', requireCaller(known))
-  for (const routes of [messages, deliveries, lease, deadLetters, agents, keys]) app.route('/v1', routes)
+  for (const routes of [messages, deliveries, lease, deadLetters, subscriptions, publications, agents, keys])
+    app.route('/v1', routes)
   return app
 }
 

@@ -73,6 +73,7 @@ const samples: readonly [Fault, number, { retryable?: true; headers?: Record<str
     { retryable: true, headers: { 'Retry-After': '2' } },
   ],
   [{ code: 'too_many_keys', agent: 'a', max: 20 }, 409, {}],
+  [{ code: 'too_many_subscriptions', agent: 'a', max: 1_000 }, 409, {}],
   [{ code: 'not_configured' }, 503, {}],
   [
     { code: 'unavailable', what: 'mailbox', retryAfterSeconds: 1 },
