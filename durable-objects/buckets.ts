@@ -1,13 +1,15 @@
 /**
- * Where an agent's deliveries lie: a new table every sixth of the retention, dropped whole once all in it is past keeping,
- * because a dropped table costs no row and a deleted row costs one (docs/decisions/0004). Stragglers of a dropped bucket move
- * to `kept`. Never here: what a delivery is (durable-objects/mailbox-store.ts).
+ * Where an agent's deliveries lie: a new table every sixth of the retention (a quiet mailbox: once in it), dropped whole once
+ * all in it is past keeping, because a dropped table costs no row and a deleted row costs one (docs/decisions/0004, 0012).
+ * Stragglers of a dropped bucket move to `kept`. Never here: what a delivery is (durable-objects/mailbox-store.ts).
  */
 import type { Bucket, BucketsRecord } from '../shared/bucket.ts'
 import type { StoragePort } from '../shared/ports.ts'
 
 const bucketsPerRetention = 6
 const bucketPeriodMinMs = 600_000
+// To open a table and to drop it costs six rows: too much for a few receipts, which may as well be kept twice as long.
+const rowsWorthABucket = 1_000
 
 /** The columns of every delivery table. `record` is JSON (shared/delivery.ts); `body` the message as it will be sent. */
 const columns =
@@ -88,7 +90,8 @@ export class Buckets {
     const before = JSON.stringify(this.#list)
     const last = this.#list.at(-1)
     if (last === undefined) return undefined
-    if (last.rows > 0 && now - last.since >= Math.max(bucketPeriodMinMs, retentionMs / bucketsPerRetention)) {
+    const periodMs = last.rows >= rowsWorthABucket ? retentionMs / bucketsPerRetention : retentionMs
+    if (last.rows > 0 && now - last.since >= Math.max(bucketPeriodMinMs, periodMs)) {
       this.#list = this.#list.map((b) => (b === last ? { ...b, closedAt: now } : b))
       this.begin(now)
     }
