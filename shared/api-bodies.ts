@@ -85,6 +85,10 @@ export const attemptAnswer = z.strictObject({
   counted: z.boolean().describe('Whether it used one of the policy’s attempts.'),
   httpStatus: z.int().optional(),
   error: attemptError.optional(),
+  crash: z
+    .string()
+    .optional()
+    .describe('When the handler crashed at once: how, on this content. Twice in a row the same is a poison.'),
 })
 
 export const receiptAnswer = z.strictObject({

@@ -49,6 +49,8 @@ export const attemptSchema = z.strictObject({
   counted: z.boolean(),
   error: attemptError.optional(),
   httpStatus: z.int().optional(),
+  /** When it crashed at once (shared/quarantine.ts): the fingerprint of the error on this content. */
+  crash: z.string().exactOptional(),
 })
 export type Attempt = z.infer<typeof attemptSchema>
 

@@ -47,6 +47,7 @@ export const policyInput = z.strictObject({
   concurrency: z.int().min(1).max(1_000).optional(),
   rate: rateSchema.optional(),
   breaker: breakerPolicy.partial().extend({ window: breakerPolicy.shape.window.partial().optional() }).optional(),
+  quarantine: z.boolean().optional(),
   dedupeSeconds: seconds(7 * day).optional(),
   receiptSeconds: seconds(7 * day).optional(),
 })
@@ -70,6 +71,8 @@ export const policySchema = z.strictObject({
   /** Absent: no limit. */
   rate: rateSchema.exactOptional(),
   breaker: breakerPolicy,
+  /** A message that crashes its handler at once, twice in a row in the same way, is a dead letter at once: `poison`. */
+  quarantine: z.boolean().default(true),
   /** How long a publisher's key is remembered. */
   dedupeSeconds: z.number(),
   /** How long a receipt is kept after its delivery ended. */
@@ -92,6 +95,7 @@ export function resolvePolicy(kind: AgentKind, input: PolicyInput = {}): Policy 
     concurrency: input.concurrency ?? 10,
     ...(input.rate === undefined ? {} : { rate: input.rate }),
     breaker: resolveBreaker(input.breaker),
+    quarantine: input.quarantine ?? true,
     dedupeSeconds: input.dedupeSeconds ?? day,
     receiptSeconds: input.receiptSeconds ?? day,
   }

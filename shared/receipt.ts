@@ -52,6 +52,7 @@ export interface Receipt {
     readonly counted: boolean
     readonly httpStatus?: number
     readonly error?: AttemptError
+    readonly crash?: string
   }[]
   readonly result?: unknown
   readonly effects?: readonly Effect[]

@@ -16,6 +16,7 @@ import { limits } from './limits.ts'
 import { agentOf, type Draft, deliveryOf, leaseOf, put } from './mailbox.ts'
 import { type AttemptError, type Outcome, parseEffects } from './outcome.ts'
 import type { Policy } from './policy.ts'
+import { isPoison, noteCrash, quarantine } from './quarantine.ts'
 import { isExpired } from './release.ts'
 import { unreachable } from './result.ts'
 
@@ -111,8 +112,9 @@ export function conclude(
       put(draft, complete(delivery, lease, outcome, now))
       return
     case 'retry': {
-      const tried = attempted(delivery, lease, 'retry', true, now, outcome.error)
-      put(draft, retryOrDie(tried, agent.policy, outcome, now, dice))
+      const tried = noteCrash(attempted(delivery, lease, 'retry', true, now, outcome.error), outcome)
+      if (isPoison(draft, agent, tried)) quarantine(draft, tried, now)
+      else put(draft, retryOrDie(tried, agent.policy, outcome, now, dice))
       return
     }
     case 'fail': {

@@ -23,6 +23,7 @@ describe('defaults', () => {
       backoff: { initialSeconds: 1, factor: 2, capSeconds: 3_600, jitter: 'full' },
       concurrency: 10,
       dedupeSeconds: 86_400,
+      quarantine: true,
       receiptSeconds: 86_400,
     })
   })
