@@ -5,6 +5,7 @@
 import { DurableObject } from 'cloudflare:workers'
 import type { ChancePort, PublicationPort, StoragePort, Synchronous } from '../shared/ports.ts'
 import {
+  isDead,
   type Opening,
   open,
   type Progress,
@@ -39,9 +40,18 @@ export class PublicationObject extends DurableObject<OutboxEnv> implements Synch
 
   unfinished() {
     const publication = this.report()
-    if (publication === undefined || publication.closedAt !== undefined) return undefined
-    const [row] = this.#rows('SELECT body FROM publication')
-    return typeof row?.body === 'string' ? { publication, body: row.body } : undefined
+    return publication?.closedAt === undefined ? this.#withBody(publication) : undefined
+  }
+
+  unheard() {
+    const publication = this.report()
+    return publication !== undefined && isDead(publication) ? this.#withBody(publication) : undefined
+  }
+
+  purge(): boolean {
+    if (this.unheard() === undefined) return false
+    this.#rows('UPDATE publication SET body = NULL')
+    return true
   }
 
   progress(news: Progress): Publication | undefined {
@@ -83,11 +93,13 @@ export class PublicationObject extends DurableObject<OutboxEnv> implements Synch
   // itself anew, and a page that is written down need not pay for it.
   #save(publication: Publication, body?: string): void {
     const closed = publication.closedAt !== undefined
+    const bodyless = closed && !isDead(publication)
     const record = JSON.stringify(publication)
     this.#storage.transactionSync(() => {
-      if (body !== undefined) this.#insert(publication.id, record, closed ? null : body)
-      // A closed one keeps its record, not its body.
-      else if (closed) this.#rows('UPDATE publication SET record = ?, body = NULL WHERE id = ?', record, publication.id)
+      if (body !== undefined) this.#insert(publication.id, record, bodyless ? null : body)
+      // Its legs have bodies of their own by now.
+      else if (bodyless)
+        this.#rows('UPDATE publication SET record = ?, body = NULL WHERE id = ?', record, publication.id)
       else this.#rows('UPDATE publication SET record = ? WHERE id = ?', record, publication.id)
       if (body !== undefined || closed) void this.#storage.setAlarm(publicationDueAt(publication, this.#chance.now()))
     })
@@ -98,6 +110,12 @@ export class PublicationObject extends DurableObject<OutboxEnv> implements Synch
       'CREATE TABLE IF NOT EXISTS publication (id TEXT PRIMARY KEY, record TEXT NOT NULL, body TEXT) WITHOUT ROWID',
     )
     this.#rows('INSERT OR REPLACE INTO publication (id, record, body) VALUES (?, ?, ?)', id, record, body)
+  }
+
+  #withBody(publication: Publication | undefined) {
+    if (publication === undefined) return undefined
+    const [row] = this.#rows('SELECT body FROM publication')
+    return typeof row?.body === 'string' ? { publication, body: row.body } : undefined
   }
 
   #hasTable(): boolean {

@@ -9,7 +9,6 @@ import { fingerprintOf } from './fingerprint.ts'
 import { deadLetterId, effectDeadLetterId } from './ids.ts'
 import type { Head } from './message.ts'
 import { type AttemptError, attemptError } from './outcome.ts'
-import type { Publication } from './publication.ts'
 
 export const deadLetter = z.strictObject({
   v: z.literal(1),
@@ -54,7 +53,7 @@ export interface LetterGroup {
 export const agentsPerGroup = 10
 
 /** What letters are grouped by. What died without an error (it expired, its agent was deleted) died of its reason. */
-function fingerprintFor(reason: DeadReason, error: AttemptError | undefined): string {
+export function fingerprintFor(reason: DeadReason, error: AttemptError | undefined): string {
   return fingerprintOf(error ?? { code: reason, message: '' }, '').error
 }
 
@@ -108,23 +107,6 @@ export function deadLetterOfEffect(
 /** What storage held is parsed as the network is: an old record must be recognised, never taken on trust. */
 export const readLetter = (stored: unknown): DeadLetter => deadLetter.parse(JSON.parse(String(stored)))
 
-/** The index entry of a publish to many that reached nobody. Its `agent` is empty: it was for none in particular. */
-export function deadLetterOfPublication(publication: Publication): DeadLetter {
-  return {
-    v: 1,
-    id: publication.id,
-    delivery: publication.id,
-    agent: '',
-    kind: 'publication',
-    reason: 'unroutable',
-    fingerprint: fingerprintFor('unroutable', undefined),
-    attempts: [],
-    at: publication.openedAt,
-    redrives: 0,
-    message: publication.head,
-  }
-}
-
 /** A place in the list of groups, newest first. Opaque to callers. */
 export function groupCursor(group: Pick<LetterGroup, 'newestAt' | 'fingerprint' | 'reason'>): string {
   return `${group.newestAt}.${group.fingerprint}.${group.reason}`
@@ -151,10 +133,11 @@ export const tombstoneKeptMs = 2 * 86_400_000
 /**
  * Is a burial news, given what is known under its id? A repeat is not, and neither is a late one of a letter that was
  * removed. A delivery's letter that died later than the known one is another death under the same name (the agent was
- * deleted and made anew). A refused effect is dated by who buries it, so its repeat may look younger and is still a repeat.
+ * deleted and made anew), and so is a publication's that was opened later. A refused effect is dated by who buries it, so its
+ * repeat may look younger and is still a repeat.
  */
 export function isNewsOf(letter: DeadLetter, known: { readonly at: number } | undefined): boolean {
-  return known === undefined || (letter.kind === 'delivery' && letter.at > known.at)
+  return known === undefined || (letter.kind !== 'effect' && letter.at > known.at)
 }
 
 /** A place in the list, newest first. Opaque to callers. */

@@ -14,11 +14,12 @@ import type { Figures } from './mailbox.ts'
 import type { Head } from './message.ts'
 import type { Outcome } from './outcome.ts'
 import type { Opened, Opening, Progress, Publication } from './publication.ts'
+import type { Departed, Departure } from './reassign.ts'
 import type { Receipt, ReceiptStatus } from './receipt.ts'
 import type { Reference, WorkReference } from './reference.ts'
 import type { References } from './release.ts'
 import type { Report, Settlement } from './settlement.ts'
-import type { Audience, Candidate, Subscription, SubscriptionInput } from './subscription.ts'
+import type { Audience, Candidates, Subscription, SubscriptionInput } from './subscription.ts'
 import type { Cancelled, CarriedEffect, Extended, Redriven } from './upkeep.ts'
 
 // --- what the objects need --------------------------------------------------------------------------------------------
@@ -135,8 +136,12 @@ export interface AgentPort {
   unfinished(ids: readonly string[]): Promise<{
     readonly agent: AgentRecord | undefined
     readonly unfinished: readonly Unfinished[]
+    readonly departures: readonly Departure[]
     readonly references: References
   }>
+  /** Has the first `max` in line leave for another mailbox; what was on its way already comes first. */
+  leave(to: string, max: number): Promise<readonly Departure[]>
+  departed(news: readonly Departed[]): Promise<{ readonly references: References }>
   carried(id: string, news: readonly CarriedEffect[]): Promise<{ readonly references: References }>
   buried(ids: readonly string[]): Promise<{ readonly references: References }>
   /** The platform gave up on references: release what is still due. */
@@ -226,20 +231,16 @@ export interface DirectoryPort {
   candidates(audience: Audience, cursor: string | undefined, limit: number, version?: number): Promise<Candidates>
 }
 
-export interface Candidates {
-  readonly version: number
-  /** How many there are in all. */
-  readonly total: number
-  readonly items: readonly Candidate[]
-  readonly cursor?: string
-}
-
 /** One publish to many. */
 export interface PublicationPort {
   open(opening: Opening, body: string): Promise<Opened>
   /** What is left to do, with the message; undefined when it is closed or unknown. */
   unfinished(): Promise<{ readonly publication: Publication; readonly body: string } | undefined>
   progress(news: Progress): Promise<Publication | undefined>
+  /** One that reached nobody and is kept as a dead letter, with the message; undefined when there is none, or no body any more. */
+  unheard(): Promise<{ readonly publication: Publication; readonly body: string } | undefined>
+  /** Forgets the body of one that reached nobody. False when there was none. */
+  purge(): Promise<boolean>
   report(): Promise<Publication | undefined>
 }
 

@@ -8,6 +8,7 @@
  * (workers/expand.ts).
  */
 import * as z from 'zod'
+import { type DeadLetter, deadLetterKeptMs, fingerprintFor } from './dead-letter.ts'
 import { digest } from './ids.ts'
 import { limits } from './limits.ts'
 import type { Head } from './message.ts'
@@ -104,6 +105,11 @@ function reachedNobody(publication: Publication): boolean {
   return publication.closedAt !== undefined && publication.accepted + publication.refused === 0
 }
 
+/** It reached nobody and its publisher did not say that this does not matter: its body is kept, so that it can be redriven. */
+export function isDead(publication: Publication): boolean {
+  return reachedNobody(publication) && publication.head.onunroutable !== 'drop'
+}
+
 /** A leg whose mailbox stays full is given up and told after a day. */
 export const legGiveUpMs = 86_400_000
 
@@ -185,12 +191,30 @@ export function pendingLegs(publication: Publication): string[] {
  * The age needs no count of the tries, so that a try that brought nothing writes nothing.
  */
 export function publicationDueAt(publication: Publication, now: number): number {
-  if (publication.closedAt !== undefined) return publication.closedAt + publicationKeptMs
+  const { closedAt } = publication
+  if (closedAt !== undefined) return closedAt + (isDead(publication) ? deadLetterKeptMs : publicationKeptMs)
   return now + Math.min(retryMaxMs, Math.max(retryMinMs, (now - publication.openedAt) / 2))
 }
 
 const retryMinMs = 5_000
 const retryMaxMs = 300_000
+
+/** The index entry of a publish to many that reached nobody. Its `agent` is empty: it was for none in particular. */
+export function deadLetterOfPublication(publication: Publication): DeadLetter {
+  return {
+    v: 1,
+    id: publication.id,
+    delivery: publication.id,
+    agent: '',
+    kind: 'publication',
+    reason: 'unroutable',
+    fingerprint: fingerprintFor('unroutable', undefined),
+    attempts: [],
+    at: publication.openedAt,
+    redrives: 0,
+    message: publication.head,
+  }
+}
 
 // --- what its sender may wait for -------------------------------------------------------------------------------------
 

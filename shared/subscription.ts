@@ -52,6 +52,15 @@ export interface Candidate {
   readonly subscriptions: readonly { readonly topic: string; readonly filter?: Filter }[]
 }
 
+/** A page of them. */
+export interface Candidates {
+  readonly version: number
+  /** How many there are in all. */
+  readonly total: number
+  readonly items: readonly Candidate[]
+  readonly cursor?: string
+}
+
 /** Does the message reach this candidate? One delivery at most, by the most specific pattern whose filter it passes. */
 export function reaches(candidate: Candidate, message: Readonly<Record<string, unknown>>): boolean {
   if (candidate.subscriptions.length === 0) return true

@@ -5,13 +5,21 @@
 import { parkedBecause } from '../shared/agent.ts'
 import { digest } from '../shared/ids.ts'
 import { limits } from '../shared/limits.ts'
-import type { Message } from '../shared/message.ts'
-import type { Candidates, Platform } from '../shared/ports.ts'
+import { destinationOf, type Message } from '../shared/message.ts'
+import type { Platform } from '../shared/ports.ts'
 import type { Plan } from '../shared/publication.ts'
-import { type Audience, reaches } from '../shared/subscription.ts'
+import { type Audience, type Candidates, reaches } from '../shared/subscription.ts'
 
 /** A destination that is not one agent by name. */
 export type Many = Audience | { readonly kind: 'capability'; readonly skill: string }
+
+/** Whom a message is for, when it is not for one agent by name. */
+export function manyOf(message: Message): Many | undefined {
+  const to = destinationOf(message)
+  if (to.kind === 'agent') return undefined
+  // A sender does not receive its own broadcast (T2).
+  return to.kind === 'all' ? { kind: 'all', except: message.source } : to
+}
 
 export interface Chosen {
   readonly agents: readonly string[]

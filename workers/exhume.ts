@@ -7,8 +7,10 @@ import type { DeadLetter, DeadLetterFilter } from '../shared/dead-letter.ts'
 import type { Fault } from '../shared/fault.ts'
 import { type LetterName, parseDeadLetterId } from '../shared/ids.ts'
 import type { Platform } from '../shared/ports.ts'
+import { isPublicationId } from '../shared/publication.ts'
 import { err, ok, type Result, unreachable } from '../shared/result.ts'
 import { enqueue } from './enqueue.ts'
+import { revive } from './revive.ts'
 
 export interface Exhumed {
   readonly id: string
@@ -30,6 +32,7 @@ const fullRetrySeconds = 5
  * it worked answers the same again and changes nothing.
  */
 export async function redrive(platform: Platform, letterId: string, token = letterId): Promise<Result<Exhumed, Fault>> {
+  if (isPublicationId(letterId)) return redrivePublication(platform, letterId)
   const name = parseDeadLetterId(letterId)
   if (name === undefined) return err(noLetter(letterId))
   if (name.effect !== undefined) return refuseEffect(platform, letterId, name)
@@ -99,9 +102,13 @@ async function redriveInTurn(platform: Platform, letters: readonly DeadLetter[])
 /** Forgets a dead letter and its body for good. Its key stays remembered by the mailbox. */
 export async function purge(platform: Platform, letterId: string): Promise<Result<void, Fault>> {
   const name = parseDeadLetterId(letterId)
-  if (name === undefined) return err(noLetter(letterId))
+  const isPublication = isPublicationId(letterId)
+  if (name === undefined && !isPublication) return err(noLetter(letterId))
   const index = platform.deadLetters()
-  const purged = name.effect === undefined && (await purgeBody(platform, name))
+  const purged =
+    name === undefined
+      ? await platform.publication(letterId).purge()
+      : name.effect === undefined && (await purgeBody(platform, name))
   // Removing leaves a tombstone that keeps a late burial out: never one for a letter that does not exist yet.
   if (!purged && (await index.get(letterId)) === undefined) return err(noLetter(letterId))
   await index.remove(letterId)
@@ -113,6 +120,12 @@ async function purgeBody(platform: Platform, { agent, delivery, redrives }: Lett
   const mailbox = platform.agent(agent)
   const receipt = await mailbox.receipt(delivery)
   return receipt?.redrives === redrives && mailbox.purge(delivery)
+}
+
+async function redrivePublication(platform: Platform, id: string): Promise<Result<Exhumed, Fault>> {
+  const revived = await revive(platform, id)
+  if (!revived.ok) return revived
+  return revived.value === 'revived' ? exhumed(platform, id, id) : refuseForgotten(platform, id, id)
 }
 
 async function exhumed(platform: Platform, id: string, delivery: string): Promise<Result<Exhumed, Fault>> {

@@ -3,11 +3,11 @@
  * on where the last one stopped; a leg asked twice is a duplicate to its mailbox. Never here: choosing the legs.
  */
 import type { Admission, Incoming } from '../shared/admission.ts'
-import { deadLetterOfPublication } from '../shared/dead-letter.ts'
 import { limits } from '../shared/limits.ts'
 import { messageSchema } from '../shared/message.ts'
-import type { Candidates, Platform } from '../shared/ports.ts'
+import type { Platform } from '../shared/ports.ts'
 import {
+  deadLetterOfPublication,
   isUnheard,
   type Leg,
   type LegState,
@@ -18,7 +18,7 @@ import {
 } from '../shared/publication.ts'
 import type { ReceiptStatus } from '../shared/receipt.ts'
 import { unreachable } from '../shared/result.ts'
-import { reaches } from '../shared/subscription.ts'
+import { type Candidates, reaches } from '../shared/subscription.ts'
 import { accept } from './accept.ts'
 import { enqueue, sendBounded } from './enqueue.ts'
 
@@ -144,7 +144,8 @@ class Run {
   }
 }
 
-function incomingOf(publication: Publication, body: string): Incoming {
+/** Its message as each leg's mailbox is offered it. */
+export function incomingOf(publication: Publication, body: string): Incoming {
   const message = messageSchema.parse(JSON.parse(body))
   const { key, contentHash, hops } = publication
   // The broker's own id towards each mailbox: it must stay known while anybody may ask again, whatever became of the leg.

@@ -4,9 +4,10 @@
  */
 import type { Incoming } from '../shared/admission.ts'
 import type { Fault } from '../shared/fault.ts'
-import type { Candidates, Platform } from '../shared/ports.ts'
+import type { Platform } from '../shared/ports.ts'
 import { type Opened, type Publication, publicationId } from '../shared/publication.ts'
 import { err, ok, type Result } from '../shared/result.ts'
+import type { Candidates } from '../shared/subscription.ts'
 import { type Chosen, choose, type Many } from './choose.ts'
 import { expand } from './expand.ts'
 import { fatesOf } from './report.ts'

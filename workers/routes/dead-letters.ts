@@ -8,6 +8,7 @@ import type { DeadLetter, DeadLetterFilter } from '../../shared/dead-letter.ts'
 import { problemOf } from '../../shared/fault.ts'
 import { parseDeadLetterId } from '../../shared/ids.ts'
 import { mayOperate } from '../../shared/permissions.ts'
+import { isPublicationId } from '../../shared/publication.ts'
 import type { App } from '../context.ts'
 import { purge, redrive, redriveMany } from '../exhume.ts'
 import { readJson, refuse, unwrap, validate } from '../problem.ts'
@@ -63,6 +64,9 @@ function confined(c: Context<App>, filter: DeadLetterFilter): DeadLetterFilter {
 // The id says whose mailbox it is, so that a stranger is told nothing, not even whether it exists.
 function operable(c: Context<App>): string {
   const id = c.req.param('id') ?? ''
+  // It was for nobody in particular, so it is nobody's but an admin's.
+  if (isPublicationId(id))
+    return c.get('principal').kind === 'admin' ? id : forbid('read the dead letters of', 'publications')
   const name = parseDeadLetterId(id)
   if (name === undefined) return notFound(id)
   return mayOperate(c.get('principal'), name.agent) ? id : forbid('read the dead letters of', name.agent)

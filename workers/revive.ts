@@ -1,0 +1,38 @@
+/**
+ * Revive: a publish to many that reached nobody, and became a dead letter, is given new legs: whoever is meant by now. What
+ * workers/exhume.ts is to a delivery. Never here: publishing (workers/publish-many.ts).
+ */
+import type { Fault } from '../shared/fault.ts'
+import type { Platform } from '../shared/ports.ts'
+import { err, ok, type Result } from '../shared/result.ts'
+import { choose, manyOf } from './choose.ts'
+import { expand, incomingOf } from './expand.ts'
+
+/** Its legs are chosen anew and stored. True of one that was revived before, too: by now it reaches somebody. */
+export async function revive(platform: Platform, id: string): Promise<Result<'revived' | 'forgotten', Fault>> {
+  const port = platform.publication(id)
+  const publication = await port.report()
+  if (publication === undefined) return ok('forgotten')
+  const unheard = await port.unheard()
+  if (unheard === undefined)
+    return publication.fanout > 0 ? ok('revived') : err(refusal(id, 'Its body is gone: it was purged.'))
+
+  const { message } = incomingOf(publication, unheard.body)
+  const many = manyOf(message)
+  const { chosen, page } =
+    many === undefined ? { chosen: { agents: [], fanout: 0 } } : await choose(platform, many, message)
+  if (chosen.fanout === 0) return err(refusal(id, 'It would still reach nobody. Subscribe somebody first.'))
+  const { head, key, contentHash, hops } = publication
+  const opening = { id, head, key, contentHash, hops, told: false, renewable: true, ...chosen }
+  const opened = await port.open(opening, unheard.body)
+  const begun = { publication: opened.publication, body: unheard.body, ...(page === undefined ? {} : { page }) }
+  platform.waitUntil(expand(platform, id, opened.status === 'opened' ? begun : undefined))
+  return ok('revived')
+}
+
+const refusal = (id: string, reason: string): Fault => ({
+  code: 'not_redrivable',
+  delivery: id,
+  ended: 'unroutable',
+  reason,
+})
