@@ -254,10 +254,10 @@ export function resume(draft: Draft): void {
   draft.agent = rest
 }
 
-/** A person's word to the breaker (shared/breaker.ts). */
+/** A person's word to the breaker (shared/breaker.ts). A pull agent has none that could hear it. */
 export function forceBreaker(draft: Draft, to: Breaker['forced'], by: string, now: number): void {
   const agent = agentOf(draft)
-  if (agent !== undefined)
+  if (agent !== undefined && agent.kind !== 'pull')
     draft.gate = { ...draft.gate, breaker: force(draft.gate.breaker, agent.policy.breaker, to, by, now) }
 }
 
