@@ -3,11 +3,11 @@
  * Never here: who may publish (shared/permissions.ts), when it is released (shared/release.ts).
  */
 import type { AgentRecord } from './agent.ts'
-import { type Delivery, hasEnded } from './delivery.ts'
+import { type Delivery, hasEnded, step } from './delivery.ts'
 import { deliveryId, mid } from './ids.ts'
 import { utf8Length } from './json.ts'
 import { limits } from './limits.ts'
-import { agentOf, type Draft, deliveryOf, insert } from './mailbox.ts'
+import { agentOf, type Draft, deliveryOf, insert, put } from './mailbox.ts'
 import { headOf, type Message } from './message.ts'
 import { publisherDepth } from './policy.ts'
 
@@ -79,37 +79,45 @@ function acceptOne(draft: Draft, one: Incoming, call: Call, rows: number, stored
       retryAfterSeconds: Math.max(1, Math.ceil(agent.policy.backoff.initialSeconds)),
     }
   }
+  // Its row is written again, and so kept as long as the new one's: forgotten first, it would let the key in a third time.
+  if (found.before !== undefined) put(draft, step(found.before, { step: 'key_passed_on', at: now, detail: found.id }))
   draft.sequence += 1
   insert(draft, newDelivery(found.id, agent.incarnation, one, call.token, draft.sequence, now), one.body)
   return { status: 'accepted', id: found.id }
 }
 
-type Place = { readonly status: 'free'; readonly id: string } | Extract<Admission, { id: string }>
+type Place =
+  | { readonly status: 'free'; readonly id: string; readonly before?: Delivery }
+  | Extract<Admission, { id: string }>
 
 // Walks the generations of a key to the one that is live, remembered, or free.
 function findPlace(draft: Draft, agent: AgentRecord, one: Incoming, call: Call, stored: Stored, now: number): Place {
   let id = ''
+  let before: Delivery | undefined
   for (let generation = 0; generation < generationsMax; generation++) {
     id = deliveryId(agent.name, mid(one.message.source, one.key, generation))
     const holder = deliveryOf(draft, id) ?? stored(id)
-    if (holder === undefined) return { status: 'free', id }
+    if (holder === undefined) return { status: 'free', id, ...(before === undefined ? {} : { before }) }
     if (holder.acceptToken === call.token && !call.mine.has(id)) return { status: 'accepted', id }
-    if (isKeyReleased(holder, agent, now)) continue
+    if (isKeyReleased(holder, agent, now)) {
+      before = holder
+      continue
+    }
     return { status: holder.contentHash === one.contentHash ? 'duplicate' : 'conflict', id }
   }
   return { status: 'conflict', id }
 }
 
 /**
- * A publisher's key is free again when its message died, so that a re-send works; except under exactly_once, where only a
- * redrive revives it. It is also free after the dedupe window. Ids made by the broker are never released.
+ * A publisher's key is free again when its message died, so that a re-send works, and after the dedupe window; but never under
+ * exactly_once, where only a redrive revives it. Ids made by the broker are never released.
  */
 export function isKeyReleased(holder: Delivery, agent: AgentRecord, now: number): boolean {
   if (!hasEnded(holder)) return false
   if (holder.incarnation !== agent.incarnation) return true
   if (holder.brokerMade) return false
-  const died = holder.state.status !== 'completed'
-  if (died && holder.mode !== 'exactly_once') return true
+  if (holder.mode === 'exactly_once') return false
+  if (holder.state.status !== 'completed') return true
   return holder.acceptedAt + agent.policy.dedupeSeconds * 1_000 <= now
 }
 

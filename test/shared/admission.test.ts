@@ -162,6 +162,14 @@ describe('the key of a message that ended', () => {
     expect(box.accept([incoming('a')])).toEqual([{ status: 'duplicate', id }])
   })
 
+  it('is not free after the dedupe window either under exactly_once, while it is remembered (T17)', () => {
+    const box = new Box({ policy: { dedupeSeconds: 60 } })
+    const id = box.put('a', { deliverymode: 'exactly_once' })
+    box.run(id, ok())
+    box.wait(30 * day)
+    expect(box.accept([incoming('a')])).toEqual([{ status: 'duplicate', id }])
+  })
+
   it.each(endings)('is never free when it is %s and the broker made it (M2)', (_, end) => {
     const box = new Box({ policy: { dedupeSeconds: 60 } })
     const id = box.put('a', { brokerMade: true, expirytime: iso(start + minute) })

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { AgentObject } from '../../durable-objects/agent.ts'
 import type { Registration } from '../../shared/agent.ts'
 import type { Outcome } from '../../shared/outcome.ts'
-import { fail, incoming, later, minute, ok, retry, second, start } from '../shared/mailbox-fixtures.ts'
+import { fail, hour, incoming, later, minute, ok, retry, second, start } from '../shared/mailbox-fixtures.ts'
 import { SimStorage } from './storage.ts'
 
 const webhook = { kind: 'webhook', url: 'http://127.0.0.1/ada' } as const
@@ -203,5 +203,28 @@ describe('after a restart', () => {
     home.storage.alarmAt = null
     await home.restart()
     expect(home.storage.alarmAt).toBe(home.now)
+  })
+})
+
+describe('a key that was passed on', () => {
+  it('is remembered as long as its new holder, so that a late duplicate is one (because a forgotten first row would let it in again)', () => {
+    const home = new Home(pull)
+    const first = home.accept('a')
+    home.object.cancel(first)
+    // The re-send comes shortly before the first row is dropped with its bucket, and is done.
+    const sweepFor = (hours: number) => {
+      for (let i = 0; i < hours; i++) {
+        home.now += hour
+        home.object.sweep()
+      }
+    }
+    sweepFor(47)
+    const [again] = home.object.accept([incoming('a')], 'again').admissions
+    if (again?.status !== 'accepted') throw new Error('the re-send was not accepted')
+    const [lease] = home.object.lease(1, minute, 'lease').leases
+    home.object.settle([{ id: again.id, token: lease?.token ?? '', outcome: ok(), external: true }])
+    // The first bucket is gone; the second row's day is not over.
+    sweepFor(10)
+    expect(home.object.accept([incoming('a')], 'late').admissions).toEqual([{ status: 'duplicate', id: again.id }])
   })
 })
