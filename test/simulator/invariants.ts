@@ -8,7 +8,7 @@ export interface Story {
   readonly spoken: ReadonlyMap<string, string>
   readonly starts: ReadonlyMap<string, number>
   readonly nonces: ReadonlyMap<string, ReadonlySet<string>>
-  readonly seen: readonly { agent: string; delivery: string; messageId: string; source: string }[]
+  readonly seen: readonly { at: number; agent: string; delivery: string; messageId: string; source: string }[]
   policyOf(agent: string): { readonly maxAttempts: number }
   receipts(): Promise<ReadonlyMap<string, Receipt>>
   deadLetters(): Promise<ReadonlySet<string>>
@@ -75,6 +75,7 @@ export async function checkStory(story: Story): Promise<void> {
         () => `${receipt.id} died as ${receipt.deadLetter?.reason} and is not in the index`,
       )
   }
+  checkOrder(story, receipts)
   checkSources(story)
 }
 
@@ -120,6 +121,47 @@ function checkAttempts(story: Story, receipt: Receipt): void {
     () =>
       `${receipt.id} was started ${starts} times; ${allowed} are allowed: ${JSON.stringify(receipt.attempts)} ${JSON.stringify(receipt.steps)}`,
   )
+}
+
+/** Places of one line, in order: by when each became due, then by sequence. */
+export function linesOf(receipts: ReadonlyMap<string, Receipt>): Receipt[][] {
+  const lines = new Map<string, Receipt[]>()
+  for (const receipt of receipts.values()) {
+    const { partitionkey } = receipt.message
+    if (partitionkey === undefined) continue
+    const name = `${receipt.agent}/${partitionkey}`
+    lines.set(name, [...(lines.get(name) ?? []), receipt])
+  }
+  const dueAt = ({ steps, message }: Receipt) =>
+    Math.max(Date.parse(steps[0]?.at ?? ''), message.delivertime === undefined ? 0 : Date.parse(message.delivertime))
+  return [...lines.values()].map((line) => line.toSorted((a, b) => dueAt(a) - dueAt(b) || a.sequence - b.sequence))
+}
+
+/** When it had ended, and its effects had been carried. */
+function overAt(receipt: Receipt): number {
+  const last = receipt.steps.findLast((s) => endings.has(s.step) || s.step === 'effects')
+  return last === undefined ? Number.POSITIVE_INFINITY : Date.parse(last.at)
+}
+
+// M3: nobody starts, wherever it is received, before all that stand before it in line are over.
+function checkOrder(story: Story, receipts: ReadonlyMap<string, Receipt>): void {
+  for (const line of linesOf(receipts)) {
+    for (const [place, receipt] of line.entries()) {
+      const startedAt = story.seen.find((one) => one.delivery === receipt.id)?.at ?? Number.POSITIVE_INFINITY
+      for (const earlier of line.slice(0, place))
+        must(
+          overAt(earlier) <= startedAt,
+          'M3',
+          () => `${receipt.id} was started at ${startedAt}, before ${earlier.id} was over at ${overAt(earlier)}`,
+        )
+    }
+    const ends = line.filter((one) => story.starts.has(one.id)).map(overAt)
+    must(
+      ends.every((at, i) => i === 0 || (ends[i - 1] ?? 0) <= at),
+      'M3',
+      () => `${line.map((one) => one.id).join(', ')} ended at ${ends.join(', ')}`,
+    )
+  }
 }
 
 function checkSources(story: Story): void {

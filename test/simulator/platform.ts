@@ -6,6 +6,7 @@ import { AgentObject } from '../../durable-objects/agent.ts'
 import { DeadLettersObject } from '../../durable-objects/dead-letters.ts'
 import { DirectoryObject } from '../../durable-objects/directory.ts'
 import { PublicationObject } from '../../durable-objects/publication.ts'
+import type { Breaker } from '../../shared/breaker.ts'
 import type { FetchedAnswer, Platform } from '../../shared/ports.ts'
 import type { QueuedMessage } from '../../workers/consume.ts'
 import { persistent } from '../../workers/platform.ts'
@@ -60,6 +61,15 @@ export class Invocation {
   alive = true
 }
 
+/** One call of an agent's object, as it came and went. An alarm is none. */
+export interface ObjectCall {
+  readonly method: string
+  readonly args: readonly unknown[]
+  readonly answer: unknown
+  /** The breaker as it stood before. */
+  readonly breaker: Breaker | undefined
+}
+
 export type Peer = (call: {
   url: string
   headers: Record<string, string>
@@ -79,8 +89,8 @@ export class SimPlatform {
   readonly #invocations = new Set<Invocation>()
   readonly #onQueue: OnQueue
   readonly #peer: Peer
-  /** Called after every object call, to check what must always hold. */
-  afterCall: (agent: string, object: AgentObject, storage: SimStorage) => void = () => undefined
+  /** Called after every call of an agent's object and after its alarm, to check what must always hold. */
+  afterCall: (agent: string, object: AgentObject, storage: SimStorage, call?: ObjectCall) => void = () => undefined
   readonly counts = { calls: 0, crashes: 0, sends: 0, lost: 0, alarms: 0 }
   #queued = new Map<string, { body: unknown; attempts: number }[]>()
   #epoch = 0
@@ -184,6 +194,7 @@ export class SimPlatform {
     if (world.chance(faults.callFailsBefore)) throw new Error('network lost before the call')
     const hosted = await this.#live(kind, name)
     if (world.chance(faults.commitFails)) hosted.storage.failNextCommit = true
+    const breaker = kind === 'agent' ? agentIn(hosted)?.breaker() : undefined
     let answer: unknown
     try {
       answer = structuredClone(await this.#method(hosted, method)(...(structuredClone(args) as unknown[])))
@@ -191,8 +202,8 @@ export class SimPlatform {
       hosted.storage.failNextCommit = false
       this.#watchAlarm(kind, name, hosted)
     }
-    if (kind === 'agent' && hosted.instance !== undefined)
-      this.afterCall(name, hosted.instance as unknown as AgentObject, hosted.storage)
+    const agent = kind === 'agent' ? agentIn(hosted) : undefined
+    if (agent !== undefined) this.afterCall(name, agent, hosted.storage, { method, args, answer, breaker })
     if (world.chance(faults.objectCrash)) this.#dropInstance(hosted)
     if (world.chance(faults.callFailsAfter)) throw new Error('network lost after the call took effect')
     await world.sleep(world.random() * 5)
@@ -271,8 +282,8 @@ export class SimPlatform {
     this.counts.alarms += 1
     await hosted.instance?.alarm?.()
     if (twice) await hosted.instance?.alarm?.()
-    if (kind === 'agent' && hosted.instance !== undefined)
-      this.afterCall(name, hosted.instance as unknown as AgentObject, hosted.storage)
+    const agent = kind === 'agent' ? agentIn(hosted) : undefined
+    if (agent !== undefined) this.afterCall(name, agent, hosted.storage)
     this.#watchAlarm(kind, name, hosted)
   }
 
@@ -364,6 +375,11 @@ export class SimPlatform {
       )
     })
   }
+}
+
+// An agent's own object, as the invariants read it.
+function agentIn(hosted: Hosted): AgentObject | undefined {
+  return hosted.instance as AgentObject | undefined
 }
 
 // Whole at once, without a macrotask of its own: the story must not depend on the machine.

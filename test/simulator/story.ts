@@ -13,8 +13,9 @@ import { nudge } from '../../workers/nudge.ts'
 import { publish } from '../../workers/publish.ts'
 import { settle } from '../../workers/settle.ts'
 import { work } from '../../workers/work.ts'
+import { BreakerWatch } from './breaker-watch.ts'
 import { checkMailbox, checkStory, must } from './invariants.ts'
-import { type Faults, Invocation, noFaults, SimPlatform } from './platform.ts'
+import { type Faults, Invocation, noFaults, type ObjectCall, SimPlatform } from './platform.ts'
 import type { SimStorage } from './storage.ts'
 import { World } from './world.ts'
 
@@ -28,8 +29,18 @@ export interface Plan {
   readonly processCrashes?: number
 }
 
-type Temper = 'calm' | 'flaky' | 'slow' | 'busy' | 'later' | 'poison' | 'picky'
-const tempers: readonly Temper[] = ['calm', 'calm', 'flaky', 'slow', 'busy', 'later', 'poison', 'picky']
+type Temper = 'calm' | 'flaky' | 'slow' | 'busy' | 'later' | 'poison' | 'picky' | 'down'
+const tempers: readonly Temper[] = [
+  ...(['calm', 'calm', 'flaky', 'slow', 'busy', 'later', 'poison', 'picky'] as const),
+  ...(['down', 'down'] as const),
+]
+
+/** A while in which an agent does nothing but fail, in one way. */
+interface Outage {
+  readonly from: number
+  readonly to: number
+  readonly way: 'refuses' | 'fails' | 'hangs'
+}
 
 export class Story {
   readonly world: World
@@ -40,9 +51,11 @@ export class Story {
   readonly spoken = new Map<string, string>()
   readonly starts = new Map<string, number>()
   readonly nonces = new Map<string, Set<string>>()
-  readonly seen: { agent: string; delivery: string; messageId: string; source: string }[] = []
+  readonly seen: { at: number; agent: string; delivery: string; messageId: string; source: string }[] = []
   readonly #policies = new Map<string, Policy>()
   readonly #tempers = new Map<string, Temper>()
+  readonly #outages = new Map<string, Outage>()
+  readonly watches = new Map<string, BreakerWatch>()
   #peace = false
   #failure: unknown
 
@@ -58,7 +71,7 @@ export class Story {
         else await nudge(platform, messages as QueuedMessage[])
       },
     )
-    this.platform.afterCall = (agent, object, storage) => this.#check(agent, object, storage)
+    this.platform.afterCall = (agent, object, storage, call) => this.#check(agent, object, storage, call)
     this.#plan = plan
   }
 
@@ -85,6 +98,7 @@ export class Story {
     for (let i = 0; i < (this.#plan.processCrashes ?? Math.floor(world.random() * 3)); i++) {
       world.in(world.random() * troubleMs, () => this.platform.crashEverything(world.chance(0.7)))
     }
+    for (const name of names) if (world.chance(0.2)) this.#people(name, troubleMs)
     if (names.includes('pull'))
       for (let i = 0; i < 20; i++) world.in((i * troubleMs) / 10, () => this.#background(this.#pullWorker()))
     await this.#runUntil(start + troubleMs)
@@ -92,6 +106,7 @@ export class Story {
     // Peace: from here on everything works, and everything must come to rest.
     this.#peace = true
     this.platform.faults = noFaults
+    for (const name of names) this.#background(this.platform.platform().agent(name).forceBreaker('auto', 'an operator'))
     for (let i = 1; i <= 300 && names.includes('pull'); i++)
       world.in(i * 5 * second, () => this.#background(this.#pullWorker()))
     await this.#runUntil(world.now + 2 * hour)
@@ -137,6 +152,9 @@ export class Story {
     const { world } = this
     const temper = name === 'pull' ? 'calm' : world.pick(tempers)
     this.#tempers.set(name, temper)
+    const from = world.now + world.random() * 15 * second
+    const way = world.pick(['refuses', 'fails', 'hangs'] as const)
+    if (temper === 'down') this.#outages.set(name, { from, to: from + world.random() * 30 * second, way })
     const policy: PolicyInput = {
       depth: world.pick([3, 10, 100]),
       maxAttempts: world.pick([1, 2, 4]),
@@ -145,18 +163,24 @@ export class Story {
       ack: temper === 'later' ? 'later' : 'response',
       ackSeconds: 3,
       backoff: 'quick',
+      breaker: {
+        failureThreshold: world.pick([1, 2, 3, 5]),
+        openSeconds: world.pick([0.3, 1, 3]),
+        maxOpenSeconds: world.pick([2, 6]),
+        probes: world.pick([1, 1, 2]),
+        window: { seconds: 5, minimum: world.pick([3, 10]), ratio: world.pick([0.5, 0.9]) },
+      },
+      ...(world.chance(0.2) ? { rate: { limit: world.pick([1, 3]), perSeconds: world.pick([0.5, 3]) } } : {}),
     }
     const kind = name === 'pull' ? 'pull' : 'webhook'
     const registration = kind === 'pull' ? { kind, policy } : { kind, url: `http://127.0.0.1/${name}`, policy }
     const platform = this.platform.platform()
-    const enrolled = await platform
-      .agent(name)
-      .enrol(registration as never, {
-        name,
-        incarnation: world.unique('inc'),
-        secret: 'whsec_c2VjcmV0c2VjcmV0c2VjcmV0',
-        trusted: true,
-      })
+    const enrolled = await platform.agent(name).enrol(registration as never, {
+      name,
+      incarnation: world.unique('inc'),
+      secret: 'whsec_c2VjcmV0c2VjcmV0c2VjcmV0',
+      trusted: true,
+    })
     this.#policies.set(name, enrolled.agent.policy)
   }
 
@@ -178,7 +202,7 @@ export class Story {
         ? { expirytime: new Date(world.now + (11 + world.random() * 20) * second).toISOString() }
         : {}),
       ...(world.chance(0.2) ? { deliverymode: 'exactly_once' } : {}),
-      ...(world.chance(0.2) ? { partitionkey: world.pick(['k1', 'k2']) } : {}),
+      ...(world.chance(0.4) ? { partitionkey: world.pick(['k1', 'k2']) } : {}),
     }
     const forged = await this.#publish(principal, { ...input, id: `${id}-forged`, source: 'somebody-else' })
     must(
@@ -238,7 +262,7 @@ export class Story {
 
   #noteStart(agent: string, delivery: string, messageId: string, source: string): void {
     this.starts.set(delivery, (this.starts.get(delivery) ?? 0) + 1)
-    this.seen.push({ agent, delivery, messageId, source })
+    this.seen.push({ at: this.world.now, agent, delivery, messageId, source })
   }
 
   // A receiver: answers well, badly, late, twice, or never, by temper.
@@ -257,8 +281,12 @@ export class Story {
         : 'calm'
       : (this.#tempers.get(agent) ?? 'calm')
     if (temper === 'busy' && world.chance(0.4)) return { status: 429, body: '', headers: { 'retry-after': '1' } }
+    const outage = this.#outageOf(agent)
+    if (outage?.way === 'refuses') throw new Error('connection refused')
     this.#noteStart(agent, delivery, event.id, event.source)
     await world.sleep(world.random() * 50)
+    if (outage?.way === 'fails') return { status: 500, body: 'down' }
+    if (outage?.way === 'hangs') return new Promise(() => undefined)
     if (temper === 'flaky' && world.chance(0.5)) return { status: world.pick([500, 503, 404]), body: 'no' }
     if (temper === 'picky' && world.chance(0.3)) return { status: 422, body: '{"error":"no"}' }
     if (temper === 'slow' && world.chance(0.5)) await world.sleep(world.random() * 6 * second)
@@ -272,6 +300,23 @@ export class Story {
     }
     if (world.chance(0.05)) await this.#ackLater(agent, delivery, call.headers['switchboard-token'] ?? '')
     return { status: 200, body: JSON.stringify(this.#answer(delivery, event.data?.depth ?? 0)) }
+  }
+
+  #outageOf(agent: string): Outage | undefined {
+    const outage = this.#outages.get(agent)
+    const { now } = this.world
+    return outage === undefined || this.#peace || now < outage.from || now > outage.to ? undefined : outage
+  }
+
+  // Operators say something, and something else a while later.
+  #people(agent: string, troubleMs: number): void {
+    const { world } = this
+    for (let n = 0; n < 2; n++) {
+      const word = world.pick(['open', 'closed', 'auto'] as const)
+      world.in(world.random() * troubleMs, () =>
+        this.#background(this.platform.platform(new Invocation()).agent(agent).forceBreaker(word, 'an operator')),
+      )
+    }
   }
 
   #ackLater(agent: string, delivery: string, token: string): Promise<unknown> {
@@ -295,9 +340,17 @@ export class Story {
 
   // --- what the invariants read -------------------------------------------------------------------------------------------
 
-  #check(agent: string, object: AgentObject, storage: SimStorage): void {
+  #check(agent: string, object: AgentObject, storage: SimStorage, call: ObjectCall | undefined): void {
     const described = object.describe()
+    const breaker = object.breaker()
     try {
+      if (described !== undefined && breaker !== undefined) {
+        const watch = this.watches.get(agent) ?? new BreakerWatch(agent)
+        this.watches.set(agent, watch)
+        const { released } = described.figures
+        const statusOf = (id: string) => object.receipt(id)?.status
+        watch.check({ breaker, released, policy: described.agent.policy, now: this.world.now, statusOf }, call)
+      }
       checkMailbox(
         this,
         agent,
