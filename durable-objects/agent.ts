@@ -21,6 +21,7 @@ import type {
   Synchronous,
   TakeAnswer,
 } from '../shared/ports.ts'
+import { type Departed, type Departure, departed, departuresOf, leave } from '../shared/reassign.ts'
 import { receiptOf, statusOf } from '../shared/receipt.ts'
 import { lease, take } from '../shared/release.ts'
 import { type Report, settle } from '../shared/settlement.ts'
@@ -109,8 +110,19 @@ export class AgentObject extends DurableObject<OutboxEnv> implements Synchronous
     const [answer, references] = this.#shell.step((draft) => ({
       agent: agentOf(draft),
       unfinished: unfinishedOf(draft, this.#name, ids),
+      departures: departuresOf(draft, ids, this.#shell.body),
     }))
     return { ...answer, references }
+  }
+
+  leave(to: string, max: number): readonly Departure[] {
+    const [ids] = this.#shell.step((draft, now) => leave(draft, to, max, now))
+    return departuresOf(begin(this.#shell.mailbox), ids, this.#shell.body)
+  }
+
+  departed(news: readonly Departed[]) {
+    const [, references] = this.#shell.step((draft, now) => departed(draft, news, now))
+    return { references }
   }
 
   carried(id: string, news: readonly CarriedEffect[]) {
@@ -192,30 +204,16 @@ export class AgentObject extends DurableObject<OutboxEnv> implements Synchronous
     return agent === undefined ? undefined : { agent, figures: figuresOf(this.#shell.mailbox, this.#chance.now()) }
   }
 
-  enrol(
-    registration: Registration,
-    fresh: { name: string; incarnation: string; secret: string; trusted: boolean },
-  ): Enrolled {
+  enrol(registration: Registration, fresh: Parameters<AgentPort['enrol']>[1]): Enrolled {
     const before = this.#shell.mailbox.agent
+    const { name, trusted, incarnation: freshIncarnation, secret } = fresh
     const [agent, references] = this.#shell.step((draft, now) => {
-      const agent = enrol(before, {
-        name: fresh.name,
-        registration,
-        freshIncarnation: fresh.incarnation,
-        freshSecret: fresh.secret,
-        trusted: fresh.trusted,
-        now,
-      })
+      const agent = enrol(before, { name, registration, freshIncarnation, freshSecret: secret, trusted, now })
       draft.agent = { ...agent, sequence: draft.sequence }
       return agent
     })
-    const mine = agent.secrets[0]?.secret === fresh.secret
-    return {
-      agent,
-      created: agent.incarnation === fresh.incarnation,
-      ...(mine ? { secret: fresh.secret } : {}),
-      references,
-    }
+    const mine = agent.secrets[0]?.secret === secret
+    return { agent, created: agent.incarnation === freshIncarnation, ...(mine ? { secret } : {}), references }
   }
 
   retire(mail: 'dead' | undefined) {

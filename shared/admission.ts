@@ -117,7 +117,8 @@ export function isKeyReleased(holder: Delivery, agent: AgentRecord, now: number)
   if (holder.incarnation !== agent.incarnation) return true
   if (holder.brokerMade) return false
   if (holder.mode === 'exactly_once') return false
-  if (holder.state.status !== 'completed') return true
+  // What goes on in another mailbox did not die: a re-send would double it.
+  if (holder.state.status !== 'completed' && holder.state.reassignedTo === undefined) return true
   return holder.acceptedAt + agent.policy.dedupeSeconds * 1_000 <= now
 }
 

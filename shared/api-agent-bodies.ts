@@ -50,8 +50,16 @@ export const agentsAnswer = pageOf(
   }),
 )
 
+/** `reassign:<agent>` */
+const reassignTo = z.templateLiteral(['reassign:', agentName])
+
 export const deleteAgentQuery = z.object({
-  mail: z.literal('dead').optional().describe('What becomes of mail that has not ended: it ends as dead letters.'),
+  mail: z
+    .union([z.literal('dead'), reassignTo])
+    .optional()
+    .describe(
+      'What becomes of mail that has not ended: it ends as dead letters, or goes to the mailbox of another agent.',
+    ),
 })
 
 export const mailboxAnswer = z.strictObject({

@@ -75,10 +75,11 @@ const agents: readonly Operation[] = [
     tag: 'Agents',
     who: 'admin',
     summary: 'Delete an agent and its keys',
-    description: 'Refused while it has mail, unless `mail` says what becomes of it.',
+    description:
+      'Refused while it has mail, unless `mail` says what becomes of it. Reassigned mail is accepted by the other mailbox first, in the order of its line, and then ends here as `cancelled` with a step `reassigned` that names the new delivery. What is in flight is fenced: a late ack is refused. When the other mailbox is full, what did not fit stays; the same call again goes on.',
     query: deleteAgentQuery,
     answers: [{ status: 204, description: 'Gone.' }],
-    faults: ['forbidden', 'agent_not_found', 'agent_has_mail'],
+    faults: ['forbidden', 'agent_not_found', 'agent_has_mail', 'backpressure'],
   },
 ]
 

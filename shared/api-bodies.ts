@@ -113,6 +113,10 @@ export const receiptAnswer = z.strictObject({
   result: z.unknown().optional(),
   effects: z.array(effectSchema).optional().describe('What the result set off, and what became of each.'),
   deadLetter: z.strictObject({ id: z.string(), reason: deadReason }).optional(),
+  reassignedTo: z
+    .string()
+    .optional()
+    .describe('It was cancelled here because it goes on as this delivery of another agent.'),
   redrives: z.int().describe('Lives before this one.'),
   truncated: z.literal(true).optional().describe('Older steps or attempts gave way to newer ones.'),
   reached: z.boolean().optional().describe('Only when asked for `until` a rung: whether it was reached.'),

@@ -65,7 +65,11 @@ export type Journal = z.infer<typeof journalSchema>
 export const endedStatus = z.enum(['completed', 'failed', 'dead_lettered', 'expired', 'cancelled'])
 export type EndedStatus = z.infer<typeof endedStatus>
 
-const waiting = z.strictObject({ at: z.literal('waiting') })
+const waiting = z.strictObject({
+  at: z.literal('waiting'),
+  /** On its way to this agent's mailbox (shared/reassign.ts). */
+  leavingFor: z.string().exactOptional(),
+})
 const ended = z.strictObject({
   at: z.literal('ended'),
   status: endedStatus,
@@ -76,6 +80,8 @@ const ended = z.strictObject({
   reason: deadReason.optional(),
   error: attemptError.optional(),
   buried: z.boolean().optional(),
+  /** Cancelled because another mailbox accepted it: the delivery there. */
+  reassignedTo: z.string().exactOptional(),
   /** A purged dead letter leaves its key, so that a late duplicate is still recognised. */
   purged: z.boolean().optional(),
 })
@@ -209,12 +215,22 @@ export function isLive(delivery: Delivery): boolean {
   return hasOpenJournal(delivery) || isUnburied(delivery)
 }
 
+/** Is it on its way to another mailbox? Nothing happens to it here until that is decided. */
+export function isLeaving(delivery: Delivery): boolean {
+  return delivery.state.at === 'waiting' && delivery.state.leavingFor !== undefined
+}
+
 export function hasOpenJournal(delivery: Delivery): boolean {
   return (
     delivery.state.at === 'ended' &&
     delivery.state.journal !== undefined &&
     delivery.state.journal.closedAt === undefined
   )
+}
+
+/** Has somebody outside the mailbox to finish it: carry its effects, bury it, move it? */
+export function isChore(delivery: Delivery): boolean {
+  return hasOpenJournal(delivery) || isUnburied(delivery) || isLeaving(delivery)
 }
 
 export function isUnburied(delivery: Delivery): boolean {

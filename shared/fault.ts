@@ -237,7 +237,7 @@ function wireOf(f: Fault): Wire {
     case 'agent_has_mail':
       return conflict(
         'Agent has mail',
-        `\`${f.agent}\` still holds ${f.depth} deliveries. Let them end first, or say that they end as dead letters: ?mail=dead.`,
+        `\`${f.agent}\` still holds ${f.depth} deliveries. Let them end first, or say what becomes of them: ?mail=dead ends them as dead letters, ?mail=reassign:<agent> moves them.`,
       )
     case 'wrong_kind':
       return conflict('Wrong kind of agent', `\`${f.agent}\` is a ${f.kind} agent; this needs a ${f.needed} agent.`)

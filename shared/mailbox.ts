@@ -10,7 +10,7 @@
  *  bounds · M6 live things wake. Never here: storage, clocks, dice.
  */
 import { type AgentRecord, parkedBecause, unparkAt } from './agent.ts'
-import { type Delivery, hasEnded, hasOpenJournal, isLive, isUnburied } from './delivery.ts'
+import { type Delivery, hasEnded, isChore, isLeaving, isLive } from './delivery.ts'
 import { type Gate, gateAdmits, gateDueAt, gateTold, newGate, shutBecause } from './gate.ts'
 import type { Lease } from './lease.ts'
 
@@ -27,7 +27,7 @@ export interface Fleeting {
   readonly epoch: number
 }
 
-/** Effects or a burial that somebody was asked to finish. */
+/** Effects, a burial or a move that somebody was asked to finish. */
 export interface Chore {
   readonly tries: number
   readonly retryAt: number
@@ -230,9 +230,9 @@ export const writeBehindMs = 5_000
 
 /** When something of this delivery is due; undefined when only an outside event can move it. */
 export function dueAtOf(draft: Draft, delivery: Delivery, now: number): number | undefined {
-  if (hasEnded(delivery)) {
+  if (hasEnded(delivery) || isLeaving(delivery)) {
     const chore = through(draft.chores, draft.base.chores, delivery.id)
-    return hasOpenJournal(delivery) || isUnburied(delivery) ? (chore?.retryAt ?? now) : undefined
+    return isChore(delivery) ? (chore?.retryAt ?? now) : undefined
   }
   const lease = leaseOf(draft, delivery.id)
   if (lease !== undefined) return lease.saved ? lease.deadlineAt : Math.min(lease.deadlineAt, lease.at + writeBehindMs)

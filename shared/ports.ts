@@ -133,12 +133,9 @@ export interface AgentPort {
   lease(max: number, durationMs: number, token: string): Promise<TakeAnswer>
   settle(reports: readonly Report[]): Promise<SettleAnswer>
   extend(id: string, token: string, extendMs: number, progress?: ProgressInput): Promise<Extended>
-  unfinished(ids: readonly string[]): Promise<{
-    readonly agent: AgentRecord | undefined
-    readonly unfinished: readonly Unfinished[]
-    readonly departures: readonly Departure[]
-    readonly references: References
-  }>
+  unfinished(
+    ids: readonly string[],
+  ): Promise<Omit<SettleAnswer, 'settlements'> & { readonly departures: readonly Departure[] }>
   /** Has the first `max` in line leave for another mailbox; what was on its way already comes first. */
   leave(to: string, max: number): Promise<readonly Departure[]>
   departed(news: readonly Departed[]): Promise<{ readonly references: References }>

@@ -56,6 +56,8 @@ export interface Receipt {
   }[]
   readonly result?: unknown
   readonly effects?: readonly Effect[]
+  /** The delivery that goes on in another mailbox. */
+  readonly reassignedTo?: string
   readonly deadLetter?: { readonly id: string; readonly reason: string }
   readonly redrives: number
   readonly truncated?: true
@@ -86,6 +88,7 @@ export function receiptOf(draft: Draft, delivery: Delivery, agentName: string, n
       endedAt: iso(a.endedAt),
     })) as Receipt['attempts'],
     ...(ended?.result === undefined ? {} : { result: ended.result }),
+    ...(ended?.reassignedTo === undefined ? {} : { reassignedTo: ended.reassignedTo }),
     ...(ended?.journal === undefined ? {} : { effects: ended.journal.effects }),
     ...(isDeadLetter(delivery) && ended?.reason !== undefined
       ? { deadLetter: { id: deadLetterId(delivery.id, delivery.redrives), reason: ended.reason } }
@@ -120,6 +123,8 @@ export function statusOf(
   if (delivery.state.at === 'ended') return { status: delivery.state.status }
   const lease = leaseOf(draft, delivery.id)
   if (lease !== undefined) return { status: lease.phase }
+  if (delivery.state.leavingFor !== undefined)
+    return { status: 'held', because: `on its way to \`${delivery.state.leavingFor}\`` }
   // Before what parks the others: a probe of a half-open breaker is on its way.
   if (releaseOf(draft, delivery.id) !== undefined) return { status: 'queued' }
   const agent = agentOf(draft)

@@ -3,7 +3,7 @@
  * A doubled reference takes nothing; a lost one is released again. Never here: sending references (workers/enqueue.ts).
  */
 import { type AgentRecord, parkedBecause } from './agent.ts'
-import { type Delivery, endDead, hasEnded, hasOpenJournal, isLive, isUnburied } from './delivery.ts'
+import { type Delivery, endDead, hasEnded, hasOpenJournal, isLeaving, isLive, isUnburied } from './delivery.ts'
 import { began, gateElapsed, isGateShut } from './gate.ts'
 import type { Lease, LeasePhase } from './lease.ts'
 import { limits } from './limits.ts'
@@ -78,6 +78,7 @@ export function nextInLine(draft: Draft, count: number, now: number): Delivery[]
 function isReady(draft: Draft, delivery: Delivery, now: number): boolean {
   return (
     !hasEnded(delivery) &&
+    !isLeaving(delivery) &&
     delivery.dueAt <= now &&
     !isExpired(delivery, now) &&
     leaseOf(draft, delivery.id) === undefined
@@ -280,7 +281,13 @@ function slotFor(draft: Draft, token: string): number {
 /** Ends what expired while it waited. In flight it may still finish. */
 export function expire(draft: Draft, now: number): void {
   for (const delivery of [...liveOf(draft)]) {
-    if (hasEnded(delivery) || !isExpired(delivery, now) || leaseOf(draft, delivery.id) !== undefined) continue
+    if (
+      hasEnded(delivery) ||
+      isLeaving(delivery) ||
+      !isExpired(delivery, now) ||
+      leaseOf(draft, delivery.id) !== undefined
+    )
+      continue
     draft.releases.set(delivery.id, null)
     put(draft, endDead(delivery, 'expired', 'expired', now))
   }

@@ -7,7 +7,17 @@
 import type { Stored } from './admission.ts'
 import type { AgentRecord } from './agent.ts'
 import { backoffMs } from './backoff.ts'
-import { type Delivery, end, endDead, hasEnded, type Journal, step, withAttempt, withStart } from './delivery.ts'
+import {
+  type Delivery,
+  end,
+  endDead,
+  hasEnded,
+  isLeaving,
+  type Journal,
+  step,
+  withAttempt,
+  withStart,
+} from './delivery.ts'
 import { type Effect, expandEffects } from './effects.ts'
 import { gateTold, verdictOf } from './gate.ts'
 import { utf8Length } from './json.ts'
@@ -61,7 +71,7 @@ function settleOne(draft: Draft, report: Report, stored: Stored, now: number, di
   }
   const lease = leaseOf(draft, id)
   const holds = lease === undefined ? countsWithoutLease(report) : lease.token === report.token
-  if (closed || !holds) return { id, status: 'stale' }
+  if (closed || !holds || isLeaving(delivery)) return { id, status: 'stale' }
   conclude(draft, agent, delivery, lease ?? lostLease(delivery, report, now), report.outcome, now, dice())
   return { id, status: 'settled' }
 }

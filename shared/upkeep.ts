@@ -6,7 +6,18 @@
 import type { Stored } from './admission.ts'
 import { type AgentRecord, verifyRetryMs } from './agent.ts'
 import { type Breaker, force } from './breaker.ts'
-import { type Delivery, end, endDead, hasEnded, hasOpenJournal, isDeadLetter, isUnburied, step } from './delivery.ts'
+import {
+  type Delivery,
+  end,
+  endDead,
+  hasEnded,
+  hasOpenJournal,
+  isChore,
+  isDeadLetter,
+  isLeaving,
+  isUnburied,
+  step,
+} from './delivery.ts'
 import type { EffectStatus } from './effects.ts'
 import { gateTold, newGate } from './gate.ts'
 import type { ProgressInput } from './lease.ts'
@@ -29,7 +40,7 @@ import { silent } from './settlement.ts'
 // --- time -------------------------------------------------------------------------------------------------------------
 
 export interface Tick {
-  /** Deliveries whose effects or burial somebody has to finish: a reference for the `work` queue. */
+  /** Deliveries whose effects, burial or move somebody has to finish: a reference for the `work` queue. */
   readonly chores: readonly string[]
   /** The webhook's challenge is due. */
   readonly verify: boolean
@@ -61,7 +72,7 @@ export function choreRetryMs(tries: number): number {
 function dueChores(draft: Draft, now: number): string[] {
   const due: string[] = []
   for (const delivery of liveOf(draft)) {
-    if (!hasOpenJournal(delivery) && !isUnburied(delivery)) continue
+    if (!isChore(delivery)) continue
     const chore: Chore | null | undefined = draft.chores.get(delivery.id) ?? draft.base.chores.get(delivery.id)
     if (chore === undefined || chore === null || chore.retryAt <= now) {
       hand(draft, delivery.id, (chore?.tries ?? -1) + 1, now)
@@ -147,6 +158,8 @@ export function cancel(draft: Draft, id: string, stored: Stored, now: number): C
     return delivery.state.status === 'cancelled'
       ? { status: 'cancelled' }
       : { status: 'already_settled', ended: delivery.state.status }
+  // The other mailbox may have it already: there it can be cancelled.
+  if (isLeaving(delivery)) return { status: 'already_settled', ended: 'reassigned' }
   const lease = leaseOf(draft, id)
   draft.leases.set(id, null)
   draft.releases.set(id, null)

@@ -1,6 +1,6 @@
 /**
- * Consumes `work`: what frees others, on a queue of its own so that it never waits behind what it frees. Effects and burials
- * that somebody began and did not finish, legs of publications, and challenges that are due. Never here: the first try of any of them.
+ * Consumes `work`: what frees others, on a queue of its own so that it never waits behind what it frees. Effects, burials and
+ * moves that somebody began and did not finish, legs of publications, and challenges that are due. Never here: the first try of any of them.
  */
 import type { Platform } from '../shared/ports.ts'
 import { workReference } from '../shared/reference.ts'
@@ -9,6 +9,7 @@ import type { QueuedMessage } from './consume.ts'
 import { carryOut } from './effects.ts'
 import { enqueue } from './enqueue.ts'
 import { expand } from './expand.ts'
+import { depart } from './reassign.ts'
 
 const retryDelaySeconds = 5
 
@@ -39,4 +40,5 @@ async function finish(platform: Platform, agent: string, deliveries: readonly st
   const answer = await platform.agent(agent).unfinished(deliveries)
   enqueue(platform, agent, answer.references)
   await carryOut(platform, agent, answer.agent, answer.unfinished)
+  await depart(platform, agent, answer.departures)
 }

@@ -247,6 +247,34 @@ describe('deleting an agent', () => {
     expect(await send(ann.name)).toMatchObject(notFound)
   })
 
+  it('hands its mail to another agent if asked to, and what was in flight is fenced', async () => {
+    const [ann, bob] = [await pullAgent(), await pullAgent()]
+    const id = await sendId(ann.name, { data: 1 })
+    const { token } = await leaseOne(ann)
+    const remove = (mail: string) => call('DELETE', `/v1/agents/${ann.name}?mail=${mail}`)
+    expect(await remove(`reassign:${freshName()}`)).toMatchObject(notFound)
+    expect(await remove(`reassign:${ann.name}`)).toMatchObject({ status: 400, body: { issues: [{ path: 'mail' }] } })
+    expect(await remove('reassign:No Such')).toMatchObject({ status: 400, body: { issues: [{ path: 'mail' }] } })
+    expect((await receipt(id)).status).toBe('claimed')
+    expect((await remove(`reassign:${bob.name}`)).status).toBe(204)
+    const told = await receipt(id)
+    const moved = await leaseOne(bob)
+    expect([told.status, told.steps.at(-2)]).toMatchObject(['cancelled', { step: 'reassigned', detail: moved.id }])
+    expect(moved.message).toMatchObject({ to: bob.name, data: 1 })
+    const late = await call('POST', `/v1/deliveries/${id}/ack`, { json: { token } })
+    expect([late.status, late.body.code]).toEqual([404, 'not_found'])
+    expect(await call('DELETE', `/v1/agents/${ann.name}`)).toMatchObject(notFound)
+  })
+
+  it('whose mail does not fit the other mailbox is refused, and nothing is lost', async () => {
+    const [ann, bob] = [await pullAgent(), await pullAgent({ depth: 1 })]
+    await sendId(bob.name)
+    const id = await sendId(ann.name)
+    const refused = await call('DELETE', `/v1/agents/${ann.name}?mail=reassign:${bob.name}`)
+    expect([refused.status, refused.body.code, refused.body.agent]).toEqual([429, 'backpressure', bob.name])
+    expect((await leaseOne(ann)).id).toBe(id)
+  })
+
   it('takes its keys along, and a new agent of the name inherits none', async () => {
     const ann = await pullAgent()
     await call('DELETE', `/v1/agents/${ann.name}`)

@@ -23,6 +23,7 @@ import { enqueue } from '../enqueue.ts'
 import { ensureAllEnrolled, registrationOf } from '../handlers.ts'
 import { mint } from '../mint.ts'
 import { readJson, refuse, unwrap, validate } from '../problem.ts'
+import { reassignMail } from '../reassign.ts'
 import { register } from '../register.ts'
 
 export const agents = new Hono<App>()
@@ -56,12 +57,21 @@ agents.delete('/agents/:agent', async (c) => {
   const directory = c.get('platform').directory()
   // Read before the object forgets: should somebody register the name anew meanwhile, that entry is not the one removed.
   const entry = await directory.findAgent(name)
-  const retired = await c.get('platform').agent(name).retire(mail)
+  if (mail !== undefined && mail !== 'dead') await reassign(c, name, mail.slice('reassign:'.length))
+  const retired = await c
+    .get('platform')
+    .agent(name)
+    .retire(mail === 'dead' ? mail : undefined)
   if (retired.status === 'has_mail') refuse({ code: 'agent_has_mail', agent: name, depth: retired.depth })
   if (entry !== undefined) await directory.removeAgent(name, entry.incarnation)
   else if (retired.status === 'unknown') unknownAgent(name)
   return c.body(null, 204)
 })
+
+async function reassign(c: Context<App>, name: string, to: string): Promise<void> {
+  if (to === name) invalid('mail', 'its mail cannot go to itself: name another agent')
+  unwrap(await reassignMail(c.get('platform'), name, to))
+}
 
 // --- operate ----------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,108 @@
+/**
+ * Reassign: a delivery moves to another agent's mailbox, because its agent is deleted.
+ *
+ *   waiting ──leave──► leaving ──there accepted──► cancelled here, with a step `reassigned`
+ *                         └──unknown or full───► waiting, as before
+ *
+ * Leaving is stored before anybody is asked, and fences whoever works on it: from then on nothing is released, taken or settled
+ * here, so that what the other mailbox accepts is done once. A crash in between leaves a chore, which the alarm asks for (M1, M6).
+ * Never here: asking the other mailbox (workers/reassign.ts).
+ */
+import type { Incoming } from './admission.ts'
+import { type Delivery, end, hasEnded, isLeaving, step, withStart } from './delivery.ts'
+import { limits } from './limits.ts'
+import { agentOf, type Draft, deliveryOf, leaseOf, liveOf, put } from './mailbox.ts'
+import { messageSchema } from './message.ts'
+import { hand } from './upkeep.ts'
+
+/** One that is to be accepted by the mailbox of `to`. */
+export interface Departure {
+  readonly id: string
+  readonly to: string
+  readonly incoming: Incoming
+}
+
+/** What became of a departure: the other mailbox's delivery, or why it stays. */
+export type Departed =
+  | { readonly id: string; readonly became: string }
+  | { readonly id: string; readonly to: string; readonly stays: string }
+
+/** Has the first `max` that have not ended, in the order of their line, leave for another mailbox. Those on their way already come first. */
+export function leave(draft: Draft, to: string, max: number, now: number): readonly string[] {
+  const all = [...liveOf(draft)].filter((d) => !hasEnded(d))
+  const line = all.sort(
+    (a, b) => Number(isLeaving(b)) - Number(isLeaving(a)) || a.lineAt - b.lineAt || a.sequence - b.sequence,
+  )
+  const leaving = line.slice(0, max)
+  for (const delivery of leaving) {
+    if (!isLeaving(delivery)) put(draft, { ...fenced(draft, delivery), state: { at: 'waiting', leavingFor: to } })
+    hand(draft, delivery.id, 0, now)
+  }
+  return leaving.map((d) => d.id)
+}
+
+// The token is remembered as used, or the consumer's late `ok` would count.
+function fenced(draft: Draft, delivery: Delivery): Delivery {
+  const lease = leaseOf(draft, delivery.id)
+  draft.leases.set(delivery.id, null)
+  draft.releases.set(delivery.id, null)
+  return lease === undefined
+    ? delivery
+    : { ...withStart(delivery, lease), leases: lease.number, closedToken: lease.token, closedBy: 'reassigned' }
+}
+
+/** Those of `ids` that are leaving, with their messages, as far as one answer may carry them. */
+export function departuresOf(
+  draft: Draft,
+  ids: readonly string[],
+  body: (id: string) => string | undefined,
+): readonly Departure[] {
+  const departures: Departure[] = []
+  let bytes = 0
+  for (const id of ids) {
+    const delivery = deliveryOf(draft, id)
+    if (delivery?.state.at !== 'waiting' || delivery.state.leavingFor === undefined) continue
+    bytes += delivery.bodyBytes
+    if (departures.length > 0 && bytes > limits.leaseBytes) break
+    const text = body(id)
+    const to = delivery.state.leavingFor
+    if (text !== undefined) departures.push({ id, to, incoming: incomingOf(delivery, text, to, agentOf(draft)?.name) })
+  }
+  return departures
+}
+
+/**
+ * The same message at the other's door, with its id, conversation, key, order and times, addressed to its new agent. A repeat is a
+ * duplicate there, because the key is made of the delivery's id; and no publisher can have used it, because a publisher's key
+ * holds no control characters.
+ */
+function incomingOf(delivery: Delivery, text: string, to: string, from: string | undefined): Incoming {
+  const stored = messageSchema.parse(JSON.parse(text))
+  const { expirytime, ...rest } = stored.to === from ? { ...stored, to } : stored
+  // A redrive took its expiry from it: it must not expire by it now.
+  const message = delivery.expiresAt === undefined || expirytime === undefined ? rest : { ...rest, expirytime }
+  return {
+    message,
+    body: JSON.stringify(message),
+    key: `${delivery.id}\nreassigned`,
+    contentHash: delivery.contentHash,
+    hops: delivery.hops,
+    brokerMade: true,
+    reserved: true,
+  }
+}
+
+/** Writes down what became of those that left. What the other mailbox has accepted ends here, whatever was told meanwhile. */
+export function departed(draft: Draft, news: readonly Departed[], now: number): void {
+  for (const one of news) {
+    const delivery = deliveryOf(draft, one.id)
+    if (delivery === undefined || delivery.state.at === 'ended') continue
+    if ('became' in one) {
+      const moved = step(fenced(draft, delivery), { step: 'reassigned', at: now, detail: one.became })
+      put(draft, end(moved, 'cancelled', now, { reassignedTo: one.became }))
+    } else if (delivery.state.leavingFor === one.to) {
+      put(draft, step({ ...delivery, state: { at: 'waiting' } }, { step: 'held', at: now, detail: one.stays }))
+    } else continue
+    draft.chores.set(one.id, null)
+  }
+}
