@@ -281,13 +281,8 @@ function slotFor(draft: Draft, token: string): number {
 /** Ends what expired while it waited. In flight it may still finish. */
 export function expire(draft: Draft, now: number): void {
   for (const delivery of [...liveOf(draft)]) {
-    if (
-      hasEnded(delivery) ||
-      isLeaving(delivery) ||
-      !isExpired(delivery, now) ||
-      leaseOf(draft, delivery.id) !== undefined
-    )
-      continue
+    if (hasEnded(delivery) || isLeaving(delivery)) continue
+    if (!isExpired(delivery, now) || leaseOf(draft, delivery.id) !== undefined) continue
     draft.releases.set(delivery.id, null)
     put(draft, endDead(delivery, 'expired', 'expired', now))
   }
