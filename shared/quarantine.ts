@@ -5,7 +5,7 @@
  * or speaks of the network is none, nor is one that other mail shares. Never here: counting attempts (shared/settlement.ts).
  */
 import type { AgentRecord } from './agent.ts'
-import { type Attempt, type Delivery, endDead, hasEnded, step } from './delivery.ts'
+import { type Attempt, type Delivery, endDead, hasEnded, isLeaving, step } from './delivery.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { type Draft, leaseOf, liveOf, put } from './mailbox.ts'
 import type { Outcome } from './outcome.ts'
@@ -64,7 +64,8 @@ function crashesWithOtherContent(draft: Draft, tried: Delivery): boolean {
 export function quarantine(draft: Draft, tried: Delivery, now: number): void {
   const crash = crashOf(tried)
   for (const other of [...liveOf(draft)]) {
-    if (other.id === tried.id || leaseOf(draft, other.id) !== undefined || crashOf(other) !== crash) continue
+    if (other.id === tried.id || crashOf(other) !== crash) continue
+    if (leaseOf(draft, other.id) !== undefined || isLeaving(other)) continue
     draft.releases.set(other.id, null)
     put(draft, dead(other, `has the content of ${tried.id} and crashed as it did`, now))
   }

@@ -1,6 +1,7 @@
 /** Quarantine: what crashes its handler at once, twice in the same way, is taken out; nothing that an outage may look like is. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { put } from '../../shared/mailbox.ts'
 import type { AttemptError, Outcome } from '../../shared/outcome.ts'
 import type { PolicyInput } from '../../shared/policy.ts'
 import { atOnceMs } from '../../shared/quarantine.ts'
@@ -86,6 +87,15 @@ describe('a message that crashes its handler at once', () => {
     expect(box.mailbox.depth).toBe(3)
     attempt(box, leased, ok())
     expect(reason(box, leased)).toBe('completed')
+  })
+
+  it('does NOT take with it what is on its way to another mailbox, where that is decided', () => {
+    const box = boxOf({ concurrency: 10 })
+    const [here, leaving] = [box.put('a'), box.put('b')]
+    for (const id of [here, leaving]) attempt(box, id, crash())
+    box.step((draft) => put(draft, { ...box.delivery(leaving), state: { at: 'waiting', leavingFor: 'bob' } }))
+    attempt(box, here, crash())
+    expect([here, leaving].map((id) => reason(box, id))).toEqual(['poison', 'waiting'])
   })
 
   it('has two more chances when it is redriven, because the crashes of an earlier life do NOT count', () => {

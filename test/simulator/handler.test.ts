@@ -317,3 +317,38 @@ it('a handler that this deployment does not have is a dead letter that says so',
   expect(receipt.deadLetter?.reason).toBe('no_handler')
   expect(receipt.attempts[0]?.error?.message).toContain('no handler named missing')
 })
+
+describe('a poison', () => {
+  it('ends after two crashes and the handler works on, its attempts unburned; other mail is not held up', async () => {
+    const seen: string[] = []
+    const scene = await withHandler(({ data }) => {
+      seen.push(data.text ?? '')
+      if (data.text === 'bad') throw new TypeError(`cannot read title of ${seen.length}`)
+    })
+    const [bad, good] = [
+      await scene.send('worker', { data: { text: 'bad' } }),
+      await scene.send('worker', { data: { text: 'good' } }),
+    ]
+    await scene.pass(60 * second)
+    expect(seen.toSorted()).toEqual(['bad', 'bad', 'good'])
+    expect(await scene.receipt(bad)).toMatchObject({
+      status: 'dead_lettered',
+      attempt: 2,
+      deadLetter: { reason: 'poison' },
+    })
+    expect((await scene.receipt(good)).status).toBe('completed')
+    expect(await scene.letters()).toMatchObject([{ id: bad, reason: 'poison', fingerprint: expect.any(String) }])
+  })
+
+  it('is not what a provider’s outage makes of its mail: every attempt is used', async () => {
+    const scene = await withHandler(
+      () => {
+        throw new Error('fetch failed')
+      },
+      { maxAttempts: 3 },
+    )
+    const id = await scene.send('worker', { data: {} })
+    await scene.pass(60 * second)
+    expect(await scene.receipt(id)).toMatchObject({ attempt: 3, deadLetter: { reason: 'attempts_exhausted' } })
+  })
+})
