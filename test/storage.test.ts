@@ -1,0 +1,124 @@
+/**
+ * docs/storage.md names every table, column and index that the objects make, and every record with its version. Never here: what
+ * is in them.
+ */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { AgentObject } from '../durable-objects/agent.ts'
+import { DeadLettersObject } from '../durable-objects/dead-letters.ts'
+import { DirectoryObject } from '../durable-objects/directory.ts'
+import { PublicationObject } from '../durable-objects/publication.ts'
+import { SimStorage } from './simulator/storage.ts'
+
+const root = join(import.meta.dirname, '..')
+const page = readFileSync(join(root, 'docs/storage.md'), 'utf8')
+
+function section(title: string): string {
+  const [, text] = new RegExp(`^## ${title}\\n([\\s\\S]*?)(?=^## |$(?![\\s\\S]))`, 'm').exec(page) ?? []
+  if (text === undefined) throw new Error(`docs/storage.md has no section "${title}"`)
+  return text
+}
+
+type Tables = Record<string, string[]>
+
+/** Every table of a section with its columns, in order: a heading with its names, then rows that begin with a name. */
+function told(title: string): Tables {
+  const tables: Tables = {}
+  for (const part of section(title).split(/^### /m).slice(1)) {
+    const [heading = '', ...lines] = part.split('\n')
+    const columns = lines.flatMap((line) => /^\| `([a-z_]+)` \|/.exec(line)?.[1] ?? [])
+    for (const [, name = ''] of heading.matchAll(/`([^`]+)`/g)) tables[name] = columns
+  }
+  return tables
+}
+
+function made(storage: SimStorage): { readonly tables: Tables; readonly indexes: readonly string[] } {
+  const all = storage.sql.exec("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").toArray()
+  const tables: Tables = {}
+  for (const { name } of all.filter((row) => row['type'] === 'table')) {
+    const columns = storage.sql.exec(`SELECT name FROM pragma_table_info('${String(name)}')`).toArray()
+    tables[String(name).replace(/\d+$/, '<n>')] = columns.map((column) => String(column['name']))
+  }
+  return { tables, indexes: all.filter((row) => row['type'] === 'index').map((row) => String(row['name'])) }
+}
+
+/** An object of each class, used enough to have made all its tables. */
+function built(title: string): SimStorage {
+  const storage = new SimStorage()
+  const state = {
+    id: { name: 'ada' },
+    storage,
+    blockConcurrencyWhile: (work: () => Promise<unknown>) => work(),
+    abort: () => undefined,
+  } as unknown as DurableObjectState
+  const clock = { now: () => 0, random: () => 0 }
+  const queue = { send: () => Promise.resolve() }
+  const env = { DELIVERIES: queue, WORK: queue }
+  const head = {
+    specversion: '1.0',
+    id: 'm',
+    source: 'admin',
+    type: 'x',
+    time: '',
+    correlationid: 'm',
+    to: 'ada',
+  } as const
+  switch (title) {
+    case 'AgentObject': {
+      const agent = new AgentObject(state, env, clock)
+      agent.enrol({ kind: 'pull' }, { name: 'ada', incarnation: 'i', secret: 's', trusted: true })
+      const incoming = { message: head, body: '{}', key: 'm', contentHash: 'h', hops: 0, brokerMade: false }
+      agent.accept([incoming], 'token')
+      break
+    }
+    case 'DirectoryObject':
+      new DirectoryObject(state, {} as Env, clock)
+      break
+    case 'DeadLettersObject':
+      new DeadLettersObject(state, {} as Env, clock)
+      break
+    case 'PublicationObject': {
+      const publication = new PublicationObject(state, env, clock)
+      const opening = { id: 'p', head, key: 'm', contentHash: 'h', hops: 0, told: false, renewable: true }
+      publication.open({ ...opening, agents: ['ada'], fanout: 1 }, '{}')
+    }
+  }
+  return storage
+}
+
+describe.each(['AgentObject', 'DirectoryObject', 'DeadLettersObject', 'PublicationObject'])('%s', (title) => {
+  let storage: SimStorage
+  beforeAll(() => {
+    storage = built(title)
+  })
+
+  it('makes the tables that docs/storage.md names, column by column, and no other', () => {
+    expect(made(storage).tables).toEqual(told(title))
+  })
+
+  it('has each of its indexes named', () => {
+    for (const index of made(storage).indexes) expect(section(title)).toContain(`\`${index}\``)
+  })
+})
+
+describe('records', () => {
+  const rows = [...section('Records').matchAll(/^\| ([a-z ]+) \| (\d+) \| `([^`]+)` `([^`]+)` \|/gm)]
+
+  it('are those whose schemas have a version, each with that version', () => {
+    expect(rows.length).toBeGreaterThan(8)
+    for (const [, name, version, file = '', schema = ''] of rows) {
+      const text = readFileSync(join(root, file), 'utf8')
+      const [, stands] = new RegExp(`const ${schema} = z\\.\\w+\\(\\{\\s*v: z\\.literal\\((\\d+)\\)`).exec(text) ?? []
+      expect(stands, `${name}: ${schema} in ${file}`).toBe(version)
+    }
+  })
+
+  it('leave out no schema of shared/ that has one, but what travels in the queues', () => {
+    for (const name of readdirSync(join(root, 'shared'))) {
+      if (name === 'reference.ts') continue
+      const versions = readFileSync(join(root, 'shared', name), 'utf8').match(/\bv: z\.literal\(/g)?.length ?? 0
+      expect(rows.filter(([, , , file]) => file === `shared/${name}`).length, name).toBe(versions)
+    }
+  })
+})
