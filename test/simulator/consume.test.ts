@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod'
+import { limits } from '../../shared/limits.ts'
 import type { Platform } from '../../shared/ports.ts'
 import { consume } from '../../workers/consume.ts'
 import { defineAgent } from '../../workers/define.ts'
@@ -223,6 +224,33 @@ describe('one bad message never spoils its batch', () => {
     await scene.pass(second)
     expect(scene.callsOf('well')).toHaveLength(1)
   })
+})
+
+it('forty messages of the largest size to one agent are taken eight at a time, and each is done at its first attempt', async () => {
+  const sizes: number[] = []
+  const measured = (platform: Platform): Partial<Platform> => ({
+    agent: (name) =>
+      new Proxy(platform.agent(name), {
+        get: (port, key) => {
+          if (key !== 'take') return Reflect.get(port, key) as unknown
+          return async (...args: Parameters<typeof port.take>) => {
+            const answer = await port.take(...args)
+            sizes.push(answer.leases.reduce((sum, lease) => sum + lease.body.length, 0))
+            return answer
+          }
+        },
+      }),
+  })
+  const scene = new Scene({ ports: measured })
+  await scene.webhook('reader', () => ({ status: 200 }), { concurrency: 40 })
+  const data = 'x'.repeat(limits.messageBytes - 1_000)
+  const inputs = Array.from({ length: 40 }, (_, n) => ({ to: 'reader', type: 'page', subject: String(n), data }))
+  const ids = (await scene.publish(inputs)).map((answer) => (answer.ok ? answer.value.deliveries[0]!.id : ''))
+  await scene.pass(60 * second)
+  for (const id of ids) expect((await scene.receipt(id)).attempts, id).toMatchObject([{ outcome: 'ok' }])
+  // A call between Worker and object carries 32 MiB.
+  expect(Math.max(...sizes)).toBeLessThanOrEqual(limits.leaseBytes)
+  expect(scene.calls).toHaveLength(40)
 })
 
 describe('a suspect', () => {
