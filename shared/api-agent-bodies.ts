@@ -67,6 +67,7 @@ export const mailboxAnswer = z.strictObject({
   depth: z.int().describe('Deliveries that have not ended.'),
   inFlight: z.int().describe('Leased now.'),
   released: z.int().describe('On the queue, not yet taken.'),
+  breaker: z.enum(['closed', 'open', 'half_open']),
   parked: z.string().optional().describe('Why all mail waits, when it does.'),
   oldestAt: time.optional().describe('When the oldest that has not ended was accepted.'),
   nextDueAt: time.optional().describe('When the mailbox looks again at the latest.'),

@@ -21,6 +21,7 @@ import {
   redriveAnswer,
   settledAnswer,
 } from './api-bodies.ts'
+import { breakerAnswer, breakerOperations } from './api-breaker.ts'
 import { binaryData, messageOperations } from './api-messages.ts'
 import type { Operation } from './api-operation.ts'
 import { publicationAnswer, subscriptionAnswer, topicOperations } from './api-topics.ts'
@@ -34,6 +35,7 @@ export const operations: readonly Operation[] = [
   ...messageOperations,
   ...topicOperations,
   ...agentOperations,
+  ...breakerOperations,
   ...openOperations,
 ]
 
@@ -83,6 +85,7 @@ export const answerNames: Readonly<Record<string, z.ZodType>> = {
   Filter: filterNode,
   Publication: publicationAnswer,
   Agent: agentAnswer,
+  Breaker: breakerAnswer,
   Permissions: permissionsSchema,
   Policy: policySchema,
 }

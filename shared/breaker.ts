@@ -250,3 +250,18 @@ export function force(
   // Who said what is kept, also where it moves nothing; said twice it is one word.
   return to === breaker.forced ? breaker : noted(forced, breaker.state.at, cause, now)
 }
+
+/** What an operator sees of it. */
+export function publicBreaker(agent: string, { state, forced, epoch, history }: Breaker) {
+  const iso = (at: number) => new Date(at).toISOString()
+  return {
+    agent,
+    state: state.at,
+    forced,
+    epoch,
+    ...(state.at === 'open' && forced !== 'open' ? { openUntil: iso(state.until) } : {}),
+    ...(state.at === 'closed' ? { failures: state.failures } : {}),
+    ...(state.at === 'closed' && state.ramp !== undefined ? { ramp: state.ramp } : {}),
+    history: history.map((entry) => ({ ...entry, at: iso(entry.at) })),
+  }
+}

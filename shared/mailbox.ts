@@ -10,6 +10,7 @@
  *  bounds · M6 live things wake. Never here: storage, clocks, dice.
  */
 import { type AgentRecord, parkedBecause, unparkAt } from './agent.ts'
+import type { Breaker } from './breaker.ts'
 import { type Delivery, hasEnded, isChore, isLeaving, isLive } from './delivery.ts'
 import { type Gate, gateAdmits, gateDueAt, gateTold, newGate, shutBecause } from './gate.ts'
 import type { Lease } from './lease.ts'
@@ -270,7 +271,7 @@ export interface Figures {
   readonly depth: number
   readonly inFlight: number
   readonly released: number
-  readonly breaker: string
+  readonly breaker: Breaker['state']['at']
   readonly parked?: string
   readonly oldestAt?: number
   readonly nextDueAt?: number

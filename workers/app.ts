@@ -11,6 +11,7 @@ import { documents } from './openapi.ts'
 import { type Invocation, Unavailable } from './platform.ts'
 import { problemResponse, Refusal, readBounded, refuse, unwrap } from './problem.ts'
 import { agents } from './routes/agents.ts'
+import { breaker } from './routes/breaker.ts'
 import { deadLetters } from './routes/dead-letters.ts'
 import { deliveries } from './routes/deliveries.ts'
 import { health } from './routes/health.ts'
@@ -38,7 +39,7 @@ export function buildApp(
   app.use(requireRoute(app))
   app.use('/v1/*', requireConfigured)
   app.use('/v1/*', requireCaller(known))
-  for (const routes of [messages, deliveries, lease, deadLetters, subscriptions, publications, agents, keys])
+  for (const routes of [messages, deliveries, lease, deadLetters, subscriptions, publications, agents, breaker, keys])
     app.route('/v1', routes)
   return app
 }

@@ -197,12 +197,13 @@ function listed({ agent, kind, capabilities, verified, updatedAt }: RegisteredAg
   return { agent, kind, capabilities, verified, updatedAt: iso(updatedAt) }
 }
 
-function shownFigures({ depth, inFlight, released, parked, oldestAt, nextDueAt }: Figures) {
+function shownFigures({ depth, inFlight, released, breaker, parked, oldestAt, nextDueAt }: Figures) {
   return {
     depth,
     inFlight,
     released,
     ...(parked === undefined ? {} : { parked }),
+    breaker,
     ...(oldestAt === undefined ? {} : { oldestAt: iso(oldestAt) }),
     ...(nextDueAt === undefined ? {} : { nextDueAt: iso(nextDueAt) }),
   }

@@ -1,0 +1,155 @@
+/** An agent's breaker over HTTP: how it stands, why, and a person's word. Never here: when it opens (test/shared/breaker.test.ts). */
+import { env } from 'cloudflare:workers'
+import { describe, expect, it } from 'vitest'
+import type { AgentPort } from '../../shared/ports.ts'
+import { call, freshName, leaseOne, pullAgent, type Registered, receipt, sendId } from './gateway.ts'
+
+const port = (name: string) => env.AGENTS.getByName(name) as unknown as AgentPort
+
+/** Nobody listens at its url: only what is released goes there. */
+async function webhook(policy: object = {}): Promise<Registered> {
+  const name = freshName('hook')
+  const { body } = await call('PUT', `/v1/agents/${name}`, {
+    json: { kind: 'webhook', url: 'http://127.0.0.1:9/hook', policy },
+  })
+  return { name, key: body.key }
+}
+
+const read = (agent: Registered, key = agent.key) => call('GET', `/v1/agents/${agent.name}/breaker`, { key })
+const force = (agent: Registered, to: string, key?: string) =>
+  call('PUT', `/v1/agents/${agent.name}/breaker`, { json: { force: to }, ...(key === undefined ? {} : { key }) })
+
+/** Failed attempts, reported as the consumer reports them; their messages are never on the queue. */
+async function fail(agent: Registered, times: number): Promise<void> {
+  const message = { specversion: '1.0' as const, id: 'm', source: 'admin', type: 'x', time: '', correlationid: 'm' }
+  const incoming = Array.from({ length: times }, (_, n) => ({
+    message,
+    body: JSON.stringify(message),
+    key: `${n}`,
+    contentHash: `${n}`,
+    hops: 0,
+    brokerMade: false,
+  }))
+  const { admissions } = await port(agent.name).accept(incoming, crypto.randomUUID())
+  const ids = admissions.flatMap((a) => ('id' in a ? [a.id] : []))
+  const { leases } = await port(agent.name).take(ids, crypto.randomUUID())
+  const outcome = { kind: 'retry', error: { code: 'http', message: 'answered 500', httpStatus: 500 } } as const
+  await port(agent.name).settle(leases.map(({ id, token }) => ({ id, token, outcome, external: false })))
+}
+
+describe('a breaker', () => {
+  it('is closed at first, and nothing has happened to it', async () => {
+    const hook = await webhook()
+    expect((await read(hook)).body).toEqual({
+      agent: hook.name,
+      state: 'closed',
+      forced: 'auto',
+      epoch: 0,
+      failures: 0,
+      history: [],
+    })
+  })
+
+  it('counts failures, opens, and says why and until when; its mail is parked for that reason', async () => {
+    const hook = await webhook({ breaker: { failureThreshold: 3, openSeconds: 600 } })
+    await fail(hook, 2)
+    expect((await read(hook)).body).toMatchObject({ state: 'closed', failures: 2 })
+    await fail(hook, 3)
+    const { body } = await read(hook)
+    expect(body).toMatchObject({ state: 'open', forced: 'auto', epoch: 1 })
+    expect(body.history).toMatchObject([
+      { from: 'closed', to: 'open', cause: '3 failures in a row; the last: answered 500' },
+    ])
+    expect(Date.parse(body.openUntil) - Date.parse(body.history[0].at)).toBe(600_000)
+    const because = `breaker: 3 failures in a row; the last: answered 500; open until ${body.openUntil}`
+    expect(await receipt(await sendId(hook.name))).toMatchObject({ status: 'parked', because, attempt: 0 })
+    const { body: figures } = await call('GET', `/v1/agents/${hook.name}/mailbox`, { key: hook.key })
+    expect(figures).toMatchObject({ breaker: 'open', parked: because, released: 0, nextDueAt: expect.any(String) })
+  })
+
+  it('is forced open and left to itself again by an admin or the agent, and remembers who said so', async () => {
+    const hook = await webhook()
+    const opened = await force(hook, 'open')
+    expect(opened).toMatchObject({ status: 200, body: { state: 'open', forced: 'open' } })
+    expect(opened.body.openUntil).toBeUndefined()
+    const id = await sendId(hook.name)
+    const because = 'breaker: forced open by admin, until somebody closes it'
+    expect(await receipt(id)).toMatchObject({ status: 'parked', because })
+    const left = await force(hook, 'auto', hook.key)
+    expect(left.body).toMatchObject({ state: 'open', forced: 'auto', openUntil: expect.any(String) })
+    expect(left.body.history.map((h: { cause: string }) => h.cause)).toEqual([
+      'forced open by admin',
+      `left to itself by ${hook.name}`,
+    ])
+  })
+
+  it('is forced closed: what was parked goes at once', async () => {
+    const hook = await webhook({ breaker: { failureThreshold: 1, openSeconds: 600 } })
+    await force(hook, 'open')
+    const id = await sendId(hook.name)
+    expect((await force(hook, 'closed')).body).toMatchObject({ state: 'closed', forced: 'closed', failures: 0 })
+    expect((await receipt(id)).status).not.toBe('parked')
+  })
+
+  it('of a pull agent never opens, and cannot be told to', async () => {
+    const ann = await pullAgent()
+    expect((await read(ann)).body).toMatchObject({ state: 'closed' })
+    expect(await force(ann, 'open')).toMatchObject({
+      status: 409,
+      body: { code: 'wrong_kind', kind: 'pull', needed: 'webhook or handler' },
+    })
+  })
+
+  it('is the agent’s own and an admin’s: another agent gets 403, also when there is no such agent', async () => {
+    const [ann, hook] = [await pullAgent(), await webhook()]
+    const forbidden = { status: 403, body: { code: 'forbidden' } }
+    for (const agent of [hook, { name: freshName('nobody'), key: '' }]) {
+      expect(await read(agent, ann.key)).toMatchObject(forbidden)
+      expect(await force(agent, 'open', ann.key)).toMatchObject(forbidden)
+    }
+    expect((await read(hook)).body.state).toBe('closed')
+  })
+
+  it('of nobody is 404, and asking leaves no trace', async () => {
+    for (const name of [freshName('nobody'), 'No_Body'])
+      for (const method of ['GET', 'PUT'])
+        expect(
+          await call(method, `/v1/agents/${name}/breaker`, method === 'PUT' ? { json: { force: 'open' } } : {}),
+        ).toMatchObject({ status: 404, body: { code: 'agent_not_found' } })
+  })
+
+  it.each([[{ force: 'ajar' }], [{}], [{ force: 'open', why: 'x' }], ['open']])('refuses %j', async (json) => {
+    const hook = await webhook()
+    expect(await call('PUT', `/v1/agents/${hook.name}/breaker`, { json })).toMatchObject({
+      status: 400,
+      body: { code: 'invalid_request' },
+    })
+  })
+})
+
+describe('a policy', () => {
+  it('shows the breaker in force, defaults filled in, and refuses one that could never open by its ratio', async () => {
+    const hook = await webhook({ breaker: { openSeconds: 0.5, window: { ratio: 0.9 } } })
+    const { body } = await call('GET', `/v1/agents/${hook.name}`)
+    expect(body.policy.breaker).toEqual({
+      failureThreshold: 5,
+      openSeconds: 0.5,
+      maxOpenSeconds: 900,
+      probes: 1,
+      window: { seconds: 60, minimum: 10, ratio: 0.9 },
+    })
+    const json = { kind: 'pull', policy: { breaker: { window: { minimum: 1_001 } } } }
+    expect(await call('PUT', `/v1/agents/${freshName()}`, { json })).toMatchObject({ status: 400 })
+  })
+})
+
+describe('a pause with an end', () => {
+  it('is over by itself: whoever waits for mail gets it then', async () => {
+    const ann = await pullAgent()
+    await call('POST', `/v1/agents/${ann.name}/pause`, { key: ann.key, json: { seconds: 0.5 } })
+    const id = await sendId(ann.name)
+    expect(await leaseOne(ann)).toBeUndefined()
+    expect((await leaseOne(ann, { waitSeconds: 5 })).id).toBe(id)
+    expect((await call('GET', `/v1/agents/${ann.name}`)).body.paused).toBeUndefined()
+  })
+})
