@@ -14,6 +14,7 @@ const rooms: Readonly<Record<string, string>> = {
   shared: 'Nouns. Schemas, types and pure functions: no platform, no clock, no dice.',
   agents: 'Handlers that run inside the Worker: yours, and the three that ship.',
   scripts: 'What `npm run` runs.',
+  bench: 'What `npm run bench` measures.',
 }
 export const mappedRooms: readonly string[] = Object.keys(rooms)
 

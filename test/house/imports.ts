@@ -55,6 +55,8 @@ const rules: Readonly<Record<(typeof allRooms)[number], Rule>> = {
   // The user's own room: any pure library, none of the platform's doors.
   agents: { paths: ['agents', 'shared', 'workers/define.ts'], packages: /^(?!node:|cloudflare:|hono(\/|$))/ },
   scripts: { paths: ['scripts', 'shared', 'agents'], packages: anything },
+  // It runs what the system tests run.
+  bench: { paths: ['bench', 'test'], packages: anything },
   test: { paths: allRooms, packages: anything },
 }
 

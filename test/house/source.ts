@@ -102,4 +102,4 @@ export function codeIn(tree: readonly Source[], ...rooms: readonly string[]): re
 
 /** Rooms whose code is shipped. */
 export const shippedRooms = ['workers', 'durable-objects', 'shared', 'agents'] as const
-export const allRooms = [...shippedRooms, 'scripts', 'test'] as const
+export const allRooms = [...shippedRooms, 'scripts', 'bench', 'test'] as const
