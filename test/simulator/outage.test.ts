@@ -17,10 +17,12 @@ const downMs = 2 * hour
 /** Ten in flight at most, and one of them was the fifth failure. */
 const burnedAtFirstMax = 5 + 9
 
-const waysToBeDown: readonly (readonly [string, Receiver])[] = [
-  ['refuses connections', () => Promise.reject(new Error('connection refused'))],
-  ['answers 500 at once', () => ({ status: 500 })],
-  ['hangs until the deadline', never],
+/** How it is down, and how often everything but the agent is killed meanwhile. */
+const waysToBeDown: readonly (readonly [string, Receiver, number])[] = [
+  ['refuses connections', () => Promise.reject(new Error('connection refused')), Number.POSITIVE_INFINITY],
+  ['answers 500 at once', () => ({ status: 500 }), Number.POSITIVE_INFINITY],
+  ['hangs until the deadline', never, Number.POSITIVE_INFINITY],
+  ['answers 500, while the broker itself is killed every ten minutes,', () => ({ status: 500 }), 10 * minute],
 ]
 
 interface Seen {
@@ -31,7 +33,7 @@ interface Seen {
 }
 
 /** The whole outage, and what was seen of it: the mailbox after each call, and what the agent did once it was up again. */
-async function outage(down: Receiver) {
+async function outage(down: Receiver, killedEveryMs: number) {
   const scene = new Scene()
   const seen: Seen[] = []
   const done: { delivery: string; key: string; at: number }[] = []
@@ -45,6 +47,8 @@ async function outage(down: Receiver) {
   }
   const downAt = scene.world.now
   const ids = await publishAll(scene)
+  for (let at = downAt + killedEveryMs; at < downAt + downMs; at += killedEveryMs)
+    scene.world.at(at, () => scene.sim.crashEverything(true))
   await scene.pass(10 * minute)
   const early = await Promise.all(ids.map((id) => scene.receipt(id)))
   await scene.pass(downAt + downMs - scene.world.now)
@@ -88,10 +92,10 @@ function openings({ history }: Outage): { from: number; to: number }[] {
 const burnedOf = (receipts: readonly Receipt[]) =>
   receipts.flatMap((r) => r.attempts.filter((a) => a.counted && a.outcome !== 'ok'))
 
-describe.each(waysToBeDown)('an agent that %s for two hours', (_, down) => {
+describe.each(waysToBeDown)('an agent that %s for two hours', (_, down, killedEveryMs) => {
   let o: Outage
   beforeAll(async () => {
-    o = await outage(down)
+    o = await outage(down, killedEveryMs)
   })
 
   it('loses nothing: no dead letter, all 500 done, each once', async () => {
