@@ -11,6 +11,7 @@ import { beginFleeting, droppedBecause, type FleetingOutcome, recordFleeting } f
 import { isOpen, leasedOf, unfinishedOf } from '../shared/handover.ts'
 import type { ProgressInput } from '../shared/lease.ts'
 import { agentOf, begin, type Draft, deliveryOf, figuresOf } from '../shared/mailbox.ts'
+import { overdue } from '../shared/overdue.ts'
 import type {
   AcceptAnswer,
   AgentPort,
@@ -121,18 +122,15 @@ export class AgentObject extends DurableObject<OutboxEnv> implements Synchronous
   }
 
   departed(news: readonly Departed[]) {
-    const [, references] = this.#shell.step((draft, now) => departed(draft, news, now))
-    return { references }
+    return { references: this.#shell.step((draft, now) => departed(draft, news, now))[1] }
   }
 
   carried(id: string, news: readonly CarriedEffect[]) {
-    const [, references] = this.#shell.step((draft, now) => carried(draft, id, news, now))
-    return { references }
+    return { references: this.#shell.step((draft, now) => carried(draft, id, news, now))[1] }
   }
 
   buried(ids: readonly string[]) {
-    const [, references] = this.#shell.step((draft) => buried(draft, ids))
-    return { references }
+    return { references: this.#shell.step((draft) => buried(draft, ids))[1] }
   }
 
   nudge(ids: readonly string[]) {
@@ -205,10 +203,10 @@ export class AgentObject extends DurableObject<OutboxEnv> implements Synchronous
   }
 
   enrol(registration: Registration, fresh: Parameters<AgentPort['enrol']>[1]): Enrolled {
-    const before = this.#shell.mailbox.agent
     const { name, trusted, incarnation: freshIncarnation, secret } = fresh
-    const [agent, references] = this.#shell.step((draft, now) => {
-      const agent = enrol(before, { name, registration, freshIncarnation, freshSecret: secret, trusted, now })
+    // Awake, because another policy may make any of its mail due earlier (M6).
+    const [agent, references] = this.#shell.wake((draft, now) => {
+      const agent = enrol(agentOf(draft), { name, registration, freshIncarnation, freshSecret: secret, trusted, now })
       draft.agent = { ...agent, sequence: draft.sequence }
       return agent
     })
@@ -279,7 +277,11 @@ export class AgentObject extends DurableObject<OutboxEnv> implements Synchronous
   /** Never throws: a thrown alarm is retried six times and then forgotten, and with it everything live (M6). */
   override async alarm(): Promise<void> {
     try {
-      const [due, references] = this.#shell.wake((draft, now) => tick(draft, now, this.#chance.random))
+      const [due, references] = this.#shell.wake((draft, now) => ({
+        // First: what it sends to another mailbox is a chore of this very tick.
+        overdue: overdue(draft, now),
+        ...tick(draft, now, this.#chance.random),
+      }))
       await Promise.all([sendReleases(this.env, this.#name, references), sendWork(this.env, this.#name, due)])
     } catch (error) {
       console.error(JSON.stringify({ step: 'agent.alarm', agent: this.#name, error: String(error) }))

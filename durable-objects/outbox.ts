@@ -20,8 +20,10 @@ export async function sendReleases(env: OutboxEnv, agent: string, references: Re
   await Promise.all(references.map((r) => patiently(env.DELIVERIES.send(takeReferenceTo(agent, r)))))
 }
 
-/** What somebody has to finish, and a challenge that is due. */
+/** What somebody has to finish, and a challenge that is due; what is overdue is only said. */
 export async function sendWork(env: OutboxEnv, agent: string, due: Tick): Promise<void> {
+  if (due.overdue !== undefined && due.overdue.length > 0)
+    console.warn(JSON.stringify({ step: 'overdue', agent, deliveries: due.overdue }))
   if (due.chores.length > 0) await patiently(env.WORK.send({ v: 1, agent, deliveries: [...due.chores] }))
   if (due.verify) await patiently(env.WORK.send({ v: 1, agent, verify: true }))
 }

@@ -105,6 +105,8 @@ export const deliverySchema = z.strictObject({
   acceptedAt: z.number(),
   /** Its place among its partition key's: when it first became due. A retry keeps its place (M3). */
   lineAt: z.number(),
+  /** When it was told that it had not come as far as the policy wants by then. */
+  overdueAt: z.number().exactOptional(),
   /** Not before. A retry's pause moves it. */
   dueAt: z.number(),
   expiresAt: z.number().optional(),

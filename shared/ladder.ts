@@ -8,8 +8,8 @@
  * held by its token. Never here: waiting (workers/poll.ts).
  */
 import * as z from 'zod'
-import { endedStatus } from './delivery.ts'
-import type { Receipt } from './receipt.ts'
+import { type Delivery, endedStatus, withStart } from './delivery.ts'
+import type { Lease } from './lease.ts'
 
 /** From the foot to the top. */
 export const rung = z.enum(['queued', 'dispatched', 'delivered', 'claimed', 'completed'])
@@ -17,7 +17,7 @@ export type Rung = z.infer<typeof rung>
 
 /** What of a receipt tells how far it came. */
 export interface Climbed {
-  readonly status: Receipt['status']
+  readonly status: string
   readonly steps: readonly { readonly step: string }[]
 }
 
@@ -28,6 +28,26 @@ export function hasReached(receipt: Climbed, asked: Rung): boolean {
   // An answer of 2xx, and a completion by one, say nothing of an agent that took the work upon itself.
   if (asked === 'claimed') return seen.has('claimed')
   return rung.options.slice(rung.options.indexOf(asked)).some((passed) => seen.has(passed))
+}
+
+/** A rung that is to be reached in time: a policy's `alert`. */
+export interface Deadline {
+  readonly rung: Rung
+  readonly afterSeconds: number
+}
+
+/** When a delivery that has not come so far is overdue; undefined when it has, or when that was told already. */
+export function overdueAtOf(
+  deadline: Deadline | undefined,
+  delivery: Delivery,
+  lease: Lease | undefined,
+): number | undefined {
+  if (deadline === undefined || delivery.overdueAt !== undefined) return undefined
+  const climbed =
+    lease === undefined
+      ? { status: 'held', steps: delivery.steps }
+      : { status: lease.phase, steps: withStart(delivery, lease).steps }
+  return hasReached(climbed, deadline.rung) ? undefined : delivery.lineAt + deadline.afterSeconds * 1_000
 }
 
 /** Will it climb no further, unless somebody redrives it? */

@@ -13,6 +13,7 @@ import { type AgentRecord, parkedBecause, unparkAt } from './agent.ts'
 import type { Breaker } from './breaker.ts'
 import { type Delivery, hasEnded, isChore, isLeaving, isLive } from './delivery.ts'
 import { type Gate, gateAdmits, gateDueAt, gateTold, newGate, shutBecause } from './gate.ts'
+import { overdueAtOf } from './ladder.ts'
 import type { Lease } from './lease.ts'
 
 /** A reference to it is on the queue, or was and may be lost. */
@@ -236,13 +237,11 @@ export function dueAtOf(draft: Draft, delivery: Delivery, now: number): number |
     return isChore(delivery) ? (chore?.retryAt ?? now) : undefined
   }
   const lease = leaseOf(draft, delivery.id)
-  if (lease !== undefined) return lease.saved ? lease.deadlineAt : Math.min(lease.deadlineAt, lease.at + writeBehindMs)
-  const due = [
-    delivery.expiresAt,
-    releaseOf(draft, delivery.id)?.retryAt,
-    delivery.dueAt > now ? delivery.dueAt : undefined,
-  ]
-  return earliest(due)
+  const overdueAt = overdueAtOf(agentOf(draft)?.policy.alert, delivery, lease)
+  if (lease !== undefined)
+    return earliest([overdueAt, lease.deadlineAt, lease.saved ? undefined : lease.at + writeBehindMs])
+  const dueAt = delivery.dueAt > now ? delivery.dueAt : undefined
+  return earliest([overdueAt, delivery.expiresAt, releaseOf(draft, delivery.id)?.retryAt, dueAt])
 }
 
 /** The next instant at which this mailbox has something to do, over the given deliveries (M6). */

@@ -4,6 +4,7 @@
  */
 import * as z from 'zod'
 import { type BreakerPolicy, breakerPolicy, defaultBreakerPolicy } from './breaker.ts'
+import { agentName } from './ids.ts'
 import { limits } from './limits.ts'
 
 export const agentKind = z.enum(['webhook', 'handler', 'pull'])
@@ -36,6 +37,17 @@ const defaultBackoff: BackoffCurve = { initialSeconds: 1, factor: 2, capSeconds:
 const rateSchema = z.strictObject({ limit: z.int().min(1).max(1_000), perSeconds: z.number().min(0.05).max(day) })
 export type Rate = z.infer<typeof rateSchema>
 
+/** What has not come so far by then is told; with a fallback, it goes to that agent's mailbox. */
+const alertSchema = z.strictObject({
+  rung: z.enum(['dispatched', 'claimed', 'completed']),
+  /** From when it became due. */
+  afterSeconds: z
+    .number()
+    .min(0.05)
+    .max(30 * day),
+  fallback: agentName.exactOptional(),
+})
+
 /** What PUT /v1/agents/{agent} takes as `policy`: every part optional. */
 export const policyInput = z.strictObject({
   depth: z.int().min(1).max(100_000).optional(),
@@ -48,6 +60,7 @@ export const policyInput = z.strictObject({
   rate: rateSchema.optional(),
   breaker: breakerPolicy.partial().extend({ window: breakerPolicy.shape.window.partial().optional() }).optional(),
   quarantine: z.boolean().optional(),
+  alert: alertSchema.optional(),
   dedupeSeconds: seconds(7 * day).optional(),
   receiptSeconds: seconds(7 * day).optional(),
 })
@@ -73,6 +86,8 @@ export const policySchema = z.strictObject({
   breaker: breakerPolicy,
   /** A message that crashes its handler at once, twice in a row in the same way, is a dead letter at once: `poison`. */
   quarantine: z.boolean().default(true),
+  /** Absent: nobody is told how long anything takes. */
+  alert: alertSchema.exactOptional(),
   /** How long a publisher's key is remembered. */
   dedupeSeconds: z.number(),
   /** How long a receipt is kept after its delivery ended. */
@@ -96,6 +111,7 @@ export function resolvePolicy(kind: AgentKind, input: PolicyInput = {}): Policy 
     ...(input.rate === undefined ? {} : { rate: input.rate }),
     breaker: resolveBreaker(input.breaker),
     quarantine: input.quarantine ?? true,
+    ...(input.alert === undefined ? {} : { alert: input.alert }),
     dedupeSeconds: input.dedupeSeconds ?? day,
     receiptSeconds: input.receiptSeconds ?? day,
   }

@@ -1,5 +1,5 @@
 /**
- * Reassign: a delivery moves to another agent's mailbox, because its agent is deleted.
+ * Reassign: a delivery moves to another agent's mailbox, because its agent is deleted or took too long.
  *
  *   waiting ──leave──► leaving ──there accepted──► cancelled here, with a step `reassigned`
  *                         └──unknown or full───► waiting, as before
@@ -35,10 +35,15 @@ export function leave(draft: Draft, to: string, max: number, now: number): reado
   )
   const leaving = line.slice(0, max)
   for (const delivery of leaving) {
-    if (!isLeaving(delivery)) put(draft, { ...fenced(draft, delivery), state: { at: 'waiting', leavingFor: to } })
+    if (!isLeaving(delivery)) sendOff(draft, delivery, to)
     hand(draft, delivery.id, 0, now)
   }
   return leaving.map((d) => d.id)
+}
+
+/** Has it leave. Where nobody is at it, the alarm asks somebody to finish the move. */
+export function sendOff(draft: Draft, delivery: Delivery, to: string): void {
+  put(draft, { ...fenced(draft, delivery), state: { at: 'waiting', leavingFor: to } })
 }
 
 // The token is remembered as used, or the consumer's late `ok` would count.
@@ -86,7 +91,8 @@ function incomingOf(delivery: Delivery, text: string, to: string, from: string |
     body: JSON.stringify(message),
     key: `${delivery.id}\nreassigned`,
     contentHash: delivery.contentHash,
-    hops: delivery.hops,
+    // A fallback's own fallback may be the first: like every circle, theirs ends at `limits.hops`.
+    hops: delivery.overdueAt === undefined ? delivery.hops : delivery.hops + 1,
     brokerMade: true,
     reserved: true,
   }

@@ -44,6 +44,8 @@ export interface Tick {
   readonly chores: readonly string[]
   /** The webhook's challenge is due. */
   readonly verify: boolean
+  /** Deliveries that were found overdue (shared/overdue.ts). */
+  readonly overdue?: readonly string[]
 }
 
 /** What time alone changes: leases end, mail expires, chores are asked for again, a hold is over. Bounded by what is live. */
@@ -183,7 +185,7 @@ export function redrive(draft: Draft, id: string, token: string, stored: Stored,
     return { status: 'not_redrivable', ended: delivery.state.at === 'ended' ? delivery.state.status : 'still alive' }
   }
   if (draft.depth >= agent.policy.depth) return { status: 'full', depth: draft.depth, max: agent.policy.depth }
-  const { expiresAt: _expired, ...rest } = delivery
+  const { expiresAt: _expired, overdueAt: _told, ...rest } = delivery
   draft.sequence += 1
   const revived: Delivery = {
     ...rest,

@@ -74,6 +74,28 @@ describe('reassigned mail', () => {
     })
   }
 
+  it('that its agent left lying for too long goes to the fallback by itself, and is done there once', async () => {
+    const { scene: s, got } = await scene()
+    await s.pull('slow', { alert: { rung: 'claimed', afterSeconds: 30, fallback: 'bob' } })
+    const ids = []
+    for (const data of numbered(3)) ids.push(await s.send('slow', { data, partitionkey: 'k' }))
+    await s.pass(29_000)
+    expect(got).toEqual([])
+    await s.pass(minute)
+    expect(got).toEqual(numbered(3))
+    for (const id of ids)
+      expect(await s.receipt(id)).toMatchObject({ status: 'cancelled', reassignedTo: expect.stringMatching(/^bob_/) })
+  })
+
+  it('goes to a fallback that was named when it already lay there (M6)', async () => {
+    const { scene: s, got } = await scene()
+    await s.pull('slow')
+    await s.send('slow', { data: 0 })
+    await s.pull('slow', { alert: { rung: 'claimed', afterSeconds: 30, fallback: 'bob' } })
+    await s.pass(minute)
+    expect(got).toEqual([0])
+  })
+
   it('for nobody stays untouched, work in flight too', async () => {
     const { scene: s } = await scene()
     const id = await s.send('ann')

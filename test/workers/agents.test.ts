@@ -266,6 +266,21 @@ describe('deleting an agent', () => {
     expect(await call('DELETE', `/v1/agents/${ann.name}`)).toMatchObject(notFound)
   })
 
+  it('may name a fallback for mail that takes too long, but not itself', async () => {
+    const name = freshName()
+    const alert = { rung: 'claimed', afterSeconds: 300, fallback: 'bob' }
+    expect((await put(name, { kind: 'pull', policy: { alert } })).body.policy.alert).toEqual(alert)
+    for (const [wrong, path] of [
+      [{ ...alert, fallback: name }, 'policy.alert.fallback'],
+      [{ ...alert, fallback: 'No Name' }, 'policy.alert.fallback'],
+      [{ ...alert, rung: 'queued' }, 'policy.alert.rung'],
+      [{ rung: 'claimed' }, 'policy.alert.afterSeconds'],
+    ] as const) {
+      const { status, body } = await put(name, { kind: 'pull', policy: { alert: wrong } })
+      expect([status, body.issues?.[0]?.path]).toEqual([400, path])
+    }
+  })
+
   it('whose mail does not fit the other mailbox is refused, and nothing is lost', async () => {
     const [ann, bob] = [await pullAgent(), await pullAgent({ depth: 1 })]
     await sendId(bob.name)

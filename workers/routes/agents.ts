@@ -41,6 +41,7 @@ agents.put('/agents/:agent', async (c) => {
   const name = administered(c, 'register')
   if (!agentName.safeParse(name).success) invalid('agent', 'an agent name is 1 to 64 of a-z, 0-9 and -')
   const asked = asDeployed(c, name, await readJson(c, registration))
+  if (asked.policy?.alert?.fallback === name) invalid('policy.alert.fallback', 'is the agent itself')
   const { created, agent, key, secret } = unwrap(await register(c.get('platform'), name, asked))
   const shown = { ...shownAgent(c, agent), ...(key && { key }), ...(secret && { secret }) }
   return c.json(shown, created ? 201 : 200)
@@ -202,8 +203,8 @@ function shownFigures({ depth, inFlight, released, breaker, parked, oldestAt, ne
     depth,
     inFlight,
     released,
-    ...(parked === undefined ? {} : { parked }),
     breaker,
+    ...(parked === undefined ? {} : { parked }),
     ...(oldestAt === undefined ? {} : { oldestAt: iso(oldestAt) }),
     ...(nextDueAt === undefined ? {} : { nextDueAt: iso(nextDueAt) }),
   }
