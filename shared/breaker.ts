@@ -251,8 +251,9 @@ export function force(
   return to === breaker.forced ? breaker : noted(forced, breaker.state.at, cause, now)
 }
 
-/** What an operator sees of it. */
-export function publicBreaker(agent: string, { state, forced, epoch, history }: Breaker) {
+/** What an operator sees of it. Without mail nobody has noticed yet that its wait is over. */
+export function publicBreaker(agent: string, breaker: Breaker, now: number) {
+  const { state, forced, epoch, history } = elapse(breaker, now)
   const iso = (at: number) => new Date(at).toISOString()
   return {
     agent,

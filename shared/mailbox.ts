@@ -12,7 +12,7 @@
 import { type AgentRecord, parkedBecause, unparkAt } from './agent.ts'
 import type { Breaker } from './breaker.ts'
 import { type Delivery, hasEnded, isChore, isLeaving, isLive } from './delivery.ts'
-import { type Gate, gateAdmits, gateDueAt, gateTold, newGate, shutBecause } from './gate.ts'
+import { type Gate, gateAdmits, gateDueAt, gateElapsed, gateTold, newGate, shutBecause } from './gate.ts'
 import { overdueAtOf } from './ladder.ts'
 import type { Lease } from './lease.ts'
 
@@ -281,16 +281,16 @@ export function figuresOf(mailbox: Mailbox, now: number): Figures {
   const draft = begin(mailbox)
   let oldestAt: number | undefined
   for (const d of mailbox.live.values()) if (!hasEnded(d)) oldestAt = earliest([oldestAt, d.acceptedAt])
+  // Without mail no alarm rings: a wait that is over is over all the same, or nobody would choose this agent again.
+  const gate = gateElapsed(mailbox.gate, now)
   const parked =
-    mailbox.agent === undefined
-      ? undefined
-      : (parkedBecause(mailbox.agent, now) ?? shutBecause(mailbox.gate, mailbox.agent))
+    mailbox.agent === undefined ? undefined : (parkedBecause(mailbox.agent, now) ?? shutBecause(gate, mailbox.agent))
   const due = nextDueAt(draft, mailbox.live.values(), now)
   return {
     depth: mailbox.depth,
     inFlight: inFlight(draft),
     released: mailbox.releases.size,
-    breaker: mailbox.gate.breaker.state.at,
+    breaker: gate.breaker.state.at,
     ...(parked === undefined ? {} : { parked }),
     ...(oldestAt === undefined ? {} : { oldestAt }),
     ...(due === undefined ? {} : { nextDueAt: due }),

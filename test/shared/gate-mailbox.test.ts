@@ -112,7 +112,10 @@ describe('while the breaker is open', () => {
     box.run(dead, retry())
     box.step((draft) => buried(draft, [dead]))
     expect([breakerOf(box).state.at, box.due()]).toEqual(['open', undefined])
+    expect(figuresOf(box.mailbox, box.now).breaker).toBe('open')
     box.wait(hour)
+    // Whoever chooses among agents looks here, and must not pass this one over for ever.
+    expect(figuresOf(box.mailbox, box.now).breaker).toBe('half_open')
     const id = box.put('next')
     expect([breakerOf(box).state.at, box.released()]).toEqual(['half_open', [id]])
   })

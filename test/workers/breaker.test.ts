@@ -67,6 +67,13 @@ describe('a breaker', () => {
     expect(figures).toMatchObject({ breaker: 'open', parked: because, released: 0, nextDueAt: expect.any(String) })
   })
 
+  it('is half open when its time is over, though no mail has come that would have noticed', async () => {
+    const hook = await webhook({ maxAttempts: 1, breaker: { failureThreshold: 1, openSeconds: 0.05 } })
+    await fail(hook, 1)
+    await new Promise((resolve) => setTimeout(resolve, 60))
+    expect((await read(hook)).body).toMatchObject({ state: 'half_open', epoch: 2 })
+  })
+
   it('is forced open and left to itself again by an admin or the agent, and remembers who said so', async () => {
     const hook = await webhook()
     const opened = await force(hook, 'open')

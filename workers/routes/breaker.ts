@@ -17,7 +17,7 @@ export const breaker = new Hono<App>()
 breaker.get('/agents/:agent/breaker', async (c) => {
   const { name } = await operated(c, 'read the breaker of')
   const found = await c.get('platform').agent(name).breaker()
-  return c.json(publicBreaker(name, found ?? unknownAgent(name)), 200)
+  return c.json(publicBreaker(name, found ?? unknownAgent(name), c.get('platform').now()), 200)
 })
 
 breaker.put('/agents/:agent/breaker', async (c) => {
@@ -28,7 +28,7 @@ breaker.put('/agents/:agent/breaker', async (c) => {
   const forced = await platform.agent(name).forceBreaker(force, ownSource(c.get('principal')))
   // What a closed one lets through goes now.
   enqueue(platform, name, forced.references)
-  return c.json(publicBreaker(name, forced.breaker ?? unknownAgent(name)), 200)
+  return c.json(publicBreaker(name, forced.breaker ?? unknownAgent(name), platform.now()), 200)
 })
 
 /** The agent asked for, if the caller may operate it and it exists. */
