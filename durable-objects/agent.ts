@@ -8,7 +8,7 @@ import { accept, type Incoming } from '../shared/admission.ts'
 import { type AgentRecord, enrol, type Registration, rotateSecret, verify } from '../shared/agent.ts'
 import type { Breaker } from '../shared/breaker.ts'
 import { beginFleeting, droppedBecause, type FleetingOutcome, recordFleeting } from '../shared/fleeting.ts'
-import { isOpen, leasedOf, unfinishedOf } from '../shared/handover.ts'
+import { heldMail, isOpen, leasedOf, unfinishedOf } from '../shared/handover.ts'
 import type { ProgressInput } from '../shared/lease.ts'
 import { agentOf, begin, type Draft, deliveryOf, figuresOf } from '../shared/mailbox.ts'
 import { overdue } from '../shared/overdue.ts'
@@ -216,8 +216,8 @@ export class AgentObject extends DurableObject<OutboxEnv> implements Synchronous
 
   retire(mail: 'dead' | undefined) {
     if (this.#shell.mailbox.agent === undefined) return { status: 'unknown' } as const
-    if (this.#shell.mailbox.depth > 0 && mail === undefined)
-      return { status: 'has_mail', depth: this.#shell.mailbox.depth } as const
+    const held = heldMail(this.#shell.mailbox)
+    if (held > 0 && mail === undefined) return { status: 'has_mail', depth: held } as const
     this.#shell.step((draft, now) => {
       abandon(draft, now)
       draft.agent = null

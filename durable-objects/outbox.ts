@@ -12,6 +12,8 @@ export interface OutboxEnv {
   readonly WORK: QueuePort<WorkReference>
 }
 
+// A delivery's id has about 60 bytes; a queue message holds 128 kB.
+const choresPerMessage = 100
 // A queue send has been seen to hang for a minute (cloudflare/workerd issue 6053).
 const patienceMs = 5_000
 
@@ -24,7 +26,8 @@ export async function sendReleases(env: OutboxEnv, agent: string, references: Re
 export async function sendWork(env: OutboxEnv, agent: string, due: Tick): Promise<void> {
   if (due.overdue !== undefined && due.overdue.length > 0)
     console.warn(JSON.stringify({ step: 'overdue', agent, deliveries: due.overdue }))
-  if (due.chores.length > 0) await patiently(env.WORK.send({ v: 1, agent, deliveries: [...due.chores] }))
+  for (let i = 0; i < due.chores.length; i += choresPerMessage)
+    await patiently(env.WORK.send({ v: 1, agent, deliveries: due.chores.slice(i, i + choresPerMessage) }))
   if (due.verify) await patiently(env.WORK.send({ v: 1, agent, verify: true }))
 }
 

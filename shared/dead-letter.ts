@@ -93,7 +93,7 @@ export function deadLetterOfEffect(
     delivery,
     agent,
     kind: 'effect',
-    reason: 'effect_refused',
+    reason: effect.state.reason === 'hop_limit' ? 'hop_limit' : 'effect_refused',
     error,
     fingerprint: fingerprintFor('effect_refused', error),
     attempts: [],

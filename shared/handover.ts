@@ -3,8 +3,8 @@
  * Never here: the decision to hand something over (shared/release.ts, shared/settlement.ts).
  */
 import { deadLetterOf } from './dead-letter.ts'
-import { hasOpenJournal, isUnburied } from './delivery.ts'
-import { agentOf, type Draft, deliveryOf } from './mailbox.ts'
+import { hasEnded, hasOpenJournal, isUnburied } from './delivery.ts'
+import { agentOf, type Draft, deliveryOf, type Mailbox } from './mailbox.ts'
 import type { LeasedDelivery, Unfinished } from './ports.ts'
 import type { Grant } from './release.ts'
 
@@ -62,4 +62,11 @@ export function unfinishedOf(draft: Draft, agentName: string, ids: readonly stri
       },
     ]
   })
+}
+
+/** What would be lost with the agent: mail that has not ended, and finished work whose effects are not yet carried. */
+export function heldMail(mailbox: Mailbox): number {
+  let held = 0
+  for (const delivery of mailbox.live.values()) if (!hasEnded(delivery) || hasOpenJournal(delivery)) held += 1
+  return held
 }

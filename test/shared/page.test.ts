@@ -23,7 +23,7 @@ describe('a page', () => {
   })
 
   it('read after page, gives every row once and in order', () => {
-    fc.assert(
+    void fc.assert(
       fc.property(
         fc.array(fc.integer({ min: 0, max: 6 * mebibyte })),
         fc.integer({ min: 1, max: 9 }),
