@@ -119,7 +119,7 @@ describe('E1: the entry of an effect that was refused', () => {
       delivery: id,
       agent: 'ada',
       kind: 'effect',
-      reason: 'effect_refused',
+      reason: 'hop_limit',
       error: { code: 'hop_limit', message: 'too long' },
       fingerprint: fingerprintOf({ code: 'hop_limit', message: 'too long' }, '').error,
       attempts: [],

@@ -98,7 +98,7 @@ describe('effects', () => {
     await scene.send('ping')
     await scene.pass(600 * second)
     expect(scene.calls).toHaveLength(limits.hops + 1)
-    expect((await scene.letters()).map((l) => [l.reason, l.error?.code])).toEqual([['effect_refused', 'hop_limit']])
+    expect((await scene.letters()).map((l) => [l.reason, l.error?.code])).toEqual([['hop_limit', 'hop_limit']])
   })
 
   it('need their own agent’s permission, but a reply may go where it was asked to go', async () => {
