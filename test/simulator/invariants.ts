@@ -93,10 +93,14 @@ function checkDoneOnce(story: Story, receipt: Receipt, receipts: ReadonlyMap<str
   for (const effect of receipt.effects ?? []) {
     if (effect.state.status !== 'carried') continue
     const messageId = `${receipt.id}-${effect.n}`
+    // One to many is a publication of its own (publication-checks.ts).
+    if (effect.publish.topic !== undefined || isMany(effect.publish.to)) continue
     const copies = [...receipts.values()].filter((r) => r.message.id === messageId)
     must(copies.length === 1, 'M2', () => `effect ${messageId} exists ${copies.length} times downstream`)
   }
 }
+
+const isMany = (to: unknown) => to === '*' || (typeof to === 'string' && to.startsWith('capability:'))
 
 function checkEffectsEnd(receipt: Receipt, letters: ReadonlySet<string>): void {
   for (const effect of receipt.effects ?? []) {

@@ -8,6 +8,7 @@ import { DirectoryObject } from '../../durable-objects/directory.ts'
 import { PublicationObject } from '../../durable-objects/publication.ts'
 import type { Breaker } from '../../shared/breaker.ts'
 import type { FetchedAnswer, Platform } from '../../shared/ports.ts'
+import type { Publication } from '../../shared/publication.ts'
 import type { QueuedMessage } from '../../workers/consume.ts'
 import { persistent } from '../../workers/platform.ts'
 import { SimStorage } from './storage.ts'
@@ -91,6 +92,8 @@ export class SimPlatform {
   readonly #peer: Peer
   /** Called after every call of an agent's object and after its alarm, to check what must always hold. */
   afterCall: (agent: string, object: AgentObject, storage: SimStorage, call?: ObjectCall) => void = () => undefined
+  /** The same for a publication's object. */
+  afterPublication: (object: PublicationObject, storage: SimStorage) => void = () => undefined
   readonly counts = { calls: 0, crashes: 0, sends: 0, lost: 0, alarms: 0 }
   #queued = new Map<string, { body: unknown; attempts: number }[]>()
   #epoch = 0
@@ -126,7 +129,8 @@ export class SimPlatform {
         (tries) => mine(world.sleep(50 * tries)),
       )
     const platform: Platform = {
-      now: () => world.now,
+      // Whole milliseconds, as clocks have them.
+      now: () => Math.floor(world.now),
       random: world.random,
       token: () => world.unique('token'),
       uuidv7: () => world.unique('uuid-'),
@@ -162,6 +166,17 @@ export class SimPlatform {
 
   agents(): string[] {
     return [...this.#hosted.keys()].filter((key) => key.startsWith('agent/')).map((key) => key.slice(6))
+  }
+
+  /** Every publication that was opened. */
+  async publications(): Promise<Publication[]> {
+    const names = [...this.#hosted.keys()].filter((key) => key.startsWith('publication/')).map((key) => key.slice(12))
+    const all = await Promise.all(names.map((name) => this.#live('publication', name)))
+    return all.flatMap(({ instance }) => (instance as PublicationObject | undefined)?.report() ?? [])
+  }
+
+  #lookAtPublication({ instance, storage }: Hosted): void {
+    if (instance !== undefined) this.afterPublication(instance as unknown as PublicationObject, storage)
   }
 
   /** As if whatever bug had forgotten an agent's alarm. */
@@ -204,6 +219,7 @@ export class SimPlatform {
     }
     const agent = kind === 'agent' ? agentIn(hosted) : undefined
     if (agent !== undefined) this.afterCall(name, agent, hosted.storage, { method, args, answer, breaker })
+    if (kind === 'publication') this.#lookAtPublication(hosted)
     if (world.chance(faults.objectCrash)) this.#dropInstance(hosted)
     if (world.chance(faults.callFailsAfter)) throw new Error('network lost after the call took effect')
     await world.sleep(world.random() * 5)
@@ -246,7 +262,7 @@ export class SimPlatform {
       WORK: { send: (body: unknown) => this.#send('work', body) },
     } as unknown as Env
     const { world } = this
-    const ports = { now: () => world.now, random: world.random }
+    const ports = { now: () => Math.floor(world.now), random: world.random }
     hosted.instance = (kind === 'agent'
       ? new AgentObject(context, env as never, ports)
       : kind === 'directory'
@@ -280,11 +296,17 @@ export class SimPlatform {
     hosted.storage.alarmAt = null
     await this.#live(kind, name)
     this.counts.alarms += 1
-    await hosted.instance?.alarm?.()
-    if (twice) await hosted.instance?.alarm?.()
+    await this.#handled(hosted)
+    if (twice) await this.#handled(hosted)
     const agent = kind === 'agent' ? agentIn(hosted) : undefined
     if (agent !== undefined) this.afterCall(name, agent, hosted.storage)
+    if (kind === 'publication') this.#lookAtPublication(hosted)
     this.#watchAlarm(kind, name, hosted)
+  }
+
+  // An object waits for a queue that hangs by the real clock, which does not move here. What it armed before fires all the same.
+  #handled({ instance }: Hosted): Promise<void> {
+    return Promise.race([instance?.alarm?.(), this.world.sleep(6_000)]).then(() => undefined)
   }
 
   // --- queues -----------------------------------------------------------------------------------------------------------

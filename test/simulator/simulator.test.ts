@@ -18,11 +18,15 @@ const stories = Number(process.env.STORIES ?? 150)
 describe('the simulated platform loses, doubles, reorders, delays and crashes, and', () => {
   it('M1 M2 M3 M4 M5 M6 E1 B1 B2 B3 S1 S2 hold in every story', async () => {
     const seeds = only === undefined ? Array.from({ length: stories }, (_, i) => i + 1) : [Number(only)]
-    const told = { accepted: 0, openings: 0, probes: 0, late: 0, inLine: 0 }
+    const told = { accepted: 0, openings: 0, probes: 0, late: 0, inLine: 0, legs: 0, unheard: 0 }
     for (const seed of seeds) {
       const story = await simulate(seed)
       told.accepted += story.accepted.size
       for (const line of linesOf(await story.receipts())) told.inLine += line.length - 1
+      for (const { fanout } of await story.platform.publications()) {
+        if (fanout === 0) told.unheard += 1
+        else told.legs += fanout
+      }
       for (const { tally } of story.watches.values()) {
         told.openings += tally.openings
         told.probes += tally.probes
@@ -33,6 +37,15 @@ describe('the simulated platform loses, doubles, reorders, delays and crashes, a
     if (only === undefined)
       for (const [what, count] of Object.entries(told)) expect(count, what).toBeGreaterThan(seeds.length / 10)
   }, 600_000)
+
+  it('M1 M2 S2: a publish to more than are kept by name reaches each of them once', async () => {
+    let planned = 0
+    for (let seed = 2_000; seed < 2_006; seed++) {
+      const story = await simulate(seed, { crowd: 1 })
+      planned += (await story.platform.publications()).filter((p) => p.plan !== undefined).length
+    }
+    expect(planned).toBeGreaterThan(6)
+  }, 60_000)
 
   it('the same seed tells the same story', async () => {
     const [first, second] = [await simulate(7), await simulate(7)]

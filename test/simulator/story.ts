@@ -13,9 +13,11 @@ import { nudge } from '../../workers/nudge.ts'
 import { publish } from '../../workers/publish.ts'
 import { settle } from '../../workers/settle.ts'
 import { work } from '../../workers/work.ts'
+import { Audience } from './audience.ts'
 import { BreakerWatch } from './breaker-watch.ts'
 import { checkMailbox, checkStory, must } from './invariants.ts'
 import { type Faults, Invocation, noFaults, type ObjectCall, SimPlatform } from './platform.ts'
+import { checkArmed, checkPublications } from './publication-checks.ts'
 import type { SimStorage } from './storage.ts'
 import { World } from './world.ts'
 
@@ -27,6 +29,8 @@ export interface Plan {
   readonly troubleMs?: number
   readonly faults?: Partial<Faults>
   readonly processCrashes?: number
+  /** How likely a crowd of subscribers is. */
+  readonly crowd?: number
 }
 
 type Temper = 'calm' | 'flaky' | 'slow' | 'busy' | 'later' | 'poison' | 'picky' | 'down'
@@ -56,11 +60,15 @@ export class Story {
   readonly #tempers = new Map<string, Temper>()
   readonly #outages = new Map<string, Outage>()
   readonly watches = new Map<string, BreakerWatch>()
+  readonly audience: Audience
+  /** Publications whose publisher saw a success. */
+  readonly promised = new Set<string>()
   #peace = false
   #failure: unknown
 
   constructor(seed: number, plan: Plan) {
     this.world = new World(seed)
+    this.audience = new Audience(this.world)
     this.platform = new SimPlatform(
       this.world,
       noFaults,
@@ -72,6 +80,8 @@ export class Story {
       },
     )
     this.platform.afterCall = (agent, object, storage, call) => this.#check(agent, object, storage, call)
+    this.platform.afterPublication = (object, storage) =>
+      this.#guard(() => checkArmed(object.report(), storage.alarmAt))
     this.#plan = plan
   }
 
@@ -87,6 +97,11 @@ export class Story {
     const { world } = this
     const names = ['ada', 'bob', 'cyd', 'pull'].slice(0, 2 + Math.floor(world.random() * 3))
     for (const name of names) this.#background(this.#enrol(name))
+    // Now and then a crowd that hears every topic: more legs than are kept by name.
+    const crowd = world.chance(this.#plan.crowd ?? 0.03)
+      ? Array.from({ length: 130 }, (_, i) => `crowd-${i + 100}`)
+      : []
+    for (const name of crowd) this.#background(this.#enrol(name, true))
     await world.run(world.now + second)
 
     const troubleMs = this.#plan.troubleMs ?? 40 * second
@@ -109,10 +124,23 @@ export class Story {
     for (const name of names) this.#background(this.platform.platform().agent(name).forceBreaker('auto', 'an operator'))
     for (let i = 1; i <= 300 && names.includes('pull'); i++)
       world.in(i * 5 * second, () => this.#background(this.#pullWorker()))
+    for (const [i, name] of crowd.entries())
+      for (let n = 1; n <= 12; n++) world.in((n * 400 + i) * second, () => this.#background(this.#pullWorker(name)))
     await this.#runUntil(world.now + 2 * hour)
     for (const name of names) this.#background(this.platform.platform().agent(name).sweep())
     await this.#runUntil(world.now + hour)
     await checkStory(this)
+    const publications = new Map((await this.platform.publications()).map((p) => [p.id, p]))
+    const [receipts, letters] = [await this.receipts(), await this.deadLetters()]
+    checkPublications({ publications, promised: this.promised, receipts, letters, audience: this.audience })
+  }
+
+  #guard(check: () => void): void {
+    try {
+      check()
+    } catch (error) {
+      this.#failure ??= error
+    }
   }
 
   async #runUntil(until: number): Promise<void> {
@@ -148,17 +176,19 @@ export class Story {
 
   // --- the cast -----------------------------------------------------------------------------------------------------------
 
-  async #enrol(name: string): Promise<void> {
+  async #enrol(name: string, crowd = false): Promise<void> {
     const { world } = this
-    const temper = name === 'pull' ? 'calm' : world.pick(tempers)
+    const pulls = name === 'pull' || crowd
+    const temper = pulls ? 'calm' : world.pick(tempers)
     this.#tempers.set(name, temper)
     const from = world.now + world.random() * 15 * second
     const way = world.pick(['refuses', 'fails', 'hangs'] as const)
     if (temper === 'down') this.#outages.set(name, { from, to: from + world.random() * 30 * second, way })
     const policy: PolicyInput = {
-      depth: world.pick([3, 10, 100]),
+      // A crowd is emptied in few visits.
+      depth: world.pick(crowd ? [4, 100, 100] : [3, 10, 100]),
       maxAttempts: world.pick([1, 2, 4]),
-      concurrency: world.pick([1, 2, 5]),
+      concurrency: crowd ? 5 : world.pick([1, 2, 5]),
       timeoutSeconds: world.pick([0.5, 2]),
       ack: temper === 'later' ? 'later' : 'response',
       ackSeconds: 3,
@@ -172,8 +202,10 @@ export class Story {
       },
       ...(world.chance(0.2) ? { rate: { limit: world.pick([1, 3]), perSeconds: world.pick([0.5, 3]) } } : {}),
     }
-    const kind = name === 'pull' ? 'pull' : 'webhook'
-    const registration = kind === 'pull' ? { kind, policy } : { kind, url: `http://127.0.0.1/${name}`, policy }
+    const kind = pulls ? 'pull' : 'webhook'
+    const capabilities = this.audience.skillsOf(name)
+    const url = pulls ? {} : { url: `http://127.0.0.1/${name}` }
+    const registration = { kind, ...url, policy, capabilities }
     const platform = this.platform.platform()
     const enrolled = await platform.agent(name).enrol(registration as never, {
       name,
@@ -182,6 +214,7 @@ export class Story {
       trusted: true,
     })
     this.#policies.set(name, enrolled.agent.policy)
+    await this.audience.join(platform, enrolled.agent, crowd)
   }
 
   // A publisher that asks until it is told, with one id; sometimes it claims to be somebody else.
@@ -189,14 +222,13 @@ export class Story {
     const { world } = this
     const me = world.pick(['eve', 'ada'])
     const id = world.unique('message-')
-    const to = world.pick(names)
     const principal: Principal = { kind: 'agent', name: me, permissions: resolvePermissions(me) }
     const input = {
-      to,
+      ...this.audience.pick(names),
       id,
       type: 'test',
       data: { depth: world.pick([0, 1, 2, 3]) },
-      ...(world.chance(0.3) ? { replyto: world.pick(names) } : {}),
+      ...(world.chance(0.3) ? { replyto: world.pick([...names, 'topic:news.a']) } : {}),
       ...(world.chance(0.2) ? { delivertime: new Date(world.now + world.random() * 10 * second).toISOString() } : {}),
       ...(world.chance(0.15)
         ? { expirytime: new Date(world.now + (11 + world.random() * 20) * second).toISOString() }
@@ -214,14 +246,12 @@ export class Story {
     for (let tries = 0; tries < 6; tries++) {
       const answer = await this.#publish(principal, input)
       if (answer?.ok) {
-        for (const d of answer.value.deliveries) this.accepted.add(d.id)
-        if (world.chance(0.1))
-          this.#background(
-            this.platform
-              .platform()
-              .agent(to)
-              .cancel(answer.value.deliveries[0]?.id ?? ''),
-          )
+        const { deliveries, publication } = answer.value
+        for (const d of deliveries) this.accepted.add(d.id)
+        if (publication !== undefined) this.promised.add(publication)
+        const [one] = deliveries
+        if (one !== undefined && world.chance(0.1))
+          this.#background(this.platform.platform().agent(one.agent).cancel(one.id))
         return
       }
       if (answer !== undefined && answer.error.code !== 'backpressure' && answer.error.code !== 'unavailable') return
@@ -239,16 +269,16 @@ export class Story {
     return Promise.race([answer, this.world.sleep(3 * second).then(() => undefined)])
   }
 
-  async #pullWorker(): Promise<void> {
+  async #pullWorker(name = 'pull'): Promise<void> {
     const { world } = this
     const platform = this.platform.platform(new Invocation())
-    const leased = await platform.agent('pull').lease(5, 2 * second, world.unique('lease'))
+    const leased = await platform.agent(name).lease(5, 2 * second, world.unique('lease'))
     for (const lease of leased.leases) {
-      this.#noteStart('pull', lease.id, lease.head.id, lease.head.source)
+      this.#noteStart(name, lease.id, lease.head.id, lease.head.source)
       if (!this.#peace && world.chance(0.3)) continue
       await world.sleep(world.random() * second)
       const nonce = this.#nonce(lease.id)
-      await settle(platform, 'pull', [
+      await settle(platform, name, [
         { id: lease.id, token: lease.token, outcome: { kind: 'ok', result: { nonce } }, external: true },
       ])
     }
@@ -331,7 +361,7 @@ export class Story {
     if (depth <= 0) return result
     const targets = world.chance(0.1) ? ['nobody'] : this.platform.agents()
     const messages = Array.from({ length: 1 + Math.floor(world.random() * 2) }, () => ({
-      to: world.pick(targets),
+      ...this.audience.pick(targets),
       type: 'test',
       data: { depth: depth - 1 },
     }))

@@ -1,0 +1,75 @@
+/**
+ * Whom a story's messages are for: agents that subscribe, or have a skill; and whom each publish to many must reach, said once
+ * more and simply. Never here: what the broker's own matching says of it.
+ */
+import type { AgentRecord } from '../../shared/agent.ts'
+import { indexEntry } from '../../shared/directory.ts'
+import type { Filter } from '../../shared/filter.ts'
+import type { Head } from '../../shared/message.ts'
+import type { Platform } from '../../shared/ports.ts'
+import type { World } from './world.ts'
+
+/** Each pattern with what it means, spelled out for the few topics of a story. */
+const patterns: readonly { readonly topic: string; readonly filter?: Filter; readonly hears: readonly string[] }[] = [
+  { topic: 'news.a', hears: ['news.a'] },
+  { topic: 'news.*', hears: ['news.a', 'news.b'] },
+  { topic: 'news.>', hears: ['news.a', 'news.b', 'news.b.late'] },
+  { topic: '>', hears: ['news.a', 'news.b', 'news.b.late', 'quiet'] },
+  { topic: 'news.b', filter: { exists: 'data.never' }, hears: [] },
+  { topic: '*.b.late', filter: { eq: ['type', 'test'] }, hears: ['news.b.late'] },
+]
+const topics = ['news.a', 'news.b', 'news.b.late', 'quiet'] as const
+const skill = 'sums'
+
+type Destination =
+  | { readonly to: string; readonly onunroutable?: string }
+  | { readonly topic: string; readonly onunroutable?: string }
+
+export class Audience {
+  readonly #world: World
+  readonly #hears = new Map<string, Set<string>>()
+  readonly #skilled = new Set<string>()
+
+  constructor(world: World) {
+    this.#world = world
+  }
+
+  /** What an agent can do, chosen when it registers. */
+  skillsOf(agent: string): string[] {
+    if (this.#world.chance(0.4)) this.#skilled.add(agent)
+    return this.#skilled.has(agent) ? [skill] : []
+  }
+
+  /** Puts an agent into the index, subscribed to this or that; `always` for the crowd, which hears everything once. */
+  async join(platform: Platform, agent: AgentRecord, always = false): Promise<void> {
+    const { world, directory } = { world: this.#world, directory: platform.directory() }
+    const mine = always ? patterns.filter((p) => p.topic === 'news.>') : patterns.filter(() => world.chance(0.35))
+    this.#hears.set(agent.name, new Set(mine.flatMap((p) => p.hears)))
+    await directory.putAgent(indexEntry(agent))
+    for (const { topic, filter } of mine) {
+      const id = `${agent.name}-${world.unique('s')}`
+      await directory.putSubscription(id, { agent: agent.name, topic, ...(filter && { filter }) }, { max: 100 })
+    }
+  }
+
+  /** An agent by name mostly; otherwise many. */
+  pick(names: readonly string[]): Destination {
+    const { world } = this
+    if (!world.chance(0.35)) return { to: world.pick(names) }
+    const unroutable = world.chance(0.4) ? { onunroutable: world.pick(['dead', 'drop', 'reject']) } : {}
+    if (world.chance(0.6)) return { topic: world.pick(topics), ...unroutable }
+    return { to: world.pick(['*', `capability:${skill}`, 'capability:none']), ...unroutable }
+  }
+
+  get world(): World {
+    return this.#world
+  }
+
+  /** Whom it must reach; of those with a skill any one. */
+  meantBy({ to, topic, source }: Head): { readonly agents: readonly string[]; readonly anyOne: boolean } {
+    const everybody = [...this.#hears.keys()].sort()
+    if (to === '*') return { agents: everybody.filter((name) => name !== source), anyOne: false }
+    if (to !== undefined) return { agents: to.endsWith(skill) ? [...this.#skilled].sort() : [], anyOne: true }
+    return { agents: everybody.filter((name) => this.#hears.get(name)?.has(topic ?? '') === true), anyOne: false }
+  }
+}
