@@ -379,7 +379,10 @@ export class Story {
         this.watches.set(agent, watch)
         const { released } = described.figures
         const statusOf = (id: string) => object.receipt(id)?.status
-        watch.check({ breaker, released, policy: described.agent.policy, now: this.world.now, statusOf }, call)
+        watch.check(
+          { breaker, released, policy: described.agent.policy, now: Math.floor(this.world.now), statusOf },
+          call,
+        )
       }
       checkMailbox(
         this,
