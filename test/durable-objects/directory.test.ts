@@ -4,6 +4,7 @@ import { env } from 'cloudflare:workers'
 import { describe, expect, it, vi } from 'vitest'
 import { DirectoryObject } from '../../durable-objects/directory.ts'
 import { agentEntry, agentKey, agentLaws, type Clock, keyLaws, type WithDirectory } from './directory.laws.ts'
+import { subscriptionLaws } from './subscription.laws.ts'
 
 const withDirectory: WithDirectory = (work) =>
   runInDurableObject(env.DIRECTORY.getByName(crypto.randomUUID()), (_object, state) => {
@@ -13,6 +14,7 @@ const withDirectory: WithDirectory = (work) =>
 
 describe('agents in the directory', () => agentLaws(withDirectory))
 describe('keys in the directory', () => keyLaws(withDirectory))
+describe('subscriptions in the directory', () => subscriptionLaws(withDirectory))
 
 describe('what the directory costs', () => {
   it('an agent that is put again unchanged writes no row (the sweep does so every hour)', () =>
@@ -24,6 +26,23 @@ describe('what the directory costs', () => {
       expect(written()).toBe(0)
     }))
 
+  it('a subscription put again unchanged writes no row; finding who is subscribed reads none but the version', () =>
+    withDirectoryAndSql((directory, written, read) => {
+      directory.putAgent(agentEntry('ann'))
+      const put = () => directory.putSubscription('s', { agent: 'ann', topic: 'news' }, { max: 5 })
+      written()
+      put()
+      // Its row, its place in the index, and the directory's version.
+      expect(written()).toBe(3)
+      put()
+      expect(written()).toBe(0)
+      const topic = { kind: 'topic', topic: 'news' } as const
+      directory.candidates(topic, undefined, 10)
+      read()
+      for (let i = 0; i < 10; i++) directory.candidates(topic, undefined, 10)
+      expect([read(), written()]).toEqual([10, 0])
+    }))
+
   it('a stored key writes its row and its two places in the indexes', () =>
     withDirectoryAndSql((directory, written) => {
       directory.putKey(agentKey('ann', 1), { max: 20 })
@@ -33,17 +52,23 @@ describe('what the directory costs', () => {
     }))
 })
 
-/** Counts the rows written since it was asked last, as the platform bills them. */
-function withDirectoryAndSql(work: (directory: DirectoryObject, written: () => number) => void): Promise<void> {
+/** Counts the rows written, or read, since it was asked last, as the platform bills them. */
+function withDirectoryAndSql(
+  work: (directory: DirectoryObject, written: () => number, read: () => number) => void,
+): Promise<void> {
   return runInDurableObject(env.DIRECTORY.getByName(crypto.randomUUID()), (_object, state) => {
     const directory = new DirectoryObject(state, env)
     const exec = vi.spyOn(state.storage.sql, 'exec')
-    const written = () => {
-      const rows = exec.mock.results.map(({ value }) => value.rowsWritten)
-      exec.mockClear()
-      return rows.reduce((sum, n) => sum + n, 0)
+    const counted = (what: 'rowsWritten' | 'rowsRead') => {
+      let before = 0
+      return () => {
+        const sum = exec.mock.results.reduce((total, { value }) => total + value[what], 0)
+        const since = sum - before
+        before = sum
+        return since
+      }
     }
-    work(directory, written)
+    work(directory, counted('rowsWritten'), counted('rowsRead'))
     exec.mockRestore()
   })
 }

@@ -4,6 +4,7 @@ import { DeadLettersObject } from '../../durable-objects/dead-letters.ts'
 import { DirectoryObject } from '../../durable-objects/directory.ts'
 import { groupLaws, letterLaws, oldTable, removalLaws, type WithLetters } from '../durable-objects/dead-letters.laws.ts'
 import { agentLaws, type Clock, keyLaws, type WithDirectory } from '../durable-objects/directory.laws.ts'
+import { subscriptionLaws } from '../durable-objects/subscription.laws.ts'
 import { SimStorage } from './storage.ts'
 
 const withDirectory: WithDirectory = async (work) => {
@@ -26,6 +27,7 @@ const onTable =
 describe('the directory, simulated', () => {
   agentLaws(withDirectory)
   keyLaws(withDirectory)
+  subscriptionLaws(withDirectory)
 })
 describe('the dead letters, simulated', () => {
   letterLaws(onTable([]))
