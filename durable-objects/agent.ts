@@ -43,7 +43,7 @@ import {
 } from '../shared/upkeep.ts'
 import { chance } from './chance.ts'
 import { MailboxShell, type ObjectContext } from './mailbox-shell.ts'
-import { type OutboxEnv, sendReleases, sendWork } from './outbox.ts'
+import { type OutboxEnv, sendMove, sendReleases, sendWork } from './outbox.ts'
 
 export class AgentObject extends DurableObject<OutboxEnv> implements Synchronous<AgentPort> {
   readonly #chance: Pick<ChancePort, 'now' | 'random'>
@@ -53,9 +53,9 @@ export class AgentObject extends DurableObject<OutboxEnv> implements Synchronous
   constructor(ctx: DurableObjectState, env: OutboxEnv, ports: Pick<ChancePort, 'now' | 'random'> = chance) {
     super(ctx, env)
     this.#chance = ports
-    // The narrow shape that is used; the platform's own class satisfies it.
-    this.#shell = new MailboxShell(ctx as unknown as ObjectContext, ports)
     this.#name = ctx.id.name ?? ''
+    // The narrow shape that is used; the platform's own class satisfies it.
+    this.#shell = new MailboxShell(ctx as unknown as ObjectContext, ports, (...to) => sendMove(env, this.#name, ...to))
   }
 
   // --- the message's way ----------------------------------------------------------------------------------------------

@@ -184,7 +184,7 @@ export class DirectoryObject extends DurableObject<Env> implements Synchronous<D
   candidates(audience: Audience, cursor: string | undefined, limit: number, version?: number) {
     const all =
       audience.kind === 'topic'
-        ? this.#subscriptions.subscribed(audience.topic, version)
+        ? this.#subscriptions.subscribed(audience.topic, version).filter((c) => c.agent !== audience.except)
         : this.#everybody(audience.except, version)
     const items = all.filter((c) => cursor === undefined || c.agent > cursor)
     const page = items.slice(0, limit)

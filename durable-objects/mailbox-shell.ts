@@ -22,13 +22,20 @@ const alarmRetryMs = 5_000
 export class MailboxShell {
   readonly #context: ObjectContext
   readonly #chance: Pick<ChancePort, 'now'>
+  readonly #moved: (after: number, upTo: number) => unknown
   readonly store: MailboxStore
   #mailbox: Mailbox
   #alarmAt: number | null = null
 
-  constructor(context: ObjectContext, ports: Pick<ChancePort, 'now'>) {
+  /** `moved` is called when a step that was saved has moved the breaker to a later epoch. */
+  constructor(
+    context: ObjectContext,
+    ports: Pick<ChancePort, 'now'>,
+    moved: (after: number, upTo: number) => unknown = () => undefined,
+  ) {
     this.#context = context
     this.#chance = ports
+    this.#moved = moved
     this.store = new MailboxStore(context.storage)
     this.#mailbox = this.store.load()
     context
@@ -81,7 +88,9 @@ export class MailboxShell {
       if (isChanged(draft)) this.store.save(draft, now)
       this.#arm(draft, now, everything)
     })
+    const { epoch } = draft.base.gate.breaker
     this.#mailbox = apply(draft)
+    if (draft.gate.breaker.epoch > epoch) this.#moved(epoch, draft.gate.breaker.epoch)
     return [value, references]
   }
 

@@ -31,6 +31,16 @@ export async function sendWork(env: OutboxEnv, agent: string, due: Tick): Promis
   if (due.verify) await patiently(env.WORK.send({ v: 1, agent, verify: true }))
 }
 
+/** A breaker that moved. A send that is lost is made up for by the hourly sweep. */
+export async function sendMove(
+  env: Pick<OutboxEnv, 'WORK'>,
+  agent: string,
+  after: number,
+  upTo: number,
+): Promise<void> {
+  await patiently(env.WORK.send({ v: 1, agent, announce: { after, upTo } }))
+}
+
 /** A publication that has legs left. */
 export async function sendExpansion(env: Pick<OutboxEnv, 'WORK'>, publication: string): Promise<void> {
   await patiently(env.WORK.send({ v: 1, publication }))

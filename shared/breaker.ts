@@ -234,6 +234,11 @@ function noted(breaker: Breaker, to: Breaker['state']['at'], cause: string, now:
   return { ...breaker, history: [...breaker.history, transition].slice(-historyMax) }
 }
 
+/** Its latest moves, each with the epoch that it began. */
+export function movesOf({ epoch, history }: Breaker): (Transition & { readonly epoch: number })[] {
+  return history.map((move, i) => ({ ...move, epoch: epoch - (history.length - 1 - i) }))
+}
+
 /** A person's word: `open` stays open until told otherwise, `closed` lets everything through, `auto` gives the machine its way again. */
 export function force(
   breaker: Breaker,

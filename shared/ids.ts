@@ -12,6 +12,7 @@ export const agentName = z
   .regex(/^[a-z0-9-]{1,64}$/, 'an agent name is 1 to 64 of a-z, 0-9 and -')
   // An agent's source is its name: one of this name would publish as the admin, and read what the admin published (S1, S2).
   .refine((name) => name !== 'admin', 'admin is reserved: it is the source of the admin key')
+  .refine((name) => name !== 'switchboard', 'switchboard is reserved: it is the source of what the broker itself says')
 
 const midPattern = /^[a-z2-7]{26}$/
 const base32Alphabet = 'abcdefghijklmnopqrstuvwxyz234567'

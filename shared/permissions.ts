@@ -40,6 +40,9 @@ export function resolvePermissions(ownSource: string, input: PermissionsInput = 
   }
 }
 
+/** Under this name the broker itself speaks, and nobody else (S1). */
+export const brokerSource = reservedPrefix
+
 /** The source that the broker stamps when the publisher claims none (S1). An agent's is its name. */
 export function ownSource(principal: Principal): string {
   switch (principal.kind) {

@@ -39,7 +39,7 @@ export const readSubscription = (stored: unknown): Subscription => subscriptionR
 
 /** Whom a publish to many is for. */
 export const audience = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('topic'), topic: z.string() }),
+  z.strictObject({ kind: z.literal('topic'), topic: z.string(), except: z.string().exactOptional() }),
   /** Every agent, less the sender. */
   z.strictObject({ kind: z.literal('all'), except: z.string() }),
 ])

@@ -8,6 +8,9 @@ import { limits } from './limits.ts'
 /** Only the broker publishes here, and a pattern reaches it only by naming it. */
 export const reservedPrefix = 'switchboard'
 
+/** Where the broker says what became of an agent. */
+export const agentTopic = (agent: string) => `${reservedPrefix}.agent.${agent}`
+
 const token = /^[A-Za-z0-9_-]+$/
 
 export const topicName = z

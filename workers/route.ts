@@ -16,7 +16,7 @@ import {
   publishInput,
   topicReply,
 } from '../shared/message.ts'
-import { allows, maySpeakAs, ownSource, type Principal } from '../shared/permissions.ts'
+import { allows, brokerSource, maySpeakAs, ownSource, type Principal } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
 import { err, ok, type Result, unreachable } from '../shared/result.ts'
 import { isReserved, topicName } from '../shared/topic.ts'
@@ -94,7 +94,7 @@ export function prepare(
 }
 
 function authorisePublish(principal: Principal, input: PublishInput): Result<void, Fault> {
-  if (input.source !== undefined && !maySpeakAs(principal, input.source)) {
+  if (input.source !== undefined && (input.source === brokerSource || !maySpeakAs(principal, input.source))) {
     const allowed = principal.kind === 'admin' ? ['*'] : [ownSource(principal), ...principal.permissions.sources]
     return err({ code: 'foreign_source', claimed: input.source, allowed: [...new Set(allowed)] })
   }

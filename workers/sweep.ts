@@ -4,10 +4,13 @@
  */
 import { indexEntry } from '../shared/directory.ts'
 import type { Platform } from '../shared/ports.ts'
+import { announce } from './announce.ts'
 import { enqueue } from './enqueue.ts'
 
 const visitsAtOnce = 10
 const pageSize = 100
+// The sweep comes every hour, and may be late.
+const recentMs = 2 * 3_600_000
 
 /** Visits all agents, a few at a time. One that fails is noted, and the others are visited. */
 export async function sweep(platform: Platform): Promise<{ readonly visited: number; readonly failed: number }> {
@@ -41,5 +44,10 @@ async function visit(platform: Platform, name: string): Promise<void> {
   const { agent, references } = await platform.agent(name).sweep()
   enqueue(platform, name, references)
   if (agent === undefined) await platform.directory().removeAgent(name)
-  else await platform.directory().putAgent(indexEntry(agent))
+  else {
+    await platform.directory().putAgent(indexEntry(agent))
+    // What a queue lost of its breaker's moves; what was told before is a duplicate.
+    const since = platform.now() - recentMs
+    await announce(platform, name, await platform.agent(name).breaker(), ({ at }) => at > since)
+  }
 }

@@ -4,6 +4,7 @@
  */
 import type { Platform } from '../shared/ports.ts'
 import { workReference } from '../shared/reference.ts'
+import { announce } from './announce.ts'
 import { challenge } from './challenge.ts'
 import type { QueuedMessage } from './consume.ts'
 import { carryOut } from './effects.ts'
@@ -26,6 +27,7 @@ export async function work(platform: Platform, messages: readonly QueuedMessage[
       try {
         if ('verify' in parsed.data) await challenge(platform, parsed.data.agent)
         else if ('publication' in parsed.data) await expand(platform, parsed.data.publication)
+        else if ('announce' in parsed.data) await tellMove(platform, parsed.data.agent, parsed.data.announce)
         else await finish(platform, parsed.data.agent, parsed.data.deliveries)
         message.ack()
       } catch (error) {
@@ -34,6 +36,11 @@ export async function work(platform: Platform, messages: readonly QueuedMessage[
       }
     }),
   )
+}
+
+async function tellMove(platform: Platform, agent: string, { after, upTo }: { after: number; upTo: number }) {
+  const breaker = await platform.agent(agent).breaker()
+  await announce(platform, agent, breaker, ({ epoch }) => epoch > after && epoch <= upTo)
 }
 
 async function finish(platform: Platform, agent: string, deliveries: readonly string[]): Promise<void> {

@@ -17,6 +17,7 @@ const patterns: readonly { readonly topic: string; readonly filter?: Filter; rea
   { topic: '>', hears: ['news.a', 'news.b', 'news.b.late', 'quiet'] },
   { topic: 'news.b', filter: { exists: 'data.never' }, hears: [] },
   { topic: '*.b.late', filter: { eq: ['type', 'test'] }, hears: ['news.b.late'] },
+  { topic: 'switchboard.>', hears: ['switchboard'] },
 ]
 const topics = ['news.a', 'news.b', 'news.b.late', 'quiet'] as const
 const skill = 'sums'
@@ -69,6 +70,12 @@ export class Audience {
   meantBy({ to, topic, source }: Head): { readonly agents: readonly string[]; readonly anyOne: boolean } {
     const everybody = [...this.#hears.keys()].sort()
     if (to === '*') return { agents: everybody.filter((name) => name !== source), anyOne: false }
+    // What the broker says of an agent, it does not say to that agent.
+    if (topic?.startsWith('switchboard.')) {
+      const about = topic.slice('switchboard.agent.'.length)
+      const listening = everybody.filter((name) => name !== about && this.#hears.get(name)?.has('switchboard') === true)
+      return { agents: listening, anyOne: false }
+    }
     if (to !== undefined) return { agents: to.endsWith(skill) ? [...this.#skilled].sort() : [], anyOne: true }
     return { agents: everybody.filter((name) => this.#hears.get(name)?.has(topic ?? '') === true), anyOne: false }
   }

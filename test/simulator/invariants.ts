@@ -171,8 +171,10 @@ function checkOrder(story: Story, receipts: ReadonlyMap<string, Receipt>): void 
 function checkSources(story: Story): void {
   for (const seen of story.seen) {
     must(seen.delivery.startsWith(`${seen.agent}_`), 'S2', () => `${seen.delivery} reached ${seen.agent}`)
+    const announced = /^[a-z0-9-]+-breaker-\d+-\d+$/.test(seen.messageId) ? 'switchboard' : undefined
     const spoken =
       story.spoken.get(seen.messageId) ??
+      announced ??
       (seen.messageId.includes('_') ? seen.messageId.slice(0, seen.messageId.lastIndexOf('_')) : undefined)
     must(
       spoken === seen.source,

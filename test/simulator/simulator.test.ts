@@ -44,7 +44,7 @@ describe('the simulated platform loses, doubles, reorders, delays and crashes, a
       const story = await simulate(seed, { crowd: 1 })
       planned += (await story.platform.publications()).filter((p) => p.plan !== undefined).length
     }
-    expect(planned).toBeGreaterThan(6)
+    expect(planned).toBeGreaterThan(3)
   }, 60_000)
 
   it('the same seed tells the same story', async () => {

@@ -125,7 +125,7 @@ export class Story {
     for (let i = 1; i <= 300 && names.includes('pull'); i++)
       world.in(i * 5 * second, () => this.#background(this.#pullWorker()))
     for (const [i, name] of crowd.entries())
-      for (let n = 1; n <= 12; n++) world.in((n * 400 + i) * second, () => this.#background(this.#pullWorker(name)))
+      for (let n = 1; n <= 22; n++) world.in((n * 300 + i) * second, () => this.#background(this.#pullWorker(name)))
     await this.#runUntil(world.now + 2 * hour)
     for (const name of names) this.#background(this.platform.platform().agent(name).sweep())
     await this.#runUntil(world.now + hour)

@@ -128,6 +128,13 @@ describe('a publish to a topic', () => {
     }
   })
 
+  it('is never in the broker’s own name: not as a claimed source, and no agent is called so (S1)', async () => {
+    const claimed = await publish(freshTopic(), { source: 'switchboard' })
+    expect([claimed.status, claimed.body.code]).toEqual([403, 'foreign_source'])
+    const named = await call('PUT', '/v1/agents/switchboard', { json: { kind: 'pull' } })
+    expect([named.status, named.body.code]).toEqual([400, 'invalid_request'])
+  })
+
   it('with a wildcard is refused: wildcards are for those who listen', async () => {
     for (const topic of ['a.*', '>', 'a..b', 'a b']) {
       const { status, body } = await publish(topic)
