@@ -10,6 +10,7 @@ import type { Platform } from '../shared/ports.ts'
 import { isPublicationId } from '../shared/publication.ts'
 import { err, ok, type Result, unreachable } from '../shared/result.ts'
 import { enqueue } from './enqueue.ts'
+import { expand } from './expand.ts'
 import { revive } from './revive.ts'
 
 export interface Exhumed {
@@ -125,7 +126,15 @@ async function purgeBody(platform: Platform, { agent, delivery, redrives }: Lett
 async function redrivePublication(platform: Platform, id: string): Promise<Result<Exhumed, Fault>> {
   const revived = await revive(platform, id)
   if (!revived.ok) return revived
-  return revived.value === 'revived' ? exhumed(platform, id, id) : refuseForgotten(platform, id, id)
+  if (revived.value === 'forgotten') return refuseForgotten(platform, id, id)
+  const redriven = await exhumed(platform, id, id)
+  // Its alarm is the net, as at the first time.
+  platform.waitUntil(
+    expand(platform, id).catch((error: unknown) =>
+      platform.log('expand.failed', { publication: id, error: String(error) }),
+    ),
+  )
+  return redriven
 }
 
 async function exhumed(platform: Platform, id: string, delivery: string): Promise<Result<Exhumed, Fault>> {

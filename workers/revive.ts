@@ -6,9 +6,12 @@ import type { Fault } from '../shared/fault.ts'
 import type { Platform } from '../shared/ports.ts'
 import { err, ok, type Result } from '../shared/result.ts'
 import { choose, manyOf } from './choose.ts'
-import { expand, incomingOf } from './expand.ts'
+import { incomingOf } from './expand.ts'
 
-/** Its legs are chosen anew and stored. True of one that was revived before, too: by now it reaches somebody. */
+/**
+ * Its legs are chosen anew and stored; the caller has them accepted when the dead letter is gone, because a second death would
+ * have the same name. One that was revived before is revived: by now it reaches somebody.
+ */
 export async function revive(platform: Platform, id: string): Promise<Result<'revived' | 'forgotten', Fault>> {
   const port = platform.publication(id)
   const publication = await port.report()
@@ -19,14 +22,11 @@ export async function revive(platform: Platform, id: string): Promise<Result<'re
 
   const { message } = incomingOf(publication, unheard.body)
   const many = manyOf(message)
-  const { chosen, page } =
-    many === undefined ? { chosen: { agents: [], fanout: 0 } } : await choose(platform, many, message)
+  const { chosen } = many === undefined ? { chosen: { agents: [], fanout: 0 } } : await choose(platform, many, message)
   if (chosen.fanout === 0) return err(refusal(id, 'It would still reach nobody. Subscribe somebody first.'))
   const { head, key, contentHash, hops } = publication
   const opening = { id, head, key, contentHash, hops, told: false, renewable: true, ...chosen }
-  const opened = await port.open(opening, unheard.body)
-  const begun = { publication: opened.publication, body: unheard.body, ...(page === undefined ? {} : { page }) }
-  platform.waitUntil(expand(platform, id, opened.status === 'opened' ? begun : undefined))
+  await port.open(opening, unheard.body)
   return ok('revived')
 }
 
