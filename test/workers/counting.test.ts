@@ -160,7 +160,7 @@ describe('the count itself', () => {
     await env.AGENTS.getByName(agent).describe()
     expect(evidence.calls['AGENTS']).toBe(before + 1)
     counted.bill.calls['AGENTS'] = before + 1
-    await env.DEAD_LETTERS_QUEUE.send('nobody reads this')
+    await env.WORK.send('nobody can read this')
     expect(evidence.sends).toBe(1)
     evidence.sends = 0
   })

@@ -56,7 +56,7 @@ const namespaces = {
   DEAD_LETTERS: DeadLettersObject,
   PUBLICATIONS: PublicationObject,
 } as const
-const queues = { DELIVERIES: 'deliveries', WORK: 'work', DEAD_LETTERS_QUEUE: 'dead-letters' } as const
+const queues = { DELIVERIES: 'deliveries', WORK: 'work' } as const
 
 /** What was sent, kept: a test moves the queues itself, so that nothing is billed behind its back. */
 export type Sent = { readonly queue: string; readonly body: unknown }
