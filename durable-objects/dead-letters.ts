@@ -4,6 +4,7 @@
  * was removed leaves a tombstone, so that a late burial does not bring it back. Never here: redriving (workers/exhume.ts).
  */
 import { DurableObject } from 'cloudflare:workers'
+import type { DeadLettersPort } from '../shared/dead-letter.ts'
 import {
   agentsPerGroup,
   type DeadLetter,
@@ -19,7 +20,7 @@ import {
   tombstoneKeptMs,
 } from '../shared/dead-letter.ts'
 import { limits } from '../shared/limits.ts'
-import type { ChancePort, DeadLettersPort, SqlValue, StoragePort, Synchronous } from '../shared/ports.ts'
+import type { ChancePort, SqlValue, StoragePort, Synchronous } from '../shared/ports.ts'
 import { chance } from './chance.ts'
 
 // A row is in exactly one of the two indexes: kept letters are listed by time, tombstones are only waiting to be dropped.

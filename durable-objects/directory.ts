@@ -4,9 +4,10 @@
  * (durable-objects/agent.ts) or a key itself, only its hash.
  */
 import { DurableObject } from 'cloudflare:workers'
+import type { DirectoryPort } from '../shared/directory.ts'
 import { isStaleEntry, type KeyRecord, type RegisteredAgent, readEntry, readKey } from '../shared/directory.ts'
 import { limits } from '../shared/limits.ts'
-import type { ChancePort, DirectoryPort, SqlValue, StoragePort, Synchronous } from '../shared/ports.ts'
+import type { ChancePort, SqlValue, StoragePort, Synchronous } from '../shared/ports.ts'
 import type { Audience, Candidate, Subscription, SubscriptionInput } from '../shared/subscription.ts'
 import { chance } from './chance.ts'
 import { SubscriptionStore } from './subscription-store.ts'

@@ -3,7 +3,8 @@
  * asks for them to be until they are. Never here: asking the mailboxes (workers/expand.ts), or choosing the legs.
  */
 import { DurableObject } from 'cloudflare:workers'
-import type { ChancePort, PublicationPort, StoragePort, Synchronous } from '../shared/ports.ts'
+import type { ChancePort, StoragePort, Synchronous } from '../shared/ports.ts'
+import type { PublicationPort } from '../shared/publication.ts'
 import {
   isDead,
   type Opening,

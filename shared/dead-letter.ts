@@ -153,3 +153,20 @@ export function parseLetterCursor(cursor: string | undefined): { readonly at: nu
     ? { at, id: cursor.slice(cut + 1) }
     : { at: Number.MAX_SAFE_INTEGER, id: '' }
 }
+
+export interface DeadLettersPort {
+  bury(letters: readonly DeadLetter[]): Promise<void>
+  get(id: string): Promise<DeadLetter | undefined>
+  list(
+    filter: DeadLetterFilter,
+    cursor: string | undefined,
+    limit: number,
+  ): Promise<{ readonly items: readonly DeadLetter[]; readonly cursor?: string }>
+  /** By fingerprint and reason, the one with the newest letter first. */
+  groups(
+    agent: string | undefined,
+    cursor: string | undefined,
+    limit: number,
+  ): Promise<{ readonly items: readonly LetterGroup[]; readonly cursor?: string }>
+  remove(id: string): Promise<boolean>
+}

@@ -1,8 +1,10 @@
 /** What the directory holds: an index of agents, and the keys. An agent's truth is in its own object. Never here: key material, only its hash. */
+
 import * as z from 'zod'
 import type { AgentRecord } from './agent.ts'
 import { type Principal, permissionsSchema } from './permissions.ts'
 import { agentKind } from './policy.ts'
+import type { Audience, Candidates, Subscription, SubscriptionInput } from './subscription.ts'
 
 export const registeredAgent = z.strictObject({
   v: z.literal(1),
@@ -76,4 +78,46 @@ export function publicKey({ id, owner, permissions, createdAt, expiresAt }: KeyR
     createdAt: new Date(createdAt).toISOString(),
     ...(expiresAt === undefined ? {} : { expiresAt: new Date(expiresAt).toISOString() }),
   }
+}
+
+export interface DirectoryPort {
+  /** An entry older than the one that is there changes nothing: calls may arrive late and twice. */
+  putAgent(agent: RegisteredAgent): Promise<void>
+  findAgent(name: string): Promise<RegisteredAgent | undefined>
+  /** Removes the entry and its keys. With an incarnation, only if the entry is still of it. */
+  removeAgent(name: string, incarnation?: string): Promise<void>
+  agents(
+    capability: string | undefined,
+    cursor: string | undefined,
+    limit: number,
+  ): Promise<{ readonly items: readonly RegisteredAgent[]; readonly cursor?: string }>
+  /** Stores a key unless its owner (in this incarnation) has `max` already. `first` only when the owner has none. */
+  putKey(
+    key: KeyRecord,
+    options: { readonly first?: boolean; readonly max: number },
+  ): Promise<'stored' | 'has_keys' | 'too_many'>
+  /** An agent's key comes with the permissions its agent has now, and not at all once that incarnation is gone. */
+  findKey(hash: string): Promise<KeyRecord | undefined>
+  /** At most `limits.pageSize` by id; `cursor` is the last id of the page before. */
+  keys(owner: string | undefined, cursor?: string): Promise<readonly KeyRecord[]>
+  removeKey(id: string, owner?: string): Promise<boolean>
+  removeKeysOf(owner: string): Promise<void>
+  /** At most `max` an agent. `by` is the agent that asks, which may not change another's; left out, an admin asks. */
+  putSubscription(
+    id: string,
+    input: SubscriptionInput,
+    options: { readonly max: number; readonly by?: string },
+  ): Promise<
+    | { readonly status: 'put'; readonly subscription: Subscription; readonly created: boolean }
+    | { readonly status: 'foreign' | 'unknown' | 'too_many' }
+  >
+  findSubscription(id: string): Promise<Subscription | undefined>
+  removeSubscription(id: string, by?: string): Promise<'removed' | 'unknown' | 'foreign'>
+  subscriptions(
+    agent: string | undefined,
+    cursor: string | undefined,
+    limit: number,
+  ): Promise<{ readonly items: readonly Subscription[]; readonly cursor?: string }>
+  /** Whom a publish may be for, by agent name after `cursor`. With a version: without who subscribed or joined since. */
+  candidates(audience: Audience, cursor: string | undefined, limit: number, version?: number): Promise<Candidates>
 }

@@ -4,6 +4,7 @@
  */
 import type { Incoming } from './admission.ts'
 import { type AgentRecord, parkedBecause } from './agent.ts'
+import type { FleetingAnswer } from './agent-port.ts'
 import { type Delivery, end, step, withAttempt } from './delivery.ts'
 import { began, type Gate, gateElapsed, gateTold, isGateShut, shutBecause, verdictOf } from './gate.ts'
 import { utf8Length } from './json.ts'
@@ -11,7 +12,6 @@ import { agentOf, type Draft, endFleeting, fleetingOf, freePlaces, insert } from
 import { headOf } from './message.ts'
 import type { AttemptError, Outcome } from './outcome.ts'
 import { leaseMs } from './policy.ts'
-import type { FleetingAnswer } from './ports.ts'
 import { askedForQuiet } from './settlement.ts'
 
 export type FleetingOutcome = Outcome | { readonly kind: 'dropped'; readonly reason: string }

@@ -2,10 +2,11 @@
  * What the mailbox hands to the consumer: leases with their bodies, and what is left to carry or bury. Views only.
  * Never here: the decision to hand something over (shared/release.ts, shared/settlement.ts).
  */
+
+import type { LeasedDelivery, Unfinished } from './agent-port.ts'
 import { deadLetterOf } from './dead-letter.ts'
 import { hasEnded, hasOpenJournal, isUnburied } from './delivery.ts'
 import { agentOf, type Draft, deliveryOf, type Mailbox } from './mailbox.ts'
-import type { LeasedDelivery, Unfinished } from './ports.ts'
 import type { Grant } from './release.ts'
 
 /** Is anything of an ended delivery still to be carried or buried? */

@@ -257,3 +257,16 @@ function isFailed({ leg, receipt }: LegFate): boolean {
 }
 
 const lost: ReadonlySet<string> = new Set(['failed', 'dead_lettered', 'expired', 'cancelled', 'forgotten'])
+
+/** One publish to many. */
+export interface PublicationPort {
+  open(opening: Opening, body: string): Promise<Opened>
+  /** What is left to do, with the message; undefined when it is closed or unknown. */
+  unfinished(): Promise<{ readonly publication: Publication; readonly body: string } | undefined>
+  progress(news: Progress): Promise<Publication | undefined>
+  /** One that reached nobody and is kept as a dead letter, with the message; undefined when there is none, or no body any more. */
+  unheard(): Promise<{ readonly publication: Publication; readonly body: string } | undefined>
+  /** Forgets the body of one that reached nobody. False when there was none. */
+  purge(): Promise<boolean>
+  report(): Promise<Publication | undefined>
+}

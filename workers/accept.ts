@@ -1,6 +1,7 @@
 /** Accept: ask the mailbox. Its answer is the 202. Never here: what it decides (shared/admission.ts). */
 import type { Incoming } from '../shared/admission.ts'
-import type { AcceptAnswer, Platform } from '../shared/ports.ts'
+import type { AcceptAnswer } from '../shared/agent-port.ts'
+import type { Platform } from '../shared/ports.ts'
 
 /**
  * Has the messages accepted by one agent's mailbox. A handler of this deployment that nobody has written to yet is enrolled

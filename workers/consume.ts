@@ -7,7 +7,8 @@
  * the lease is the net, not the queue. Never here: what may be taken, or what an outcome does.
  */
 import type { AgentRecord } from '../shared/agent.ts'
-import type { LeasedDelivery, Platform, TakeAnswer } from '../shared/ports.ts'
+import type { LeasedDelivery, TakeAnswer } from '../shared/agent-port.ts'
+import type { Platform } from '../shared/ports.ts'
 import { type FleetingReference, reference, type TakeReference } from '../shared/reference.ts'
 import type { AnyAgent } from './define.ts'
 import { deliver } from './deliver.ts'

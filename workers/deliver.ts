@@ -3,12 +3,13 @@
  * Never here: what an outcome does (shared/settlement.ts).
  */
 import type { AgentRecord } from '../shared/agent.ts'
+import type { LeasedDelivery } from '../shared/agent-port.ts'
 import { structured } from '../shared/cloudevents.ts'
 import { limits } from '../shared/limits.ts'
 import { messageSchema } from '../shared/message.ts'
 import { type Outcome, outcomeOfAnswer } from '../shared/outcome.ts'
 import { leaseMarginMs, slotWaitMs } from '../shared/policy.ts'
-import type { LeasedDelivery, Platform } from '../shared/ports.ts'
+import type { Platform } from '../shared/ports.ts'
 import type { AnyAgent } from './define.ts'
 import { runHandler } from './handler.ts'
 import type { Slots } from './slots.ts'

@@ -2,12 +2,14 @@
  * Runs an agent that lives in this Worker. What it asks for is buffered: nothing leaves before its result is journaled.
  * Never here: webhooks (workers/webhook.ts).
  */
+
+import type { LeasedDelivery } from '../shared/agent-port.ts'
 import type { EffectsInput } from '../shared/effects.ts'
 import { deeperThan } from '../shared/json.ts'
 import { limits } from '../shared/limits.ts'
 import { messageSchema } from '../shared/message.ts'
 import type { Outcome } from '../shared/outcome.ts'
-import type { LeasedDelivery, Platform } from '../shared/ports.ts'
+import type { Platform } from '../shared/ports.ts'
 import type { AnyAgent, HandlerContext, HandlerMessage } from './define.ts'
 
 /** Runs the handler until `deadlineAt`. Every way it can end is an outcome; it never throws. */

@@ -2,15 +2,11 @@
  * The platform's ports, made of what Cloudflare gives one invocation. The only file of `workers/` that touches a clock, dice,
  * stubs or fetch. Never here: a decision.
  */
-import type {
-  AgentPort,
-  ChancePort,
-  DeadLettersPort,
-  DirectoryPort,
-  Platform,
-  PublicationPort,
-  QueuePort,
-} from '../shared/ports.ts'
+import type { AgentPort } from '../shared/agent-port.ts'
+import type { DeadLettersPort } from '../shared/dead-letter.ts'
+import type { DirectoryPort } from '../shared/directory.ts'
+import type { ChancePort, Platform, QueuePort } from '../shared/ports.ts'
+import type { PublicationPort } from '../shared/publication.ts'
 import type { Reference, WorkReference } from '../shared/reference.ts'
 
 /** What is used of an invocation's context. */

@@ -6,9 +6,10 @@
  * One bad message never spoils its batch. Never here: HTTP (workers/routes/messages.ts), or what a mailbox decides.
  */
 import type { Admission, Incoming } from '../shared/admission.ts'
+import type { AcceptAnswer } from '../shared/agent-port.ts'
 import type { Fault } from '../shared/fault.ts'
 import type { Principal } from '../shared/permissions.ts'
-import type { AcceptAnswer, Platform } from '../shared/ports.ts'
+import type { Platform } from '../shared/ports.ts'
 import { err, ok, type Result, unreachable } from '../shared/result.ts'
 import { accept } from './accept.ts'
 import { enqueue } from './enqueue.ts'

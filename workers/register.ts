@@ -4,11 +4,12 @@
  * Never here: who may register (workers/routes/agents.ts).
  */
 import type { AgentRecord, Registration } from '../shared/agent.ts'
+import type { Enrolled } from '../shared/agent-port.ts'
 import { indexEntry } from '../shared/directory.ts'
 import type { Fault } from '../shared/fault.ts'
 import { keyBytes, secretText } from '../shared/keys.ts'
 import { limits } from '../shared/limits.ts'
-import type { Enrolled, Platform } from '../shared/ports.ts'
+import type { Platform } from '../shared/ports.ts'
 import { ok, type Result } from '../shared/result.ts'
 import { checkWebhookUrl } from '../shared/webhook-url.ts'
 import { challenge } from './challenge.ts'

@@ -1,5 +1,7 @@
 /** Take: ask the mailbox for the deliveries one was told of. It gives leases with bodies, or nothing. Never here: its reasons (shared/release.ts). */
-import type { Platform, TakeAnswer } from '../shared/ports.ts'
+
+import type { TakeAnswer } from '../shared/agent-port.ts'
+import type { Platform } from '../shared/ports.ts'
 import { enqueue } from './enqueue.ts'
 
 /** `token` is made here, for this call and the platform's repeats of it. */

@@ -1,7 +1,7 @@
 /** What the broker says of an agent's breaker on `switchboard.agent.<name>`: each move once, to whoever may hear it. */
 import { describe, expect, it } from 'vitest'
+import type { LeasedDelivery } from '../../shared/agent-port.ts'
 import { indexEntry } from '../../shared/directory.ts'
-import type { LeasedDelivery } from '../../shared/ports.ts'
 import { sweep } from '../../workers/sweep.ts'
 import { noFaults } from './platform.ts'
 import { Scene } from './scene.ts'

@@ -2,9 +2,10 @@
  * Watches the calls of one agent's object for what its gate promises: B1, B2, B3, and the rate. Reads answers and views only, so
  * that it cannot agree with the mailbox by sharing its mistakes. Never here: calls of its own.
  */
+
+import type { TakeAnswer } from '../../shared/agent-port.ts'
 import { type Breaker, elapse } from '../../shared/breaker.ts'
 import type { Policy } from '../../shared/policy.ts'
-import type { TakeAnswer } from '../../shared/ports.ts'
 import type { ReceiptStatus } from '../../shared/receipt.ts'
 import type { Report } from '../../shared/settlement.ts'
 import { must } from './invariants.ts'

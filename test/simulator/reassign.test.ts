@@ -1,6 +1,7 @@
 /** Mail moves to another mailbox over the simulated platform: crashes on the way, full and unknown targets, order. */
 import { describe, expect, it } from 'vitest'
-import type { AgentPort, Platform } from '../../shared/ports.ts'
+import type { AgentPort } from '../../shared/agent-port.ts'
+import type { Platform } from '../../shared/ports.ts'
 import { reassignMail } from '../../workers/reassign.ts'
 import { minute } from '../shared/mailbox-fixtures.ts'
 import { Scene } from './scene.ts'

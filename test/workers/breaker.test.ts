@@ -1,7 +1,7 @@
 /** An agent's breaker over HTTP: how it stands, why, and a person's word. Never here: when it opens (test/shared/breaker.test.ts). */
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
-import type { AgentPort } from '../../shared/ports.ts'
+import type { AgentPort } from '../../shared/agent-port.ts'
 import { call, freshName, leaseOne, pullAgent, type Registered, receipt, sendId } from './gateway.ts'
 
 const port = (name: string) => env.AGENTS.getByName(name) as unknown as AgentPort

@@ -1,7 +1,8 @@
 /** Dead letters over HTTP: listed, read, redriven and purged, by those who may; and every step of a redrive repeated. */
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
-import type { AgentPort, DeadLettersPort } from '../../shared/ports.ts'
+import type { AgentPort } from '../../shared/agent-port.ts'
+import type { DeadLettersPort } from '../../shared/dead-letter.ts'
 import {
   type Answered,
   type Body,

@@ -1,8 +1,9 @@
 /** Pulling over HTTP: leases, long polls, and the list of a mailbox's receipts. */
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
+import type { AgentPort } from '../../shared/agent-port.ts'
 import { limits } from '../../shared/limits.ts'
-import type { AgentPort, Platform } from '../../shared/ports.ts'
+import type { Platform } from '../../shared/ports.ts'
 import {
   type Answered,
   type Body,

@@ -4,9 +4,10 @@
  */
 import { env } from 'cloudflare:workers'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
+import type { AgentPort } from '../../shared/agent-port.ts'
 import { indexEntry } from '../../shared/directory.ts'
 import { limits } from '../../shared/limits.ts'
-import type { AgentPort, Platform } from '../../shared/ports.ts'
+import type { Platform } from '../../shared/ports.ts'
 import { publicationId } from '../../shared/publication.ts'
 import { call, freshName } from './gateway.ts'
 import { ownSwitchboard } from './switchboard.ts'

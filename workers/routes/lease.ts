@@ -3,9 +3,10 @@
  * (shared/release.ts), how to wait (workers/poll.ts).
  */
 import { type Context, Hono } from 'hono'
+import type { LeasedDelivery, TakeAnswer } from '../../shared/agent-port.ts'
 import { leaseRequest, receiptsQuery } from '../../shared/api-bodies.ts'
 import { mayOperate } from '../../shared/permissions.ts'
-import type { LeasedDelivery, Platform, TakeAnswer } from '../../shared/ports.ts'
+import type { Platform } from '../../shared/ports.ts'
 import type { Report } from '../../shared/settlement.ts'
 import type { App } from '../context.ts'
 import { carryOut } from '../effects.ts'

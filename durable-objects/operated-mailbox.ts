@@ -1,0 +1,131 @@
+/**
+ * What people and their programs do to one agent's mailbox: register and retire, pause and resume, cancel, redrive, read.
+ * The half of AgentObject that no message's way goes through. Never here: accept, take, settle (durable-objects/agent.ts).
+ */
+import { DurableObject } from 'cloudflare:workers'
+import { type AgentRecord, enrol, type Registration, rotateSecret, verify } from '../shared/agent.ts'
+import type { AgentPort, Enrolled } from '../shared/agent-port.ts'
+import type { Breaker } from '../shared/breaker.ts'
+import { heldMail } from '../shared/handover.ts'
+import { agentOf, begin, deliveryOf, figuresOf } from '../shared/mailbox.ts'
+import type { ChancePort } from '../shared/ports.ts'
+import { receiptOf, statusOf } from '../shared/receipt.ts'
+import { abandon, cancel, forceBreaker, pause, purge, redrive, resume } from '../shared/upkeep.ts'
+import { chance } from './chance.ts'
+import { MailboxShell, type ObjectContext } from './mailbox-shell.ts'
+import { type OutboxEnv, sendMove } from './outbox.ts'
+
+export abstract class OperatedMailbox extends DurableObject<OutboxEnv> {
+  protected readonly chance: Pick<ChancePort, 'now' | 'random'>
+  protected readonly shell: MailboxShell
+  protected readonly name: string
+
+  constructor(ctx: DurableObjectState, env: OutboxEnv, ports: Pick<ChancePort, 'now' | 'random'> = chance) {
+    super(ctx, env)
+    this.chance = ports
+    this.name = ctx.id.name ?? ''
+    // The narrow shape that is used; the platform's own class satisfies it.
+    this.shell = new MailboxShell(ctx as unknown as ObjectContext, ports, (...to) => sendMove(env, this.name, ...to))
+  }
+
+  cancel(id: string) {
+    const [answer, references] = this.shell.step((draft, now) => cancel(draft, id, this.shell.stored, now))
+    return { ...answer, references }
+  }
+
+  redrive(id: string, token: string) {
+    const [answer, references] = this.shell.step((draft, now) => redrive(draft, id, token, this.shell.stored, now))
+    return { ...answer, references }
+  }
+
+  purge(id: string): boolean {
+    return this.shell.step((draft) => purge(draft, id, this.shell.stored))[0]
+  }
+
+  receipt(id: string) {
+    const draft = begin(this.shell.mailbox)
+    const delivery = deliveryOf(draft, id) ?? this.shell.store.stored(id)
+    return delivery === undefined ? undefined : receiptOf(draft, delivery, this.name, this.chance.now())
+  }
+
+  list(status: string | undefined, cursor: string | undefined, limit: number) {
+    const now = this.chance.now()
+    const draft = begin(this.shell.mailbox)
+    const page = this.shell.store.page(cursor ?? '', limit)
+    const items = page.items
+      .map((d) => deliveryOf(draft, d.id) ?? d)
+      .filter((d) => status === undefined || statusOf(draft, d, now).status === status)
+      .map((d) => receiptOf(draft, d, this.name, now))
+    const last = page.items.at(-1)
+    return { items, ...(page.more && last !== undefined ? { cursor: last.id } : {}) }
+  }
+
+  describe() {
+    const { agent } = this.shell.mailbox
+    return agent === undefined ? undefined : { agent, figures: figuresOf(this.shell.mailbox, this.chance.now()) }
+  }
+
+  enrol(registration: Registration, fresh: Parameters<AgentPort['enrol']>[1]): Enrolled {
+    const { name, trusted, incarnation: freshIncarnation, secret } = fresh
+    // Awake, because another policy may make any of its mail due earlier (M6).
+    const [agent, references] = this.shell.wake((draft, now) => {
+      const agent = enrol(agentOf(draft), { name, registration, freshIncarnation, freshSecret: secret, trusted, now })
+      draft.agent = { ...agent, sequence: draft.sequence }
+      return agent
+    })
+    const mine = agent.secrets[0]?.secret === secret
+    return { agent, created: agent.incarnation === freshIncarnation, ...(mine ? { secret } : {}), references }
+  }
+
+  retire(mail: 'dead' | undefined) {
+    if (this.shell.mailbox.agent === undefined) return { status: 'unknown' } as const
+    const held = heldMail(this.shell.mailbox)
+    if (held > 0 && mail === undefined) return { status: 'has_mail', depth: held } as const
+    this.shell.step((draft, now) => {
+      abandon(draft, now)
+      draft.agent = null
+    })
+    return { status: 'retired' } as const
+  }
+
+  pause(reason: string, untilMs: number | undefined): AgentRecord | undefined {
+    return this.shell.step((draft, now) => {
+      pause(draft, reason, untilMs, now)
+      return agentOf(draft)
+    })[0]
+  }
+
+  resume() {
+    const [agent, references] = this.shell.step((draft) => {
+      resume(draft)
+      return agentOf(draft)
+    })
+    return { agent, references }
+  }
+
+  breaker(): Breaker | undefined {
+    return this.shell.mailbox.agent === undefined ? undefined : this.shell.mailbox.gate.breaker
+  }
+
+  forceBreaker(to: Breaker['forced'], by: string) {
+    const [, references] = this.shell.step((draft, now) => forceBreaker(draft, to, by, now))
+    return { breaker: this.breaker(), references }
+  }
+
+  rotateSecret(fresh: string, overlapMs: number): AgentRecord | undefined {
+    return this.shell.step((draft, now) => {
+      const agent = agentOf(draft)
+      if (agent !== undefined && agent.secrets[0]?.secret !== fresh)
+        draft.agent = rotateSecret(agent, fresh, overlapMs, now)
+      return agentOf(draft)
+    })[0]
+  }
+
+  verified(url: string) {
+    const [, references] = this.shell.step((draft) => {
+      const agent = agentOf(draft)
+      if (agent !== undefined) draft.agent = verify(agent, url)
+    })
+    return { references }
+  }
+}

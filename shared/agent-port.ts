@@ -1,0 +1,143 @@
+/**
+ * What the verbs may ask of one agent's object, and what it answers. Never here: an implementation (durable-objects/agent.ts).
+ */
+import type { Admission, Incoming } from './admission.ts'
+import type { AgentRecord, Registration } from './agent.ts'
+import type { Breaker } from './breaker.ts'
+import type { DeadLetter } from './dead-letter.ts'
+import type { Effect } from './effects.ts'
+import type { ProgressInput } from './lease.ts'
+import type { Figures } from './mailbox.ts'
+import type { Head } from './message.ts'
+import type { Outcome } from './outcome.ts'
+import type { Departed, Departure } from './reassign.ts'
+import type { Receipt, ReceiptStatus } from './receipt.ts'
+import type { References } from './release.ts'
+import type { Report, Settlement } from './settlement.ts'
+import type { Cancelled, CarriedEffect, Extended, Redriven } from './upkeep.ts'
+
+/** A lease as the consumer gets it: the delivery with its body, and what the agent's record says about how to deliver. */
+export interface LeasedDelivery {
+  readonly id: string
+  readonly token: string
+  readonly attempt: number
+  readonly maxAttempts: number
+  readonly sequence: number
+  readonly hops: number
+  readonly firstAcceptedAt: number
+  /** The message as JSON text, exactly as it will be sent. */
+  readonly body: string
+  readonly head: Head
+  readonly deadlineAt: number
+  /** To be run after its batch-mates have reported, by itself. */
+  readonly alone: boolean
+  readonly previousError?: string
+}
+
+/** Effects to carry and burials to finish, read from the journal. */
+export interface Unfinished {
+  readonly id: string
+  readonly hops: number
+  readonly head: Head
+  readonly openedAt: number
+  readonly effects: readonly Effect[]
+  readonly burial?: DeadLetter
+}
+
+export interface TakeAnswer {
+  readonly agent: AgentRecord | undefined
+  readonly leases: readonly LeasedDelivery[]
+  readonly unfinished: readonly Unfinished[]
+  /** To be taken when these are done: the answer would have been too large. */
+  readonly rest: readonly string[]
+  readonly references: References
+}
+
+export interface SettleAnswer {
+  readonly settlements: readonly Settlement[]
+  readonly agent: AgentRecord | undefined
+  readonly unfinished: readonly Unfinished[]
+  readonly references: References
+}
+
+export interface AcceptAnswer {
+  readonly admissions: readonly Admission[]
+  /** Beside each admission that has a delivery: where it stands now, and the id of the message it was accepted with. */
+  readonly known: readonly ({ readonly status: ReceiptStatus; readonly message: string } | undefined)[]
+  readonly references: References
+}
+
+export interface Enrolled {
+  readonly agent: AgentRecord
+  readonly created: boolean
+  /** Set when this call, or the repeat of it, made the secret. */
+  readonly secret?: string
+  readonly references: References
+}
+
+export type FleetingAnswer =
+  | { readonly status: 'admitted'; readonly agent: AgentRecord; readonly token: string; readonly deadlineAt: number }
+  | { readonly status: 'dropped'; readonly reason: string }
+  | { readonly status: 'busy' }
+  | { readonly status: 'seen' }
+  | { readonly status: 'unknown' }
+
+/** What the verbs may ask of one agent's object. Every changing call carries a token: the same token gets the same answer. */
+export interface AgentPort {
+  accept(incoming: readonly Incoming[], token: string): Promise<AcceptAnswer>
+  take(ids: readonly string[], token: string): Promise<TakeAnswer>
+  lease(max: number, durationMs: number, token: string): Promise<TakeAnswer>
+  settle(reports: readonly Report[]): Promise<SettleAnswer>
+  extend(id: string, token: string, extendMs: number, progress?: ProgressInput): Promise<Extended>
+  unfinished(
+    ids: readonly string[],
+  ): Promise<Omit<SettleAnswer, 'settlements'> & { readonly departures: readonly Departure[] }>
+  /** Has the first `max` in line leave for another mailbox; what was on its way already comes first. */
+  leave(to: string, max: number): Promise<readonly Departure[]>
+  departed(news: readonly Departed[]): Promise<{ readonly references: References }>
+  carried(id: string, news: readonly CarriedEffect[]): Promise<{ readonly references: References }>
+  buried(ids: readonly string[]): Promise<{ readonly references: References }>
+  /** The platform gave up on references: release what is still due. */
+  nudge(ids: readonly string[]): Promise<{ readonly references: References }>
+  cancel(id: string): Promise<Cancelled & { readonly references?: References }>
+  redrive(id: string, token: string): Promise<Redriven & { readonly references?: References }>
+  purge(id: string): Promise<boolean>
+  receipt(id: string): Promise<Receipt | undefined>
+  list(
+    status: string | undefined,
+    cursor: string | undefined,
+    limit: number,
+  ): Promise<{ readonly items: readonly Receipt[]; readonly cursor?: string }>
+  describe(): Promise<{ readonly agent: AgentRecord; readonly figures: Figures } | undefined>
+  enrol(
+    registration: Registration,
+    fresh: { readonly name: string; readonly incarnation: string; readonly secret: string; readonly trusted: boolean },
+  ): Promise<Enrolled>
+  retire(
+    mail: 'dead' | undefined,
+  ): Promise<{ readonly status: 'retired' | 'unknown' } | { readonly status: 'has_mail'; readonly depth: number }>
+  pause(reason: string, untilMs: number | undefined): Promise<AgentRecord | undefined>
+  resume(): Promise<{ readonly agent: AgentRecord | undefined; readonly references: References }>
+  breaker(): Promise<Breaker | undefined>
+  /** A person's word: open, closed, or auto. `by` is kept in the history. */
+  forceBreaker(
+    to: Breaker['forced'],
+    by: string,
+  ): Promise<{ readonly breaker: Breaker | undefined; readonly references: References }>
+  rotateSecret(fresh: string, overlapMs: number): Promise<AgentRecord | undefined>
+  verified(url: string): Promise<{ readonly references: References }>
+  admitFleeting(): Promise<
+    | { readonly status: 'admitted' }
+    | { readonly status: 'dropped'; readonly reason: string }
+    | { readonly status: 'unknown' }
+  >
+  beginFleeting(id: string): Promise<FleetingAnswer>
+  recordFleeting(
+    incoming: Incoming,
+    id: string,
+    startedAt: number,
+    outcome: Outcome | { readonly kind: 'dropped'; readonly reason: string },
+  ): Promise<{ readonly references: References }>
+  /** Hourly: re-arms, rotates and cleans up (M6). */
+  sweep(): Promise<{ readonly agent: AgentRecord | undefined; readonly references: References }>
+}
