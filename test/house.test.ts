@@ -61,8 +61,8 @@ const cases: readonly Case[] = [
     plants: [
       {
         files: {
-          'durable-objects/a.ts': "import type { B } from './b.ts'\nexport class A extends DurableObject {}",
-          'durable-objects/b.ts': 'export class B extends DurableObject {}',
+          'durable-objects/a.ts': "import type { B } from './b.ts'\nexport class AObject extends DurableObject {}",
+          'durable-objects/b.ts': 'export class BObject extends DurableObject {}',
         },
         caught: 'durable-objects/a.ts:1',
       },

@@ -105,8 +105,8 @@ export function objectsImportingObjects(tree: readonly Source[]): Breaches {
 }
 
 function definesObject(file: { readonly root: Node }): boolean {
+  // The classes that wrangler.toml names, by their names: what they extend may lie in between.
   for (const { node } of walk(file.root))
-    // The classes that wrangler.toml names, by their names: what they extend may lie in between.
     if (node.type === 'ClassDeclaration' && /Object$/.test(String((node['id'] as Node | null)?.['name']))) return true
   return false
 }
