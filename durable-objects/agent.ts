@@ -31,9 +31,9 @@ export class AgentObject extends OperatedMailbox implements Synchronous<AgentPor
     return { admissions, known, references }
   }
 
-  take(ids: readonly string[], token: string): TakeAnswer {
+  take(ids: readonly string[], token: string, alone = false): TakeAnswer {
     const [answer, references] = this.shell.step((draft, now) => {
-      const taken = take(draft, ids, token, now)
+      const taken = take(draft, ids, token, now, alone)
       for (const id of taken.unfinished) hand(draft, id, 0, now)
       return {
         agent: agentOf(draft),

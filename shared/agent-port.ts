@@ -85,7 +85,8 @@ export type FleetingAnswer =
 /** What the verbs may ask of one agent's object. Every changing call carries a token: the same token gets the same answer. */
 export interface AgentPort {
   accept(incoming: readonly Incoming[], token: string): Promise<AcceptAnswer>
-  take(ids: readonly string[], token: string): Promise<TakeAnswer>
+  /** `alone`: the caller runs nothing beside it. A suspect is given to no other. */
+  take(ids: readonly string[], token: string, alone?: boolean): Promise<TakeAnswer>
   lease(max: number, durationMs: number, token: string): Promise<TakeAnswer>
   settle(reports: readonly Report[]): Promise<SettleAnswer>
   extend(id: string, token: string, extendMs: number, progress?: ProgressInput): Promise<Extended>

@@ -137,9 +137,9 @@ export interface Taken {
 
 /**
  * Leases those of `ids` that may start now, and says nothing of the others (done, cancelled, expired, held again, leased).
- * `token` names the call: its repeat is granted the same leases.
+ * `token` names the call: its repeat is granted the same leases. `alone`: whoever asks runs nothing beside it.
  */
-export function take(draft: Draft, ids: readonly string[], token: string, now: number): Taken {
+export function take(draft: Draft, ids: readonly string[], token: string, now: number, alone = false): Taken {
   const agent = agentOf(draft)
   const grants: Grant[] = []
   const unfinished: string[] = []
@@ -163,8 +163,8 @@ export function take(draft: Draft, ids: readonly string[], token: string, now: n
       grants.push({ delivery, lease: held })
       continue
     }
-    // An old reference from before it was a suspect: it goes by one of its own, so that it harms nobody.
-    if (delivery.suspect && unique.size > 1) continue
+    // A reference from before it was a suspect came in a batch with others' mail: it goes by one of its own, so that it harms nobody.
+    if (delivery.suspect && (!alone || unique.size > 1)) continue
     if (grants.length > 0 && bytes + delivery.bodyBytes > limits.leaseBytes) {
       rest.push(id)
       continue

@@ -84,14 +84,12 @@ async function admitMail(
   agent: string,
   mail: readonly Mail[],
 ): Promise<Rest> {
-  const taken = await take(
-    platform,
-    agent,
-    mail.flatMap((m) => m.reference.deliveries),
-  )
+  const alone = mail.every((m) => m.reference.alone === true)
+  const asked = mail.flatMap((m) => m.reference.deliveries)
+  const taken = await take(platform, agent, asked, alone)
   for (const { message } of mail) message.ack()
   if (taken.unfinished.length > 0) platform.waitUntil(carryOut(platform, agent, taken.agent, taken.unfinished))
-  return () => runTaken(platform, handlers, slots, agent, taken)
+  return () => runTaken(platform, handlers, slots, agent, taken, alone)
 }
 
 // What would have made one answer too large is taken when the first are done: bodies of a megabyte would fill the isolate.
@@ -101,12 +99,13 @@ async function runTaken(
   slots: Slots,
   agent: string,
   first: TakeAnswer,
+  alone: boolean,
 ): Promise<void> {
   let taken = first
   for (;;) {
     if (taken.agent !== undefined) await runLeases(platform, handlers, slots, taken.agent, taken.leases)
     if (taken.rest.length === 0) return
-    taken = await take(platform, agent, taken.rest)
+    taken = await take(platform, agent, taken.rest, alone)
   }
 }
 

@@ -5,8 +5,13 @@ import type { Platform } from '../shared/ports.ts'
 import { enqueue } from './enqueue.ts'
 
 /** `token` is made here, for this call and the platform's repeats of it. */
-export async function take(platform: Platform, agent: string, deliveries: readonly string[]): Promise<TakeAnswer> {
-  const answer = await platform.agent(agent).take(deliveries, platform.token())
+export async function take(
+  platform: Platform,
+  agent: string,
+  deliveries: readonly string[],
+  alone: boolean,
+): Promise<TakeAnswer> {
+  const answer = await platform.agent(agent).take(deliveries, platform.token(), alone)
   platform.log('take', { agent, asked: deliveries.length, leased: answer.leases.map((l) => l.id) })
   enqueue(platform, agent, answer.references)
   return answer

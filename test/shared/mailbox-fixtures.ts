@@ -149,8 +149,8 @@ export class Box {
     return admission.id
   }
 
-  take(ids: readonly string[] = this.released(), token = this.token()): Taken {
-    return this.step((draft, now) => take(draft, ids, token, now))
+  take(ids: readonly string[] = this.released(), token = this.token(), alone = ids.length === 1): Taken {
+    return this.step((draft, now) => take(draft, ids, token, now, alone))
   }
 
   lease(max: number, durationMs = minute, token = this.token()): readonly Grant[] {

@@ -197,8 +197,10 @@ export class Walk {
       case 'take': {
         if (!one.repeated) this.#calls.take = box.token()
         const named = one.ids === 'all' ? ids : one.ids === 'one' ? [pick(ids, one.which)] : undefined
-        const batches = named === undefined ? box.references.map((r) => r.deliveries) : [named]
-        return String(batches.map((batch) => box.take(batch, this.#calls.take).grants.length > 0).includes(true))
+        // One that is named is a stray: it comes with others' mail.
+        const batches = named === undefined ? box.references : [{ deliveries: named }]
+        const taken = batches.map((r) => box.take(r.deliveries, this.#calls.take, 'alone' in r && r.alone === true))
+        return String(taken.some(({ grants }) => grants.length > 0))
       }
       case 'tick':
         return void this.#tick(box.now + one.ms)

@@ -548,4 +548,11 @@ describe('a suspect', () => {
     expect(box.take([...ids, fresh]).grants.map((g) => g.delivery.id)).toEqual([fresh])
     expect(ids.map((id) => box.take([id]).grants.length)).toEqual([1, 1])
   })
+
+  it('is not taken by a stray reference to it alone (because others’ mail came in the same batch), and keeps its release', () => {
+    const { box, ids } = suspects(1)
+    expect(box.take(ids, 'stray', false).grants).toEqual([])
+    expect(box.released()).toEqual(ids)
+    expect(box.take(ids, 'its own', true).grants).toHaveLength(1)
+  })
 })

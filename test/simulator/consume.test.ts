@@ -10,6 +10,7 @@ import { consume } from '../../workers/consume.ts'
 import { defineAgent } from '../../workers/define.ts'
 import { slotsInAll, slotsPerAgent } from '../../workers/slots.ts'
 import { Connections } from './connections.ts'
+import { Invocation } from './platform.ts'
 import { type Held, held, never, Scene } from './scene.ts'
 
 const second = 1_000
@@ -273,6 +274,32 @@ describe('a suspect', () => {
     const [mate, first, second_] = scene.calls.map((c) => c.at) as [number, number, number]
     expect(first - mate).toBeGreaterThanOrEqual(300)
     expect(second_ - first).toBeGreaterThanOrEqual(300)
+  })
+
+  it('does NOT run beside others’ mail by a reference from before it was one, and takes nobody with it (M4)', async () => {
+    const scene = new Scene()
+    await scene.webhook('deadly', never, { timeoutSeconds: 1 })
+    await scene.webhook('mate')
+    keptQueue(scene)
+    const id = await scene.send('deadly')
+    const first = new Invocation()
+    void hand(scene, [take('deadly', id)], scene.platform(first))
+    await scene.pass(100)
+    // It brings its isolate down, and nobody reports.
+    first.alive = false
+    await scene.pass(10 * second)
+    expect(await scene.receipt(id)).toMatchObject({ attempt: 0, attempts: [{ outcome: 'silence' }] })
+    expect(scene.callsOf('deadly')).toHaveLength(1)
+
+    const mate = await scene.send('mate')
+    await scene.done(hand(scene, [take('deadly', id), take('mate', mate)]))
+    await scene.pass(second)
+    expect(scene.callsOf('deadly')).toHaveLength(1)
+    expect((await scene.receipt(mate)).status).toBe('completed')
+
+    void hand(scene, [alone('deadly', id)])
+    await scene.pass(second)
+    expect(scene.callsOf('deadly')).toHaveLength(2)
   })
 
   it('whose take fails is retried, and the next suspect still runs', async () => {
