@@ -4,9 +4,10 @@
  */
 import type { Delivery } from '../shared/delivery.ts'
 import { isGateChanged } from '../shared/gate.ts'
+import { nextInLine } from '../shared/line.ts'
 import { apply, begin, type Draft, deliveryOf, type Mailbox, nextDueAt } from '../shared/mailbox.ts'
 import type { ChancePort, StoragePort } from '../shared/ports.ts'
-import { nextInLine, type References, release } from '../shared/release.ts'
+import { type References, release } from '../shared/release.ts'
 import { MailboxStore } from './mailbox-store.ts'
 
 /** What is used of an object's state. */

@@ -9,10 +9,9 @@
  *  M1 accepted is never lost · M3 order within a partition key · M4 a hold burns no attempt · M5 depth and concurrency are
  *  bounds · M6 live things wake. Never here: storage, clocks, dice.
  */
-import { type AgentRecord, parkedBecause, unparkAt } from './agent.ts'
-import type { Breaker } from './breaker.ts'
+import { type AgentRecord, unparkAt } from './agent.ts'
 import { type Delivery, hasEnded, isChore, isLeaving, isLive } from './delivery.ts'
-import { type Gate, gateAdmits, gateDueAt, gateElapsed, gateTold, newGate, shutBecause } from './gate.ts'
+import { type Gate, gateAdmits, gateDueAt, gateTold, newGate } from './gate.ts'
 import { overdueAtOf } from './ladder.ts'
 import type { Lease } from './lease.ts'
 
@@ -264,35 +263,4 @@ export function earliest(times: readonly (number | undefined)[]): number | undef
   let first: number | undefined
   for (const at of times) if (at !== undefined && (first === undefined || at < first)) first = at
   return first
-}
-
-export interface Figures {
-  readonly depth: number
-  readonly inFlight: number
-  readonly released: number
-  readonly breaker: Breaker['state']['at']
-  readonly parked?: string
-  readonly oldestAt?: number
-  readonly nextDueAt?: number
-}
-
-/** What an operator asks first: how much, how old, what is going on. */
-export function figuresOf(mailbox: Mailbox, now: number): Figures {
-  const draft = begin(mailbox)
-  let oldestAt: number | undefined
-  for (const d of mailbox.live.values()) if (!hasEnded(d)) oldestAt = earliest([oldestAt, d.acceptedAt])
-  // Without mail no alarm rings: a wait that is over is over all the same, or nobody would choose this agent again.
-  const gate = gateElapsed(mailbox.gate, now)
-  const parked =
-    mailbox.agent === undefined ? undefined : (parkedBecause(mailbox.agent, now) ?? shutBecause(gate, mailbox.agent))
-  const due = nextDueAt(draft, mailbox.live.values(), now)
-  return {
-    depth: mailbox.depth,
-    inFlight: inFlight(draft),
-    released: mailbox.releases.size,
-    breaker: gate.breaker.state.at,
-    ...(parked === undefined ? {} : { parked }),
-    ...(oldestAt === undefined ? {} : { oldestAt }),
-    ...(due === undefined ? {} : { nextDueAt: due }),
-  }
 }

@@ -7,7 +7,9 @@ import { type Delivery, endDead, hasEnded, hasOpenJournal, isLeaving, isLive, is
 import { began, gateElapsed, isGateShut } from './gate.ts'
 import type { Lease, LeasePhase } from './lease.ts'
 import { limits } from './limits.ts'
+import { inLine, isExpired, isHeadOfKey, isReady, keysInUse, nextInLine } from './line.ts'
 import { agentOf, type Draft, deliveryOf, freePlaces, leaseOf, leasesOf, liveOf, put, releaseOf } from './mailbox.ts'
+import { narrowed } from './narrowing.ts'
 import { leaseMs } from './policy.ts'
 
 /** An untaken release is repeated after 5 s, doubling to 5 min. */
@@ -60,64 +62,6 @@ function nextToGo(draft: Draft, now: number): Delivery[] {
   if (draft.gate.breaker.state.at !== 'half_open' || places <= 0) return nextInLine(draft, places, now)
   const ready = nextInLine(draft, Number.POSITIVE_INFINITY, now)
   return ready.sort((a, b) => a.attempt - b.attempt || inLine(a, b)).slice(0, places)
-}
-
-/** The first `count` deliveries that may start now, in order: priority with ageing, then the time they became due, then sequence. */
-export function nextInLine(draft: Draft, count: number, now: number): Delivery[] {
-  if (count <= 0) return []
-  const blocked = keysInUse(draft, now)
-  const ready: Delivery[] = []
-  for (const delivery of liveOf(draft)) {
-    if (isReady(draft, delivery, now) && releaseOf(draft, delivery.id) === undefined && isHeadOfKey(blocked, delivery))
-      ready.push(delivery)
-  }
-  ready.sort((a, b) => rank(b, now) - rank(a, now) || inLine(a, b))
-  return ready.slice(0, count)
-}
-
-function isReady(draft: Draft, delivery: Delivery, now: number): boolean {
-  return (
-    !hasEnded(delivery) &&
-    !isLeaving(delivery) &&
-    delivery.dueAt <= now &&
-    !isExpired(delivery, now) &&
-    leaseOf(draft, delivery.id) === undefined
-  )
-}
-
-export function isExpired(delivery: Delivery, now: number): boolean {
-  return delivery.expiresAt !== undefined && delivery.expiresAt <= now
-}
-
-/** One level gained per minute waited, so that no priority starves. */
-export function rank(delivery: Delivery, now: number): number {
-  return delivery.priority + Math.max(0, Math.floor((now - delivery.lineAt) / 60_000))
-}
-
-function inLine(a: Delivery, b: Delivery): number {
-  return a.lineAt - b.lineAt || a.sequence - b.sequence
-}
-
-/**
- * M3: for each partition key, the one delivery that may go: the first in line. A predecessor in flight, or whose effects are
- * not yet carried, keeps its key to itself, even if the clock stepped back meanwhile. A message not yet due is not yet in line.
- */
-function keysInUse(draft: Draft, now: number): Map<string, Delivery> {
-  const heads = new Map<string, Delivery>()
-  const holds = (delivery: Delivery) => hasEnded(delivery) || leaseOf(draft, delivery.id) !== undefined
-  for (const delivery of liveOf(draft)) {
-    const key = delivery.partitionKey
-    if (key === undefined || (hasEnded(delivery) && !hasOpenJournal(delivery))) continue
-    if (!holds(delivery) && delivery.lineAt > now) continue
-    const head = heads.get(key)
-    if (head === undefined || (holds(delivery) ? !holds(head) : !holds(head) && inLine(delivery, head) < 0))
-      heads.set(key, delivery)
-  }
-  return heads
-}
-
-function isHeadOfKey(heads: ReadonlyMap<string, Delivery>, delivery: Delivery): boolean {
-  return delivery.partitionKey === undefined || heads.get(delivery.partitionKey)?.id === delivery.id
 }
 
 // --- take -------------------------------------------------------------------------------------------------------------
@@ -175,10 +119,8 @@ export function take(draft: Draft, ids: readonly string[], token: string, now: n
     if (parked || agent === undefined || !isReady(draft, delivery, now) || !isHeadOfKey(heads, delivery)) continue
     if (!hasPlace(draft, released, now)) continue
     bytes += delivery.bodyBytes
-    grants.push({
-      delivery,
-      lease: grant(draft, agent, delivery, token, leaseMs(agent.policy), 'dispatched', now, before?.at),
-    })
+    const durationMs = leaseMs(narrowed(agent.policy, delivery.head))
+    grants.push({ delivery, lease: grant(draft, agent, delivery, token, durationMs, 'dispatched', now, before?.at) })
   }
   return { grants, unfinished, rest }
 }

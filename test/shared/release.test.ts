@@ -1,7 +1,8 @@
 /** Release and take: which delivery goes next, that a reference is only a hint, and what a lease is. Never here: outcomes. */
 import { describe, expect, it } from 'vitest'
 import { limits } from '../../shared/limits.ts'
-import { rank, releaseRetryMs } from '../../shared/release.ts'
+import { rank } from '../../shared/line.ts'
+import { releaseRetryMs } from '../../shared/release.ts'
 import { cancel, pause, resume } from '../../shared/upkeep.ts'
 import {
   agentRecord,

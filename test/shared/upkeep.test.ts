@@ -4,7 +4,7 @@ import type { EffectStatus } from '../../shared/effects.ts'
 import { deadLetterId } from '../../shared/ids.ts'
 import type { ProgressInput } from '../../shared/lease.ts'
 import { limits } from '../../shared/limits.ts'
-import { figuresOf } from '../../shared/mailbox.ts'
+import { figuresOf } from '../../shared/figures.ts'
 import { abandon, buried, cancel, choreRetryMs, extend, pause, purge, resume } from '../../shared/upkeep.ts'
 import { Box, day, fail, hold, hour, incoming, iso, minute, ok, retry, second, start } from './mailbox-fixtures.ts'
 

@@ -15,7 +15,7 @@ import { indexEntry, publicKey, type RegisteredAgent } from '../../shared/direct
 import { agentName } from '../../shared/ids.ts'
 import { keyBytes, secretText } from '../../shared/keys.ts'
 import { limits } from '../../shared/limits.ts'
-import type { Figures } from '../../shared/mailbox.ts'
+import type { Figures } from '../../shared/figures.ts'
 import { mayOperate } from '../../shared/permissions.ts'
 import { challenge } from '../challenge.ts'
 import type { App } from '../context.ts'

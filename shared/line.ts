@@ -1,0 +1,64 @@
+/**
+ * The line: which deliveries may start now, and which of them goes first. Never here: how many may go (shared/mailbox.ts), or
+ * letting them go (shared/release.ts).
+ */
+import { type Delivery, hasEnded, hasOpenJournal, isLeaving } from './delivery.ts'
+import { type Draft, leaseOf, liveOf, releaseOf } from './mailbox.ts'
+
+/** The first `count` deliveries that may start now, in order: priority with ageing, then the time they became due, then sequence. */
+export function nextInLine(draft: Draft, count: number, now: number): Delivery[] {
+  if (count <= 0) return []
+  const blocked = keysInUse(draft, now)
+  const ready: Delivery[] = []
+  for (const delivery of liveOf(draft)) {
+    if (isReady(draft, delivery, now) && releaseOf(draft, delivery.id) === undefined && isHeadOfKey(blocked, delivery))
+      ready.push(delivery)
+  }
+  ready.sort((a, b) => rank(b, now) - rank(a, now) || inLine(a, b))
+  return ready.slice(0, count)
+}
+
+export function isReady(draft: Draft, delivery: Delivery, now: number): boolean {
+  return (
+    !hasEnded(delivery) &&
+    !isLeaving(delivery) &&
+    delivery.dueAt <= now &&
+    !isExpired(delivery, now) &&
+    leaseOf(draft, delivery.id) === undefined
+  )
+}
+
+export function isExpired(delivery: Delivery, now: number): boolean {
+  return delivery.expiresAt !== undefined && delivery.expiresAt <= now
+}
+
+/** One level gained per minute waited, so that no priority starves. */
+export function rank(delivery: Delivery, now: number): number {
+  return delivery.priority + Math.max(0, Math.floor((now - delivery.lineAt) / 60_000))
+}
+
+export function inLine(a: Delivery, b: Delivery): number {
+  return a.lineAt - b.lineAt || a.sequence - b.sequence
+}
+
+/**
+ * M3: for each partition key, the one delivery that may go: the first in line. A predecessor in flight, or whose effects are
+ * not yet carried, keeps its key to itself, even if the clock stepped back meanwhile. A message not yet due is not yet in line.
+ */
+export function keysInUse(draft: Draft, now: number): Map<string, Delivery> {
+  const heads = new Map<string, Delivery>()
+  const holds = (delivery: Delivery) => hasEnded(delivery) || leaseOf(draft, delivery.id) !== undefined
+  for (const delivery of liveOf(draft)) {
+    const key = delivery.partitionKey
+    if (key === undefined || (hasEnded(delivery) && !hasOpenJournal(delivery))) continue
+    if (!holds(delivery) && delivery.lineAt > now) continue
+    const head = heads.get(key)
+    if (head === undefined || (holds(delivery) ? !holds(head) : !holds(head) && inLine(delivery, head) < 0))
+      heads.set(key, delivery)
+  }
+  return heads
+}
+
+export function isHeadOfKey(heads: ReadonlyMap<string, Delivery>, delivery: Delivery): boolean {
+  return delivery.partitionKey === undefined || heads.get(delivery.partitionKey)?.id === delivery.id
+}
