@@ -13,6 +13,7 @@ import { rung } from './ladder.ts'
 import { progressInput } from './lease.ts'
 import { limits } from './limits.ts'
 import { messageSchema, publishInput } from './message.ts'
+import { unheededSchema } from './narrowing.ts'
 import { attemptError } from './outcome.ts'
 
 const time = z.iso.datetime()
@@ -101,6 +102,7 @@ export const receiptAnswer = z.strictObject({
   because: z.string().optional().describe('Why it waits, when it does.'),
   attempt: z.int().describe('Attempts that counted, in this life.'),
   maxAttempts: z.int(),
+  unheeded: z.array(unheededSchema).optional().describe('What the message asked for beyond its agent’s policy.'),
   nextAttemptAt: time.optional(),
   progress: z
     .strictObject({ percent: z.number().optional(), note: z.string().optional(), at: time })

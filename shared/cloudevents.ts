@@ -117,10 +117,12 @@ function fromEvent(event: Readonly<Record<string, unknown>>): Record<string, unk
   )
 }
 
+const integers: ReadonlySet<string> = new Set(['priority', 'maxattempts', 'timeoutseconds'])
+
 /** Attributes of ours that plain JSON spells otherwise than CloudEvents, whose values are scalars and, in headers, strings. */
 function typed(name: string, value: string): unknown {
   if (name === 'chain') return value.split(',').map((agent) => agent.trim())
-  if (name === 'priority' && /^-?\d+$/.test(value)) return Number(value)
+  if (integers.has(name) && /^-?\d+$/.test(value)) return Number(value)
   return value
 }
 

@@ -7,6 +7,7 @@ import type { LeasedDelivery, Unfinished } from './agent-port.ts'
 import { deadLetterOf } from './dead-letter.ts'
 import { hasEnded, hasOpenJournal, isUnburied } from './delivery.ts'
 import { agentOf, type Draft, deliveryOf, type Mailbox } from './mailbox.ts'
+import { narrowed } from './narrowing.ts'
 import type { Grant } from './release.ts'
 
 /** Is anything of an ended delivery still to be carried or buried? */
@@ -31,7 +32,7 @@ export function leasedOf(
         id: delivery.id,
         token: lease.token,
         attempt: delivery.attempt + 1,
-        maxAttempts: agent.policy.maxAttempts,
+        maxAttempts: narrowed(agent.policy, delivery.head).maxAttempts,
         sequence: delivery.sequence,
         hops: delivery.hops,
         firstAcceptedAt: delivery.acceptedAt,

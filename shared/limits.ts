@@ -37,6 +37,8 @@ export const limits = {
   errorMessageLength: 1_000,
   /** The causal chain: at the 33rd hop a message dies as `hop_limit`. */
   hops: 32,
+  /** One attempt that the consumer waits for: an invocation may run for 15 minutes, and its end must still be reported. */
+  timeoutSeconds: 840,
   /** What an agent says of how far its work is. Kept in the lease's row, beside those of the same take. */
   progressNoteLength: 1_000,
   /** Kept on one receipt; older entries give way to newer ones and the receipt says `truncated`. */

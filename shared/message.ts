@@ -47,6 +47,9 @@ const known = {
   delivertime: timestamp.optional(),
   expirytime: timestamp.optional(),
   priority: z.int().min(0).max(9).optional(),
+  /** At most what its agent's policy allows: a message may narrow it (shared/narrowing.ts). */
+  maxattempts: z.int().min(1).max(limits.attemptsPerReceipt).optional(),
+  timeoutseconds: z.int().min(1).max(limits.timeoutSeconds).optional(),
   /** For a publish to many that reaches nobody: a dead letter (the default), nothing, or a refusal of the publish. */
   onunroutable: z.enum(['dead', 'drop', 'reject']).optional(),
   chain: z.array(nonEmpty(limits.agentNameLength)).min(1).max(limits.hops).optional(),

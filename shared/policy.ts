@@ -52,7 +52,7 @@ const alertSchema = z.strictObject({
 export const policyInput = z.strictObject({
   depth: z.int().min(1).max(100_000).optional(),
   maxAttempts: z.int().min(1).max(limits.attemptsPerReceipt).optional(),
-  timeoutSeconds: z.number().min(0.05).max(840).optional(),
+  timeoutSeconds: z.number().min(0.05).max(limits.timeoutSeconds).optional(),
   ack: z.enum(['response', 'later']).optional(),
   ackSeconds: z.number().min(0.05).max(limits.claimSeconds).optional(),
   backoff: z.union([z.enum(['quick', 'llm', 'webhook']), backoffCurve.partial()]).optional(),

@@ -8,6 +8,7 @@ import type { AgentRecord } from './agent.ts'
 import { type Attempt, type Delivery, endDead, hasEnded, isLeaving, step } from './delivery.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { type Draft, leaseOf, liveOf, put } from './mailbox.ts'
+import { narrowed } from './narrowing.ts'
 import type { Outcome } from './outcome.ts'
 
 /** A handler that fails later than this did work first: what it met there may be gone next time. */
@@ -40,8 +41,8 @@ function isCrash({ error, retryAfterMs, delayMs }: Extract<Outcome, { kind: 'ret
 /** Did it crash at once in the same way twice in a row, in this life, while nothing says that the agent is unwell? */
 export function isPoison(draft: Draft, agent: AgentRecord, tried: Delivery): boolean {
   const crash = crashOf(tried)
-  if (!agent.policy.quarantine || crash === undefined || tried.attempt < 2 || tried.attempt >= agent.policy.maxAttempts)
-    return false
+  const { maxAttempts } = narrowed(agent.policy, tried.head)
+  if (!agent.policy.quarantine || crash === undefined || tried.attempt < 2 || tried.attempt >= maxAttempts) return false
   return (
     tried.attempts.at(-2)?.crash === crash &&
     draft.gate.breaker.state.at === 'closed' &&

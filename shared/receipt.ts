@@ -9,6 +9,7 @@ import { shutBecause } from './gate.ts'
 import { deadLetterId } from './ids.ts'
 import { agentOf, type Draft, leaseOf, releaseOf } from './mailbox.ts'
 import type { Head } from './message.ts'
+import { narrowed, type Unheeded, unheeded } from './narrowing.ts'
 import type { AttemptError } from './outcome.ts'
 
 export type ReceiptStatus =
@@ -35,6 +36,8 @@ export interface Receipt {
   readonly because?: string
   readonly attempt: number
   readonly maxAttempts: number
+  /** What its message asked for and does not get: it may narrow the policy, never widen it. */
+  readonly unheeded?: readonly Unheeded[]
   readonly nextAttemptAt?: string
   /** What the holder of its lease said last. */
   readonly progress?: { readonly percent?: number; readonly note?: string; readonly at: string }
@@ -78,7 +81,7 @@ export function receiptOf(draft: Draft, delivery: Delivery, agentName: string, n
     status,
     ...(because === undefined ? {} : { because }),
     attempt: delivery.attempt,
-    maxAttempts: agent?.policy.maxAttempts ?? delivery.attempt,
+    ...allowanceOf(agent, delivery),
     ...(ended === undefined && delivery.dueAt > now ? { nextAttemptAt: iso(delivery.dueAt) } : {}),
     ...progressOf(draft, delivery),
     steps: liveSteps(draft, delivery).map((s) => ({ ...s, at: iso(s.at) })) as Receipt['steps'],
@@ -95,6 +98,15 @@ export function receiptOf(draft: Draft, delivery: Delivery, agentName: string, n
       : {}),
     redrives: delivery.redrives,
     ...(delivery.truncated ? { truncated: true } : {}),
+  }
+}
+
+function allowanceOf(agent: AgentRecord | undefined, { attempt, head }: Delivery) {
+  if (agent === undefined) return { maxAttempts: attempt }
+  const refused = unheeded(agent.kind, agent.policy, head)
+  return {
+    maxAttempts: narrowed(agent.policy, head).maxAttempts,
+    ...(refused.length === 0 ? {} : { unheeded: refused }),
   }
 }
 

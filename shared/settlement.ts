@@ -24,6 +24,7 @@ import { utf8Length } from './json.ts'
 import type { Lease } from './lease.ts'
 import { limits } from './limits.ts'
 import { agentOf, type Draft, deliveryOf, leaseOf, put } from './mailbox.ts'
+import { narrowed } from './narrowing.ts'
 import { type AttemptError, type Outcome, parseEffects } from './outcome.ts'
 import type { Policy } from './policy.ts'
 import { isPoison, noteCrash, quarantine } from './quarantine.ts'
@@ -233,12 +234,12 @@ function retryOrDie(
   now: number,
   dice: number,
 ): Delivery {
-  if (tried.attempt >= policy.maxAttempts)
-    return endDead(tried, 'dead_lettered', 'attempts_exhausted', now, outcome.error)
+  const { maxAttempts } = narrowed(policy, tried.head)
+  if (tried.attempt >= maxAttempts) return endDead(tried, 'dead_lettered', 'attempts_exhausted', now, outcome.error)
   const pauseMs = outcome.delayMs ?? backoffMs(policy.backoff, tried.attempt, dice, outcome.retryAfterMs)
   const dueAt = now + pauseMs
   if (isExpired(tried, now)) return endDead(tried, 'expired', 'expired', now, outcome.error)
-  return again(tried, now, dueAt, `attempt ${tried.attempt} of ${policy.maxAttempts} failed: ${outcome.error.message}`)
+  return again(tried, now, dueAt, `attempt ${tried.attempt} of ${maxAttempts} failed: ${outcome.error.message}`)
 }
 
 /** Silence, once the delivery ran alone, is an attempt like any other. */

@@ -30,6 +30,9 @@ export interface Outgoing {
   readonly delivertime?: string
   readonly expirytime?: string
   readonly priority?: number
+  /** Fewer attempts, or less time for each, than the receiving agent's policy allows. */
+  readonly maxattempts?: number
+  readonly timeoutseconds?: number
 }
 
 /**

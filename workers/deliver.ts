@@ -7,6 +7,7 @@ import type { LeasedDelivery } from '../shared/agent-port.ts'
 import { structured } from '../shared/cloudevents.ts'
 import { limits } from '../shared/limits.ts'
 import { messageSchema } from '../shared/message.ts'
+import { narrowed } from '../shared/narrowing.ts'
 import { type Outcome, outcomeOfAnswer } from '../shared/outcome.ts'
 import { leaseMarginMs, slotWaitMs } from '../shared/policy.ts'
 import type { Platform } from '../shared/ports.ts'
@@ -70,7 +71,7 @@ async function deliverByWebhook(
   agent: AgentRecord,
   lease: LeasedDelivery,
 ): Promise<Outcome> {
-  const giveBack = await slots.acquire(agent.name, slotWaitMs(agent.policy))
+  const giveBack = await slots.acquire(agent.name, slotWaitMs(narrowed(agent.policy, lease.head)))
   if (giveBack === undefined) return { kind: 'unsent' }
   try {
     // The deadline starts now that there is a slot; the lease was made long enough for both.
@@ -101,8 +102,6 @@ async function deliverByWebhook(
 
 /** A full time-out from now, but never past what leaves time to report before the lease ends. */
 function deadlineOf(platform: Platform, agent: AgentRecord, lease: LeasedDelivery): number {
-  return Math.min(
-    platform.now() + agent.policy.timeoutSeconds * 1_000,
-    lease.deadlineAt - leaseMarginMs(agent.policy) / 4,
-  )
+  const policy = narrowed(agent.policy, lease.head)
+  return Math.min(platform.now() + policy.timeoutSeconds * 1_000, lease.deadlineAt - leaseMarginMs(policy) / 4)
 }

@@ -171,6 +171,8 @@ describe('binary mode', () => {
         ...ceHeaders,
         'ce-to': 'writer',
         'ce-priority': '7',
+        'ce-maxattempts': '2',
+        'ce-timeoutseconds': '10',
         'ce-chain': 'a,b',
       }),
     ).toEqual([
@@ -178,6 +180,8 @@ describe('binary mode', () => {
         ...event,
         to: 'writer',
         priority: 7,
+        maxattempts: 2,
+        timeoutseconds: 10,
         chain: ['a', 'b'],
         datacontenttype: 'application/json; charset=utf-8',
         data: { n: 1 },

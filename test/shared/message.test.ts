@@ -105,6 +105,8 @@ describe('what a publisher may send', () => {
     [{ ...least, priority: -1 }, 'priority'],
     [{ ...least, priority: 1.5 }, 'priority'],
     [{ ...least, priority: '5' }, 'priority'],
+    [{ ...least, maxattempts: 0 }, 'maxattempts'],
+    [{ ...least, timeoutseconds: 0.5 }, 'timeoutseconds'],
     [{ ...least, deliverymode: 'best_effort' }, 'deliverymode'],
     [{ ...least, chain: [] }, 'chain'],
     [{ ...least, chain: 'a,b' }, 'chain'],

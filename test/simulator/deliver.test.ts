@@ -41,6 +41,19 @@ describe('a 2xx is the ack', () => {
   })
 })
 
+it('an attempt is cut when the time that its message allows is over, before the agent’s own (A96)', async () => {
+  const scene = new Scene()
+  await scene.webhook('ada', never, { timeoutSeconds: 30, maxAttempts: 1 })
+  const id = await scene.send('ada', { timeoutseconds: 2 })
+  await scene.pass(3 * second)
+  const receipt = await scene.receipt(id)
+  expect(receipt.attempts).toMatchObject([{ outcome: 'retry', counted: true, error: { code: 'timeout' } }])
+  const [call] = scene.callsOf('ada')
+  const allowedMs = Date.parse(call?.headers['switchboard-deadline'] ?? '') - (call?.at ?? 0)
+  expect(allowedMs).toBeLessThanOrEqual(2 * second)
+  expect(allowedMs).toBeGreaterThan(1.9 * second)
+})
+
 describe('a failed attempt', () => {
   it.each([[400], [409], [413], [415], [422]])(
     'with %i can never work for this message: a dead letter at once, and the agent’s other mail goes on',

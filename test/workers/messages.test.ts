@@ -63,6 +63,19 @@ describe('a publish', () => {
     expect(await depthOf(agent)).toBe(0)
   })
 
+  it('that asks for more attempts than its agent’s policy allows does not get them, and its receipt says so (A96)', async () => {
+    const agent = await pullAgent({ maxAttempts: 3 })
+    const [less, more] = [await sendId(agent.name, { maxattempts: 1 }), await sendId(agent.name, { maxattempts: 9 })]
+    expect(await receipt(less)).toMatchObject({ maxAttempts: 1, message: { maxattempts: 1 } })
+    expect(await receipt(more)).toMatchObject({
+      maxAttempts: 3,
+      unheeded: [{ attribute: 'maxattempts', asked: 9, inForce: 3 }],
+    })
+    const lease = await leaseOne(agent)
+    await call('POST', `/v1/deliveries/${lease.id}/nack`, { key: agent.key, json: { token: lease.token } })
+    expect([lease.id, lease.maxAttempts, (await receipt(less)).status]).toEqual([less, 1, 'dead_lettered'])
+  })
+
   it('under at_most_once says that nothing is durable', async () => {
     const agent = await pullAgent()
     expect((await send(agent.name, { deliverymode: 'at_most_once' })).body.durable).toBe(false)
