@@ -6,26 +6,31 @@ import { DurableObject } from 'cloudflare:workers'
 import { type AgentRecord, enrol, type Registration, rotateSecret, verify } from '../shared/agent.ts'
 import type { AgentPort, Enrolled } from '../shared/agent-port.ts'
 import type { Breaker } from '../shared/breaker.ts'
+import { cardOf, etagOf } from '../shared/card.ts'
 import { figuresOf } from '../shared/figures.ts'
 import { heldMail } from '../shared/handover.ts'
+import { type Handshake, type Shaken, standingOf } from '../shared/handshake.ts'
 import { agentOf, begin, deliveryOf } from '../shared/mailbox.ts'
-import type { ChancePort } from '../shared/ports.ts'
+import type { ChancePort, StoragePort } from '../shared/ports.ts'
 import { receiptOf, statusOf } from '../shared/receipt.ts'
 import { abandon, cancel, forceBreaker, pause, purge, redrive, resume } from '../shared/upkeep.ts'
 import { chance } from './chance.ts'
+import { HandshakeStore } from './handshake-store.ts'
 import { MailboxShell, type ObjectContext } from './mailbox-shell.ts'
 import { type OutboxEnv, sendMove } from './outbox.ts'
 
 export abstract class OperatedMailbox extends DurableObject<OutboxEnv> {
   protected readonly chance: Pick<ChancePort, 'now' | 'random'>
   protected readonly shell: MailboxShell
+  protected readonly handshakes: HandshakeStore
   protected readonly name: string
 
   constructor(ctx: DurableObjectState, env: OutboxEnv, ports: Pick<ChancePort, 'now' | 'random'> = chance) {
     super(ctx, env)
     this.chance = ports
     this.name = ctx.id.name ?? ''
-    // The narrow shape that is used; the platform's own class satisfies it.
+    // The narrow shapes that are used; the platform's own classes satisfy them.
+    this.handshakes = new HandshakeStore(ctx.storage as unknown as StoragePort)
     this.shell = new MailboxShell(ctx as unknown as ObjectContext, ports, (...to) => sendMove(env, this.name, ...to))
   }
 
@@ -86,6 +91,7 @@ export abstract class OperatedMailbox extends DurableObject<OutboxEnv> {
       abandon(draft, now)
       draft.agent = null
     })
+    this.handshakes.clear()
     return { status: 'retired' } as const
   }
 
@@ -120,6 +126,23 @@ export abstract class OperatedMailbox extends DurableObject<OutboxEnv> {
         draft.agent = rotateSecret(agent, fresh, overlapMs, now)
       return agentOf(draft)
     })[0]
+  }
+
+  shake(shaken: Shaken, inForceMs: number) {
+    // Whoever was negotiated with may have been deleted meanwhile, and another one registered under its name.
+    if (this.shell.mailbox.agent?.incarnation !== shaken.incarnation) return undefined
+    return this.#standing(this.handshakes.keep(shaken, inForceMs, this.chance.now()))
+  }
+
+  handshake(id: string) {
+    const handshake = this.handshakes.find(id)
+    return handshake === undefined ? undefined : this.#standing(handshake)
+  }
+
+  #standing(handshake: Handshake) {
+    const { agent } = this.shell.mailbox
+    if (agent?.incarnation !== handshake.incarnation) return undefined
+    return { handshake, standing: standingOf(handshake, etagOf(cardOf(agent)), this.chance.now()) }
   }
 
   verified(url: string) {

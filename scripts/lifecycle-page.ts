@@ -3,6 +3,7 @@
  * Never here: reading or writing files, or a table.
  */
 import { breakerTable } from '../shared/breaker.ts'
+import { handshakeTable } from '../shared/handshake.ts'
 
 /** From each state and each event, the states it may lead to; the first state is where a life begins. */
 export type Table = Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>
@@ -21,6 +22,12 @@ export const machines: readonly Machine[] = [
     file: 'shared/breaker.ts',
     says: 'one for each agent that is called. A report counts only in the epoch in which its delivery was leased (B3).',
     table: breakerTable,
+  },
+  {
+    title: 'Handshake',
+    file: 'shared/handshake.ts',
+    says: 'one for each time an agent is asked. Derived whenever it is read: by the clock, and by the agent’s card as it is then.',
+    table: handshakeTable,
   },
 ]
 

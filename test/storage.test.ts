@@ -9,6 +9,7 @@ import { AgentObject } from '../durable-objects/agent.ts'
 import { DeadLettersObject } from '../durable-objects/dead-letters.ts'
 import { DirectoryObject } from '../durable-objects/directory.ts'
 import { PublicationObject } from '../durable-objects/publication.ts'
+import { ResourceObject } from '../durable-objects/resource.ts'
 import { SimStorage } from './simulator/storage.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -66,10 +67,15 @@ function built(title: string): SimStorage {
   } as const
   switch (title) {
     case 'AgentObject': {
+      const verdict = { status: 'accepted', version: '1.0', agreed: [] } as const
+      const offer = { protocolVersions: ['1.0'], capabilities: [] }
+      const asked = { id: 'h', agent: 'ada', incarnation: 'i', source: 'admin', offer, verdict, etag: 'e' }
+      const shaken = { v: 1, ...asked, answeredBy: 'registration' } as const
       const agent = new AgentObject(state, env, clock)
       agent.enrol({ kind: 'pull' }, { name: 'ada', incarnation: 'i', secret: 's', trusted: true })
       const incoming = { message: head, body: '{}', key: 'm', contentHash: 'h', hops: 0, brokerMade: false }
       agent.accept([incoming], 'token')
+      agent.shake(shaken, 1_000)
       break
     }
     case 'DirectoryObject':
@@ -82,6 +88,11 @@ function built(title: string): SimStorage {
       const publication = new PublicationObject(state, env, clock)
       const opening = { id: 'p', head, key: 'm', contentHash: 'h', hops: 0, told: false, renewable: true }
       publication.open({ ...opening, agents: ['ada'], fanout: 1 }, '{}')
+      break
+    }
+    case 'ResourceObject': {
+      const resource = new ResourceObject(state, env, clock)
+      resource.force({ to: 'open', by: 'admin' })
     }
   }
   return storage

@@ -1,0 +1,39 @@
+/**
+ * Handshakes over HTTP: agree with an agent on a version and on capabilities, and read what was agreed. Never here: what an
+ * answer comes to (shared/handshake.ts).
+ */
+import { type Context, Hono } from 'hono'
+import { agentOfHandshake, handshakeInput, publicHandshake } from '../../shared/handshake.ts'
+import { limits } from '../../shared/limits.ts'
+import { mayRead } from '../../shared/permissions.ts'
+import type { App } from '../context.ts'
+import { readJson, refuse, unwrap } from '../problem.ts'
+import { shake } from '../shake.ts'
+
+export const handshakes = new Hono<App>()
+
+handshakes.post('/agents/:agent/handshake', async (c) => {
+  const platform = c.get('platform')
+  const input = await readJson(c, handshakeInput)
+  const key = keyOf(c) ?? platform.token()
+  const kept = unwrap(await shake(platform, c.get('principal'), c.req.param('agent'), input, key))
+  c.header('Location', `/v1/handshakes/${kept.handshake.id}`)
+  return c.json(publicHandshake(kept.handshake, kept.standing), 200)
+})
+
+handshakes.get('/handshakes/:id', async (c) => {
+  const id = c.req.param('id')
+  const agent = agentOfHandshake(id)
+  const kept = agent === undefined ? undefined : await c.get('platform').agent(agent).handshake(id)
+  if (kept === undefined) return refuse({ code: 'not_found', what: 'handshake', id })
+  const { handshake, standing } = kept
+  if (!mayRead(c.get('principal'), handshake)) refuse({ code: 'forbidden', action: 'read', subject: id })
+  return c.json(publicHandshake(handshake, standing), 200)
+})
+
+function keyOf(c: Context<App>): string | undefined {
+  const key = c.req.header('idempotency-key')
+  if (key === undefined || (key.length > 0 && key.length <= limits.idempotencyKeyLength)) return key
+  const message = `must have 1 to ${limits.idempotencyKeyLength} characters`
+  return refuse({ code: 'invalid_request', issues: [{ path: 'Idempotency-Key', message }] })
+}
