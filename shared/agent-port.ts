@@ -6,6 +6,7 @@ import type { AgentRecord, Registration } from './agent.ts'
 import type { Breaker } from './breaker.ts'
 import type { DeadLetter } from './dead-letter.ts'
 import type { Effect } from './effects.ts'
+import type { Handshake, Shaken, Standing } from './handshake.ts'
 import type { ProgressInput } from './lease.ts'
 import type { Figures } from './figures.ts'
 import type { Head } from './message.ts'
@@ -31,6 +32,8 @@ export interface LeasedDelivery {
   readonly deadlineAt: number
   /** To be run after its batch-mates have reported, by itself. */
   readonly alone: boolean
+  /** Those of one number go to the agent in one call. */
+  readonly batch?: number
   readonly previousError?: string
 }
 
@@ -101,6 +104,12 @@ export interface AgentPort {
   /** The platform gave up on references: release what is still due. */
   nudge(ids: readonly string[]): Promise<{ readonly references: References }>
   cancel(id: string): Promise<Cancelled & { readonly references?: References }>
+  /** Nobody waits for it any more: it ends unless it is in flight, and is not begun again. */
+  recall(
+    id: string,
+  ): Promise<{ readonly status: Cancelled['status'] | 'in_flight'; readonly references: References }>
+  /** Is this lease in force? The fence of what a handler does at once. */
+  holds(id: string, token: string): Promise<boolean>
   redrive(id: string, token: string): Promise<Redriven & { readonly references?: References }>
   purge(id: string): Promise<boolean>
   receipt(id: string): Promise<Receipt | undefined>
@@ -126,6 +135,12 @@ export interface AgentPort {
     by: string,
   ): Promise<{ readonly breaker: Breaker | undefined; readonly references: References }>
   rotateSecret(fresh: string, overlapMs: number): Promise<AgentRecord | undefined>
+  /** Keeps a handshake for so long; one of its id stays as it is. Undefined when the agent it was made with is gone. */
+  shake(
+    shaken: Shaken,
+    inForceMs: number,
+  ): Promise<{ readonly handshake: Handshake; readonly standing: Standing } | undefined>
+  handshake(id: string): Promise<{ readonly handshake: Handshake; readonly standing: Standing } | undefined>
   verified(url: string): Promise<{ readonly references: References }>
   admitFleeting(): Promise<
     | { readonly status: 'admitted' }

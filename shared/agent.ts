@@ -3,10 +3,12 @@
  * (`AgentRecord`), which lives in its own object and travels with the lease. Never here: its mail (shared/mailbox.ts).
  */
 import * as z from 'zod'
+import { cardOf, cardParts, cardPartsOf, cardRecord, etagOf } from './card.ts'
 import { canonical } from './json.ts'
 import { limits } from './limits.ts'
 import { permissionsInput, permissionsSchema, resolvePermissions } from './permissions.ts'
 import { type AgentKind, agentKind, policyInput, policySchema, resolvePolicy } from './policy.ts'
+import { resourceNames } from './resource-report.ts'
 
 const label = z.string().min(1).max(limits.typeLength)
 
@@ -17,6 +19,9 @@ export const registration = z
     url: z.string().min(1).max(limits.urlLength).optional(),
     capabilities: z.array(label).max(limits.capabilitiesPerAgent).optional(),
     accepts: z.array(label).max(limits.capabilitiesPerAgent).optional(),
+    ...cardParts,
+    /** What it shares with others and may be down, such as `openai/gpt-5`: its mail waits while one of them is. */
+    resources: resourceNames.optional(),
     policy: policyInput.optional(),
     permissions: permissionsInput.optional(),
   })
@@ -25,6 +30,18 @@ export const registration = z
       ctx.addIssue({ code: 'custom', path: ['url'], message: 'a webhook agent needs a url' })
     if (r.kind !== 'webhook' && r.url !== undefined)
       ctx.addIssue({ code: 'custom', path: ['url'], message: `a ${r.kind} agent has no url` })
+    if (r.policy?.batch !== undefined && r.kind === 'pull')
+      ctx.addIssue({
+        code: 'custom',
+        path: ['policy', 'batch'],
+        message: 'a pull agent leases as many as it asks for (`max`); nothing is batched for it',
+      })
+    if (r.policy?.batch !== undefined && r.policy.maxAttempts === 1)
+      ctx.addIssue({
+        code: 'custom',
+        path: ['policy', 'maxAttempts'],
+        message: 'the last attempt is made alone, so with one attempt there would be no batch; at least 2',
+      })
   })
 export type Registration = z.infer<typeof registration>
 
@@ -43,6 +60,9 @@ export const agentRecord = z.strictObject({
   url: z.string().optional(),
   capabilities: z.array(z.string()),
   accepts: z.array(z.string()),
+  ...cardRecord,
+  /** Absent: none. */
+  resources: z.array(z.string()).exactOptional(),
   policy: policySchema,
   permissions: permissionsSchema,
   /** A deleted agent's name may be taken again: the new one is another incarnation and inherits nothing. */
@@ -55,6 +75,8 @@ export const agentRecord = z.strictObject({
   paused: z.strictObject({ since: z.number(), reason: z.string(), until: z.number().optional() }).optional(),
   /** A 429 or Retry-After holds the whole agent until then, at no attempt. */
   heldUntil: z.number().optional(),
+  /** Who asked for it, when it was not the agent itself. */
+  heldBecause: z.string().exactOptional(),
   createdAt: z.number(),
   updatedAt: z.number(),
   /** The highest sequence number given, saved when the rows that show it are dropped. */
@@ -88,6 +110,7 @@ export function enrol(current: AgentRecord | undefined, e: Enrolment): AgentReco
       : {
           ...(current.paused && { paused: current.paused }),
           ...(current.heldUntil && { heldUntil: current.heldUntil }),
+          ...(current.heldBecause && { heldBecause: current.heldBecause }),
         }
   return {
     v: 1,
@@ -96,6 +119,8 @@ export function enrol(current: AgentRecord | undefined, e: Enrolment): AgentReco
     ...(r.url === undefined ? {} : { url: r.url }),
     capabilities: r.capabilities ?? [],
     accepts: r.accepts ?? [],
+    ...cardPartsOf(r),
+    ...(r.resources === undefined || r.resources.length === 0 ? {} : { resources: r.resources }),
     policy: resolvePolicy(r.kind, r.policy),
     permissions: resolvePermissions(e.name, r.permissions),
     incarnation: current?.incarnation ?? e.freshIncarnation,
@@ -171,7 +196,7 @@ export function parkedBecause(agent: AgentRecord, now: number): string | undefin
   if (isPaused(agent, now)) return `paused: ${agent.paused.reason}`
   if (!agent.verified) return 'unverified: the webhook has not answered its challenge'
   if (agent.heldUntil !== undefined && agent.heldUntil > now)
-    return `held: the agent asked for quiet until ${new Date(agent.heldUntil).toISOString()}`
+    return `held: ${agent.heldBecause ?? 'the agent asked for quiet'} until ${new Date(agent.heldUntil).toISOString()}`
   return undefined
 }
 
@@ -184,12 +209,18 @@ export function unparkAt(agent: AgentRecord, now: number): number | undefined {
 
 /** What outsiders may see of an agent: everything but its secrets. */
 export function publicAgent(agent: AgentRecord, now: number) {
+  const card = cardOf(agent)
   return {
     agent: agent.name,
     kind: agent.kind as AgentKind,
     ...(agent.url === undefined ? {} : { url: agent.url }),
     capabilities: agent.capabilities,
     accepts: agent.accepts,
+    protocolVersions: card.protocolVersions,
+    skills: card.skills,
+    handshake: card.handshake,
+    etag: etagOf(card),
+    resources: agent.resources ?? [],
     policy: agent.policy,
     permissions: agent.permissions,
     verified: agent.verified,

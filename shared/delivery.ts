@@ -12,10 +12,10 @@
  * A settled result is never replaced (M2). Never here: which delivery goes first (shared/mailbox.ts).
  */
 import * as z from 'zod'
-import { effectSchema } from './effects.ts'
+import { effectSchema, noticeOf } from './effects.ts'
 import type { Lease } from './lease.ts'
 import { limits } from './limits.ts'
-import { deliveryMode, type Head } from './message.ts'
+import { awaitsAnswer, deliveryMode, type Head } from './message.ts'
 import { type AttemptError, attemptError } from './outcome.ts'
 
 export const deadReason = z.enum([
@@ -125,10 +125,14 @@ export const deliverySchema = z.strictObject({
   attempts: z.array(attemptSchema),
   /** A lease ended in silence: released alone, and silence then counts. */
   suspect: z.boolean(),
+  /** A call that carried it with others came to nothing: it goes in one of its own from now on. */
+  single: z.literal(true).exactOptional(),
   /** Released in the same transaction that stored it, so that a lease of it may be missing from storage. */
   releasedAtAccept: z.boolean(),
   redrives: z.int(),
   redriveToken: z.string().optional(),
+  /** Whoever asked for it waits no more: it is not begun again. */
+  recalled: z.literal(true).exactOptional(),
   steps: z.array(stepSchema),
   truncated: z.boolean(),
   state: z.discriminatedUnion('at', [waiting, ended]),
@@ -186,9 +190,24 @@ export function end(
 ): Delivery {
   const detail = more.reason ?? undefined
   return step(
-    { ...delivery, state: { at: 'ended', status, endedAt: at, ...more } },
+    { ...delivery, state: { at: 'ended', status, endedAt: at, ...news(delivery, status, at, more), ...more } },
     { step: status, at, ...(detail === undefined ? {} : { detail }) },
   )
+}
+
+// Whoever waits for its answer hears that there will be none. What goes on in another mailbox may still be answered, and who
+// called it back knows.
+function news(
+  delivery: Delivery,
+  status: EndedStatus,
+  openedAt: number,
+  { reason, error, reassignedTo }: Pick<Ended, 'reason' | 'error' | 'reassignedTo'>,
+): { journal?: Journal } {
+  const { head, id, redrives, recalled } = delivery
+  const isKnown = status === 'completed' || reassignedTo !== undefined || recalled === true
+  if (isKnown || !awaitsAnswer(head.replyto)) return {}
+  const ending = { status, ...(reason === undefined ? {} : { reason }), ...(error === undefined ? {} : { error }) }
+  return { journal: { effects: [noticeOf(id, head, redrives, ending)], openedAt } }
 }
 
 /** A bad end is a dead letter: unburied until the index has it. */

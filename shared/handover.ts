@@ -6,9 +6,9 @@
 import type { LeasedDelivery, Unfinished } from './agent-port.ts'
 import { deadLetterOf } from './dead-letter.ts'
 import { hasEnded, hasOpenJournal, isUnburied } from './delivery.ts'
+import type { Grant } from './grant.ts'
 import { agentOf, type Draft, deliveryOf, type Mailbox } from './mailbox.ts'
 import { narrowed } from './narrowing.ts'
-import type { Grant } from './release.ts'
 
 /** Is anything of an ended delivery still to be carried or buried? */
 export function isOpen(draft: Draft, id: string): boolean {
@@ -40,6 +40,7 @@ export function leasedOf(
         head: delivery.head,
         deadlineAt: lease.deadlineAt,
         alone: lease.alone,
+        ...(lease.batch === undefined ? {} : { batch: lease.batch.n }),
         ...(previousError === undefined ? {} : { previousError }),
       },
     ]

@@ -22,6 +22,9 @@ export type ProgressInput = z.infer<typeof progressInput>
 const progressSchema = progressInput.safeExtend({ at: z.number() })
 export type Progress = z.infer<typeof progressSchema>
 
+const batchSchema = z.strictObject({ n: z.int(), size: z.int() })
+export type Batch = z.infer<typeof batchSchema>
+
 const leaseSchema = z
   .strictObject({
     id: z.string(),
@@ -44,6 +47,8 @@ const leaseSchema = z
     epoch: z.int(),
     /** Ran alone in its isolate as far as the mailbox can tell, so silence is its own doing. */
     alone: z.boolean(),
+    /** The call that carries it with others: its number, and how many they are. Absent: a call of its own. */
+    batch: batchSchema.exactOptional(),
     /** Written to storage. The first lease of a delivery released at its accept is written behind (docs/decisions/0003). */
     saved: z.boolean(),
   })

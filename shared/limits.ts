@@ -14,6 +14,9 @@ export const limits = {
   /** A batch of messages. 100 bodies of the largest size would not fit a Worker's 128 MB twice over. */
   batchBytes: 8_388_608,
   batchMessages: 100,
+  /** Deliveries in one call to an agent, and how much of its answer to them is read. */
+  batchDeliveries: 100,
+  batchAnswerBytes: 8_388_608,
   /** Nesting of arrays and objects. Deeper input is either an accident or an attack on recursive code. */
   jsonDepth: 64,
   /** Attributes of one message beyond those Switchboard knows. */
@@ -54,9 +57,39 @@ export const limits = {
   /** Long polls. A proxy on the way commonly cuts at 60 s. */
   waitSeconds: 50,
   delaySeconds: 31_536_000,
+  /** One request, and each repeat of it by its `onTimeout`. People are asked too, and answer in days. */
+  requestSeconds: 604_800,
+  requestRetries: 10,
+  /** What an asker keeps with its request. It shares a row with the request's record. */
+  contextBytes: 65_536,
+  /** Replies of one gather beyond one for each leg that are kept: duplicates and late ones. Later ones are counted. */
+  lateReplies: 10,
+  /** Requests of one asker that its list of pending ones shows. */
+  requestsListed: 10_000,
   redriveMany: 100,
   pageSize: 100,
   capabilitiesPerAgent: 64,
+  protocolVersions: 16,
+  skillsPerAgent: 64,
+  skillTags: 32,
+  skillModes: 16,
+  skillDescriptionLength: 1_024,
+  /** All skills of one agent, as JSON. They are part of its record, which travels with every lease. */
+  cardBytes: 32_768,
+  /** Handshakes that an agent's object keeps of one asker, and of all together; the oldest give way. */
+  handshakesPerPair: 10,
+  handshakesPerAgent: 1_000,
+  handshakeSeconds: 2_592_000,
+  /** How long an agent that negotiates itself is waited for when the caller does not say. */
+  handshakeWaitSeconds: 5,
+  /** Each is asked once for every batch of its agent's mail. */
+  resourcesPerAgent: 8,
+  /** With the prefix before it, a topic. */
+  resourceNameLength: 128,
+  /** A pause that a resource asks for holds everybody who declares it: daily quotas, and no longer. */
+  resourceHoldSeconds: 86_400,
+  /** Permits that one resource remembers. What it no longer remembers tells it nothing. */
+  permitsPerResource: 1_024,
   permissionPatterns: 100,
   /** Rows of one mailbox, live and remembered. Beyond it the mailbox answers `backpressure`. */
   mailboxRows: 5_000_000,
@@ -72,6 +105,56 @@ export const limits = {
   subscriptionsPerAgent: 1_000,
   /** Parts of one subscription's filter: what every publish to its topic pays for it. */
   filterCost: 64,
+  /** One object fires them all: at most so many, and so many of one owner. */
+  schedules: 10_000,
+  schedulesPerOwner: 1_000,
+  /** Firings of one schedule that are due and not yet published; time waits for them. They share its row with the history. */
+  firingsPending: 50,
+  /** Firings of one schedule that can still be read. */
+  firingsKept: 50,
+  catchUpSeconds: 604_800,
+  jitterSeconds: 3_600,
+  scheduleReasonLength: 255,
+  /** Schemas that messages are held to. Each isolate that publishes keeps all of them in memory. */
+  schemas: 200,
+  schemaBytes: 32_768,
+  schemasBytes: 1_048_576,
+  schemaDepth: 32,
+  /** Mismatches told of one message. */
+  mismatches: 20,
+  /** Data up to this size is told all that is wrong with it; larger data only the first: a million errors would fill the isolate. */
+  thoroughBytes: 65_536,
+  /** A workflow's shared state. Every commit of it writes it whole, and a refused write carries it to whoever was late. */
+  stateBytes: 262_144,
+  patchOperations: 100,
+  /** Paths of one projection. */
+  selectedPaths: 32,
+  /** What a workflow remembers of its past: entries, and with them the ids of operations and events. */
+  historyEntries: 10_000,
+  /** Of that, how much of what changes replaced: what earlier versions of the state are made of. */
+  historyBytes: 8_388_608,
+  /** Events that wait while a workflow is paused. More are refused until it is resumed. */
+  deferredEvents: 1_000,
+  /** Messages that one workflow sends in its life. A loop that nobody bounded pauses it here. */
+  workflowEffects: 10_000,
+  /** One stream of a workflow's history. It ends after so long, and is taken up again with `Last-Event-ID`. */
+  watchSeconds: 300,
+  workflowKeptSeconds: 2_592_000,
+  workflowDefinitions: 1_000,
+  versionsPerDefinition: 100,
+  /** A statechart: what is read again whenever its workflow's object wakes, and walked in each microstep. */
+  chartBytes: 131_072,
+  chartStates: 500,
+  chartDepth: 16,
+  chartTransitions: 1_000,
+  /** States without substates that may be active at once: what a microstep costs grows with their square. */
+  chartRegions: 32,
+  /** Microsteps of one step: an `always` or a `raise` that feeds itself ends here. */
+  chartMicrosteps: 256,
+  /** What the actions of one step may make of values, in characters of JSON, and how many messages they may want sent. */
+  chartStepBytes: 1_048_576,
+  chartStepEffects: 100,
+  chartRetries: 100,
   /** Signed webhooks: how far a timestamp may be from now (Standard Webhooks advises a few minutes). */
   signatureToleranceSeconds: 300,
 } as const

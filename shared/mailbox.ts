@@ -13,13 +13,16 @@ import { type AgentRecord, unparkAt } from './agent.ts'
 import { type Delivery, hasEnded, isChore, isLeaving, isLive } from './delivery.ts'
 import { type Gate, gateAdmits, gateDueAt, gateTold, newGate } from './gate.ts'
 import { overdueAtOf } from './ladder.ts'
-import type { Lease } from './lease.ts'
+import type { Batch, Lease } from './lease.ts'
+import { ripeAtOf } from './ripe.ts'
 
 /** A reference to it is on the queue, or was and may be lost. */
 export interface Release {
   readonly at: number
   readonly tries: number
   readonly retryAt: number
+  /** Those released with the same number go in one call. */
+  readonly batch?: Batch
 }
 
 /** An `at_most_once` attempt that began: until when it may be heard of, and in which epoch of the breaker it began. */
@@ -157,6 +160,11 @@ export function* leasesOf(draft: Draft): Generator<Lease> {
   for (const lease of draft.leases.values()) if (lease !== null) yield lease
 }
 
+export function* releasesOf(draft: Draft): Generator<[string, Release]> {
+  for (const [id, release] of draft.base.releases) if (!draft.releases.has(id)) yield [id, release]
+  for (const [id, release] of draft.releases) if (release !== null) yield [id, release]
+}
+
 export function fleetingOf(draft: Draft): [string, Fleeting][] {
   const untouched = [...draft.base.fleeting].filter(([id]) => !draft.fleeting.has(id))
   return [...untouched, ...draft.fleeting].filter((entry): entry is [string, Fleeting] => entry[1] !== null)
@@ -195,9 +203,20 @@ export function sizeThrough<T>(over: ReadonlyMap<string, T | null>, under: Reado
   return size
 }
 
-/** Leased now, fleeting ones included (M5). */
+/** Calls to the agent that go on now, fleeting ones included (M5). */
 export function inFlight(draft: Draft): number {
-  return sizeThrough(draft.leases, draft.base.leases) + sizeThrough(draft.fleeting, draft.base.fleeting)
+  return callsAmong(leasesOf(draft)) + sizeThrough(draft.fleeting, draft.base.fleeting)
+}
+
+/** A batch is one call, however many it carries (docs/decisions/0024). */
+function callsAmong(all: Iterable<{ readonly batch?: Batch }>): number {
+  const batches = new Set<number>()
+  let calls = 0
+  for (const { batch } of all) {
+    if (batch === undefined) calls += 1
+    else batches.add(batch.n)
+  }
+  return calls + batches.size
 }
 
 /**
@@ -214,16 +233,14 @@ export function freePlaces(draft: Draft, now: number, released = releasedCount(d
 }
 
 function releasedCount(draft: Draft): number {
-  return sizeThrough(draft.releases, draft.base.releases)
+  return callsAmong([...releasesOf(draft)].map(([, release]) => release))
 }
 
 /** In flight that began in the breaker's present epoch. */
 function current(draft: Draft): number {
   const { epoch } = draft.gate.breaker
-  let count = 0
-  for (const lease of leasesOf(draft)) if (lease.epoch === epoch) count += 1
-  for (const [, fleeting] of fleetingOf(draft)) if (fleeting.epoch === epoch) count += 1
-  return count
+  const fleeting = fleetingOf(draft).filter(([, one]) => one.epoch === epoch)
+  return callsAmong([...leasesOf(draft)].filter((lease) => lease.epoch === epoch)) + fleeting.length
 }
 
 /** An unsaved lease is written at the latest then (docs/decisions/0003). */
@@ -236,11 +253,19 @@ export function dueAtOf(draft: Draft, delivery: Delivery, now: number): number |
     return isChore(delivery) ? (chore?.retryAt ?? now) : undefined
   }
   const lease = leaseOf(draft, delivery.id)
-  const overdueAt = overdueAtOf(agentOf(draft)?.policy.alert, delivery, lease)
+  const policy = agentOf(draft)?.policy
+  const overdueAt = overdueAtOf(policy?.alert, delivery, lease)
   if (lease !== undefined)
     return earliest([overdueAt, lease.deadlineAt, lease.saved ? undefined : lease.at + writeBehindMs])
   const dueAt = delivery.dueAt > now ? delivery.dueAt : undefined
-  return earliest([overdueAt, delivery.expiresAt, releaseOf(draft, delivery.id)?.retryAt, dueAt])
+  const ripeAt = policy === undefined ? undefined : ripeAtOf(policy, delivery)
+  return earliest([
+    overdueAt,
+    delivery.expiresAt,
+    releaseOf(draft, delivery.id)?.retryAt,
+    dueAt,
+    ripeAt !== undefined && ripeAt > now ? ripeAt : undefined,
+  ])
 }
 
 /** The next instant at which this mailbox has something to do, over the given deliveries (M6). */

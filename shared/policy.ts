@@ -3,6 +3,7 @@
  * Every number of seconds may be a fraction. Never here: what the mailbox does with it (shared/mailbox.ts).
  */
 import * as z from 'zod'
+import { batchInput, batchPolicy, resolveBatch } from './batch-policy.ts'
 import { type BreakerPolicy, breakerPolicy, defaultBreakerPolicy } from './breaker.ts'
 import { agentName } from './ids.ts'
 import { limits } from './limits.ts'
@@ -58,6 +59,7 @@ export const policyInput = z.strictObject({
   backoff: z.union([z.enum(['quick', 'llm', 'webhook']), backoffCurve.partial()]).optional(),
   concurrency: z.int().min(1).max(1_000).optional(),
   rate: rateSchema.optional(),
+  batch: batchInput.optional(),
   breaker: breakerPolicy.partial().extend({ window: breakerPolicy.shape.window.partial().optional() }).optional(),
   quarantine: z.boolean().optional(),
   alert: alertSchema.optional(),
@@ -79,10 +81,12 @@ export const policySchema = z.strictObject({
   /** How long after a 202 the ack may take, before extensions. */
   ackSeconds: z.number(),
   backoff: backoffCurve,
-  /** Deliveries in flight at once. */
+  /** Calls in flight at once: a batch is one. */
   concurrency: z.int(),
   /** Absent: no limit. */
   rate: rateSchema.exactOptional(),
+  /** Absent: each message is a call of its own. */
+  batch: batchPolicy.exactOptional(),
   breaker: breakerPolicy,
   /** A message that crashes its handler at once, twice in a row in the same way, is a dead letter at once: `poison`. */
   quarantine: z.boolean().default(true),
@@ -109,6 +113,7 @@ export function resolvePolicy(kind: AgentKind, input: PolicyInput = {}): Policy 
     backoff,
     concurrency: input.concurrency ?? 10,
     ...(input.rate === undefined ? {} : { rate: input.rate }),
+    ...(input.batch === undefined ? {} : { batch: resolveBatch(input.batch) }),
     breaker: resolveBreaker(input.breaker),
     quarantine: input.quarantine ?? true,
     ...(input.alert === undefined ? {} : { alert: input.alert }),
@@ -117,7 +122,8 @@ export function resolvePolicy(kind: AgentKind, input: PolicyInput = {}): Policy 
   }
 }
 
-function resolveBreaker(input: PolicyInput['breaker'] = {}): BreakerPolicy {
+/** The breaker in force, defaults filled in. */
+export function resolveBreaker(input: PolicyInput['breaker'] = {}): BreakerPolicy {
   const { window, ...rest } = input
   return {
     ...defaultBreakerPolicy,

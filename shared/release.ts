@@ -3,9 +3,11 @@
  * A doubled reference takes nothing; a lost one is released again. Never here: sending references (workers/enqueue.ts).
  */
 import { type AgentRecord, parkedBecause } from './agent.ts'
+import { batchesToGo, bytesOf, inTurn, nextBatch, releasedWith } from './batch.ts'
 import { type Delivery, endDead, hasEnded, hasOpenJournal, isLeaving, isLive, isUnburied } from './delivery.ts'
-import { began, gateElapsed, isGateShut } from './gate.ts'
-import type { Lease, LeasePhase } from './lease.ts'
+import { gateElapsed, isGateShut } from './gate.ts'
+import { type Grant, grant, grantTogether, type Terms } from './grant.ts'
+import type { Lease } from './lease.ts'
 import { limits } from './limits.ts'
 import { inLine, isExpired, isHeadOfKey, isReady, keysInUse, nextInLine } from './line.ts'
 import { agentOf, type Draft, deliveryOf, freePlaces, leaseOf, leasesOf, liveOf, put, releaseOf } from './mailbox.ts'
@@ -38,17 +40,31 @@ export function release(draft: Draft, now: number): References {
       at: before.at,
       tries: before.tries + 1,
       retryAt: now + releaseRetryMs(before.tries + 1),
+      ...(before.batch === undefined ? {} : { batch: before.batch }),
     })
     chosen.push(delivery)
   }
-  for (const delivery of nextToGo(draft, now)) {
-    draft.releases.set(delivery.id, { at: now, tries: 0, retryAt: now + releaseRetryMs(0) })
-    if (draft.inserted.has(delivery.id)) put(draft, { ...delivery, releasedAtAccept: true })
-    chosen.push(delivery)
+  for (const together of nextToGo(draft, agent, now)) {
+    const batch = together.length > 1 ? { batch: { n: nextBatch(draft), size: together.length } } : {}
+    for (const delivery of together) {
+      draft.releases.set(delivery.id, { at: now, tries: 0, retryAt: now + releaseRetryMs(0), ...batch })
+      if (draft.inserted.has(delivery.id)) put(draft, { ...delivery, releasedAtAccept: true })
+      chosen.push(delivery)
+    }
   }
-  const together = chosen.filter((d) => !d.suspect).map((d) => d.id)
+  return referencesTo(draft, chosen)
+}
+
+function referencesTo(draft: Draft, chosen: readonly Delivery[]): References {
+  const together = chosen.filter((d) => !d.suspect)
   const alone = chosen.filter((d) => d.suspect).map((d) => ({ deliveries: [d.id], alone: true as const }))
-  return together.length > 0 ? [{ deliveries: together }, ...alone] : alone
+  // A batch has a queue message of its own, so that two of them need not share an invocation.
+  const byBatch = new Map<number | undefined, string[]>()
+  for (const { id } of together) {
+    const n = releaseOf(draft, id)?.batch?.n
+    byBatch.set(n, [...(byBatch.get(n) ?? []), id])
+  }
+  return [...[...byBatch.values()].map((deliveries) => ({ deliveries })), ...alone]
 }
 
 /** Nothing may be taken: somebody paused it, it asked for quiet, it is not verified, or its breaker is open (B1). */
@@ -56,20 +72,21 @@ function isShut(draft: Draft, agent: AgentRecord, now: number): boolean {
   return parkedBecause(agent, now) !== undefined || isGateShut(draft.gate, agent)
 }
 
-// In half-open the probe is the oldest of those with the fewest attempts, so that no single delivery pays for every probe.
-function nextToGo(draft: Draft, now: number): Delivery[] {
+// Each by itself, or in batches. In half-open the probe is the oldest of those with the fewest attempts, so that no single
+// delivery pays for every probe; and it is one delivery, so that no batch does.
+function nextToGo(draft: Draft, agent: AgentRecord, now: number): readonly (readonly Delivery[])[] {
   const places = freePlaces(draft, now)
-  if (draft.gate.breaker.state.at !== 'half_open' || places <= 0) return nextInLine(draft, places, now)
-  const ready = nextInLine(draft, Number.POSITIVE_INFINITY, now)
-  return ready.sort((a, b) => a.attempt - b.attempt || inLine(a, b)).slice(0, places)
+  if (draft.gate.breaker.state.at === 'half_open' && places > 0) {
+    const ready = nextInLine(draft, Number.POSITIVE_INFINITY, now)
+    const probes = ready.sort((a, b) => a.attempt - b.attempt || inLine(a, b)).slice(0, places)
+    return probes.map((d) => [d])
+  }
+  const { policy } = agent
+  if (policy.batch !== undefined) return batchesToGo(draft, policy, policy.batch, places, now)
+  return nextInLine(draft, places, now).map((d) => [d])
 }
 
 // --- take -------------------------------------------------------------------------------------------------------------
-
-export interface Grant {
-  readonly delivery: Delivery
-  readonly lease: Lease
-}
 
 export interface Taken {
   readonly grants: readonly Grant[]
@@ -91,7 +108,7 @@ export function take(draft: Draft, ids: readonly string[], token: string, now: n
   const heads = keysInUse(draft, now)
   draft.gate = gateElapsed(draft.gate, now)
   const parked = agent === undefined || isShut(draft, agent, now)
-  const unique = new Set(ids)
+  const unique = withMates(draft, ids, token)
   let bytes = 0
   for (const id of unique) {
     const delivery = deliveryOf(draft, id)
@@ -102,6 +119,8 @@ export function take(draft: Draft, ids: readonly string[], token: string, now: n
     }
     const held = leaseOf(draft, id)
     if (held !== undefined) {
+      // By a mate of its batch, in this very call.
+      if (grants.some((g) => g.delivery.id === id)) continue
       if (held.takeToken !== token) continue
       bytes += delivery.bodyBytes
       grants.push({ delivery, lease: held })
@@ -114,15 +133,55 @@ export function take(draft: Draft, ids: readonly string[], token: string, now: n
       continue
     }
     const before = releaseOf(draft, id)
+    if (before?.batch !== undefined && agent?.policy.batch !== undefined) {
+      const mates = releasedWith(draft, before.batch.n)
+      const sum = bytesOf(mates)
+      if (grants.length > 0 && bytes + sum > limits.leaseBytes) rest.push(id)
+      else {
+        bytes += sum
+        grants.push(...takeTogether(draft, agent, mates, before.batch.n, parked, token, now))
+      }
+      continue
+    }
     const released = before !== undefined
     if (released) draft.releases.set(id, null)
+    // What waits for its batch to fill is not to be had by a reference that its mailbox has forgotten.
+    if (!released && agent?.policy.batch !== undefined) continue
     if (parked || agent === undefined || !isReady(draft, delivery, now) || !isHeadOfKey(heads, delivery)) continue
     if (!hasPlace(draft, released, now)) continue
     bytes += delivery.bodyBytes
-    const durationMs = leaseMs(narrowed(agent.policy, delivery.head))
-    grants.push({ delivery, lease: grant(draft, agent, delivery, token, durationMs, 'dispatched', now, before?.at) })
+    grants.push({ delivery, lease: grant(draft, agent, delivery, termsOf(agent, delivery, token, before?.at), now) })
   }
   return { grants, unfinished, rest }
+}
+
+// A reference to one of a batch takes all of it. A repeat of this call gets what it got, whatever it was told of.
+function withMates(draft: Draft, ids: readonly string[], token: string): ReadonlySet<string> {
+  const granted = [...leasesOf(draft)].filter((l) => l.takeToken === token).map((l) => l.id)
+  return new Set([...ids, ...granted])
+}
+
+function takeTogether(
+  draft: Draft,
+  agent: AgentRecord,
+  mates: readonly Delivery[],
+  n: number,
+  parked: boolean,
+  token: string,
+  now: number,
+): Grant[] {
+  const at = new Map(mates.map(({ id }) => [id, releaseOf(draft, id)?.at]))
+  for (const { id } of mates) draft.releases.set(id, null)
+  if (parked || !hasPlace(draft, true, now)) return []
+  const wanted = inTurn(draft, agent.policy, mates, now).map((delivery) => ({
+    delivery,
+    terms: termsOf(agent, delivery, token, at.get(delivery.id)),
+  }))
+  return wanted.length === 0 ? [] : grantTogether(draft, agent, wanted, n, now)
+}
+
+function termsOf(agent: AgentRecord, { head }: Delivery, token: string, queuedAt: number | undefined): Terms {
+  return { token, durationMs: leaseMs(narrowed(agent.policy, head)), phase: 'dispatched', queuedAt }
 }
 
 // An untaken release holds its place; a stray reference (its release forgotten) may only use a free one (M5), and none in
@@ -141,7 +200,7 @@ export function lease(draft: Draft, max: number, durationMs: number, token: stri
   const free = Math.min(max, freePlaces(draft, now))
   return withinBytes(nextInLine(draft, free, now), limits.leaseBytes).map((delivery) => ({
     delivery,
-    lease: grant(draft, agent, delivery, token, durationMs, 'claimed', now),
+    lease: grant(draft, agent, delivery, { token, durationMs, phase: 'claimed' }, now),
   }))
 }
 
@@ -157,67 +216,6 @@ function withinBytes(line: readonly Delivery[], max: number): readonly Delivery[
 
 function pair(delivery: Delivery | undefined, held: Lease): Grant[] {
   return delivery === undefined ? [] : [{ delivery, lease: held }]
-}
-
-function grant(
-  draft: Draft,
-  agent: AgentRecord,
-  delivery: Delivery,
-  token: string,
-  durationMs: number,
-  phase: LeasePhase,
-  now: number,
-  queuedAt?: number,
-): Lease {
-  const number = delivery.leases + 1
-  const saved = !mayBeWrittenBehind(draft, agent, delivery)
-  const made: Lease = {
-    id: delivery.id,
-    // Unguessable because `token` is, and different for every lease.
-    token: `${token}.${number}.${delivery.sequence}`,
-    takeToken: token,
-    number,
-    slot: slotFor(draft, token),
-    ...(queuedAt === undefined ? {} : { queuedAt }),
-    at: now,
-    deadlineAt: now + durationMs,
-    phase,
-    epoch: draft.gate.breaker.epoch,
-    alone: delivery.suspect,
-    saved,
-  }
-  draft.leases.set(delivery.id, made)
-  draft.gate = began(draft.gate, agent.policy, now)
-  if (saved) draft.slots.add(made.slot)
-  return made
-}
-
-/**
- * A lease that is likely to end within milliseconds is not written at once: the row written at accept already says that the
- * delivery was released, so a rebuilt mailbox knows that it may have been started once (M4, docs/decisions/0003). Leases that
- * outsiders hold, second ones, and probes, which a rebuilt mailbox must count (B2), are always written.
- */
-function mayBeWrittenBehind(draft: Draft, agent: AgentRecord, delivery: Delivery): boolean {
-  return (
-    draft.gate.breaker.state.at === 'closed' &&
-    delivery.releasedAtAccept &&
-    delivery.leases === 0 &&
-    !delivery.suspect &&
-    agent.kind !== 'pull' &&
-    agent.policy.ack === 'response'
-  )
-}
-
-// The leases of one take share a row; a row is free again when no lease in force uses it.
-function slotFor(draft: Draft, token: string): number {
-  const used = new Set<number>()
-  for (const l of leasesOf(draft)) {
-    if (l.takeToken === token) return l.slot
-    used.add(l.slot)
-  }
-  let slot = 0
-  while (used.has(slot)) slot += 1
-  return slot
 }
 
 /** Ends what expired while it waited. In flight it may still finish. */

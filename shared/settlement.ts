@@ -7,6 +7,7 @@
 import type { Stored } from './admission.ts'
 import type { AgentRecord } from './agent.ts'
 import { backoffMs } from './backoff.ts'
+import { type Meant, meant, predecessorOf, type Verdicts, verdictsOf } from './batch-report.ts'
 import {
   type Delivery,
   end,
@@ -18,17 +19,16 @@ import {
   withAttempt,
   withStart,
 } from './delivery.ts'
-import { type Effect, expandEffects } from './effects.ts'
-import { gateTold, verdictOf } from './gate.ts'
-import { utf8Length } from './json.ts'
+import { gateTold } from './gate.ts'
+import { journalOf } from './journal.ts'
 import type { Lease } from './lease.ts'
-import { limits } from './limits.ts'
+import { isExpired } from './line.ts'
 import { agentOf, type Draft, deliveryOf, leaseOf, put } from './mailbox.ts'
 import { narrowed } from './narrowing.ts'
-import { type AttemptError, type Outcome, parseEffects } from './outcome.ts'
+import type { AttemptError, Outcome } from './outcome.ts'
 import type { Policy } from './policy.ts'
 import { isPoison, noteCrash, quarantine } from './quarantine.ts'
-import { isExpired } from './release.ts'
+import { askedForQuiet, quietReason } from './quiet.ts'
 import { unreachable } from './result.ts'
 
 /** One report: of this delivery, under this lease, this came of it. */
@@ -38,6 +38,8 @@ export interface Report {
   readonly outcome: Outcome
   /** Comes from outside, by HTTP: must hold the lease in force. The consumer's own late report may still count. */
   readonly external: boolean
+  /** Said of the call that carried it with others, not of this delivery by itself. */
+  readonly whole?: true
 }
 
 export type Settlement =
@@ -54,10 +56,18 @@ export function settle(
   now: number,
   dice: () => number,
 ): Settlement[] {
-  return reports.map((report) => settleOne(draft, report, stored, now, dice))
+  const verdicts = verdictsOf(draft, reports)
+  return reports.map((report) => settleOne(draft, report, verdicts, stored, now, dice))
 }
 
-function settleOne(draft: Draft, report: Report, stored: Stored, now: number, dice: () => number): Settlement {
+function settleOne(
+  draft: Draft,
+  report: Report,
+  verdicts: Verdicts,
+  stored: Stored,
+  now: number,
+  dice: () => number,
+): Settlement {
   const { id } = report
   const agent = agentOf(draft)
   const delivery = deliveryOf(draft, id) ?? stored(id)
@@ -72,8 +82,11 @@ function settleOne(draft: Draft, report: Report, stored: Stored, now: number, di
   }
   const lease = leaseOf(draft, id)
   const holds = lease === undefined ? countsWithoutLease(report) : lease.token === report.token
-  if (closed || !holds || isLeaving(delivery)) return { id, status: 'stale' }
-  conclude(draft, agent, delivery, lease ?? lostLease(delivery, report, now), report.outcome, now, dice())
+  const early = lease === undefined || lease.batch !== undefined ? predecessorOf(draft, delivery, now) : undefined
+  if (closed || !holds || isLeaving(delivery) || (lease === undefined && early !== undefined))
+    return { id, status: 'stale' }
+  const said = meant(report, lease, early, verdicts)
+  conclude(draft, agent, delivery, lease ?? lostLease(delivery, report, now), said, now, dice())
   return { id, status: 'settled' }
 }
 
@@ -101,29 +114,31 @@ function lostLease(delivery: Delivery, report: Report, now: number): Lease {
   }
 }
 
-/** Closes a lease with its outcome. Also how silence is settled (shared/upkeep.ts). */
-export function conclude(
+/** Closes a lease with its outcome. */
+function conclude(
   draft: Draft,
   agent: AgentRecord,
   before: Delivery,
   lease: Lease,
-  outcome: Outcome,
+  { outcome, reported, verdict, shared }: Meant,
   now: number,
   dice: number,
 ): void {
-  draft.gate = gateTold(draft.gate, agent, lease.epoch, verdictOf(outcome), now)
+  draft.gate = gateTold(draft.gate, agent, lease.epoch, verdict, now)
   draft.agent = askedForQuiet(agent, outcome, now) ?? draft.agent
   if (outcome.kind === 'later') {
     keepForLater(draft, agent.policy, before, lease, now)
     return
   }
-  const delivery = { ...closeLease(draft, before, lease), closedToken: lease.token, closedBy: outcome.kind }
+  const delivery = { ...closeLease(draft, before, lease), closedToken: lease.token, closedBy: reported }
   switch (outcome.kind) {
     case 'ok':
       put(draft, complete(delivery, lease, outcome, now))
       return
     case 'retry': {
-      const tried = noteCrash(attempted(delivery, lease, 'retry', true, now, outcome.error), outcome)
+      const failed = attempted(delivery, lease, 'retry', true, now, outcome.error)
+      // Of a call with several nobody knows whose crash it was. It goes alone from now on, and that will show.
+      const tried = shared ? { ...failed, single: true as const } : noteCrash(failed, outcome)
       if (isPoison(draft, agent, tried)) quarantine(draft, tried, now)
       else put(draft, retryOrDie(tried, agent.policy, outcome, now, dice))
       return
@@ -149,7 +164,7 @@ export function conclude(
           attempted(delivery, lease, 'hold', false, now, outcome.error),
           now,
           now + outcome.holdMs,
-          'the agent asked for quiet',
+          quietReason(outcome),
         ),
       )
       return
@@ -160,19 +175,16 @@ export function conclude(
       // A short pause, so that an agent that fills every slot is not asked again in a tight loop.
       put(draft, again(delivery, now, now + unsentPauseMs, 'no connection slot in time'))
       return
+    case 'parked':
+      // Due at once: the hold on the agent keeps it, so that whoever lifts the hold lets it go.
+      put(draft, again(delivery, now, now, outcome.because))
+      return
     default:
       unreachable(outcome)
   }
 }
 
 const unsentPauseMs = 500
-
-/** The agent held or paused, if that is what the outcome asks for; undefined otherwise. */
-export function askedForQuiet(agent: AgentRecord, outcome: Outcome, now: number): AgentRecord | undefined {
-  if (outcome.kind === 'hold') return { ...agent, heldUntil: Math.max(agent.heldUntil ?? 0, now + outcome.holdMs) }
-  if (outcome.kind === 'gone') return { ...agent, paused: { since: now, reason: 'the webhook answered 410 Gone' } }
-  return undefined
-}
 
 /** A 202 under `ack: "later"`: the lease goes on until the ack, which may come by its token. */
 function keepForLater(draft: Draft, policy: Policy, delivery: Delivery, lease: Lease, now: number): void {
@@ -224,6 +236,8 @@ function attempted(
 }
 
 function again(delivery: Delivery, now: number, dueAt: number, why: string): Delivery {
+  // Nobody waits for it any more: what was in flight then is not begun a second time.
+  if (delivery.recalled === true) return end(delivery, 'cancelled', now)
   return step({ ...delivery, dueAt, state: { at: 'waiting' } }, { step: 'held', at: now, detail: why })
 }
 
@@ -275,21 +289,4 @@ function complete(delivery: Delivery, lease: Lease, outcome: Extract<Outcome, { 
     ...(result === undefined ? {} : { result }),
     ...(journal === undefined ? {} : { journal }),
   })
-}
-
-// What cannot be kept is refused and told; the work itself is done and stays done (E1).
-function journalOf(
-  delivery: Delivery,
-  outcome: Extract<Outcome, { kind: 'ok' }>,
-): { result?: unknown; effects: Effect[] } {
-  const parsed = parseEffects(outcome.effects)
-  const effects = parsed.ok ? expandEffects(delivery.id, delivery.head, parsed.value) : [refusedWhole(parsed.reason)]
-  const bytes = outcome.result === undefined ? 0 : utf8Length(JSON.stringify(outcome.result))
-  if (bytes <= limits.resultBytes) return { result: outcome.result, effects }
-  const reason = `the result has ${bytes} bytes; at most ${limits.resultBytes} are kept`
-  return { effects: [...effects, { ...refusedWhole(reason), n: effects.length + 1 }] }
-}
-
-function refusedWhole(reason: string): Effect {
-  return { n: 1, kind: 'message', publish: {}, state: { status: 'refused', reason: 'invalid', detail: reason } }
 }

@@ -132,7 +132,7 @@ export function carried(draft: Draft, id: string, news: readonly CarriedEffect[]
       ? next
       : step(next, { step: 'effects', at: now, detail: `${effects.length - refused} carried, ${refused} refused` }),
   )
-  if (!open) draft.chores.set(id, null)
+  if (!open && !isUnburied(next)) draft.chores.set(id, null)
 }
 
 /** The dead letter index has it. */
@@ -140,8 +140,9 @@ export function buried(draft: Draft, ids: readonly string[]): void {
   for (const id of ids) {
     const delivery = deliveryOf(draft, id)
     if (delivery?.state.at !== 'ended' || !isUnburied(delivery)) continue
-    put(draft, { ...delivery, state: { ...delivery.state, buried: true } })
-    draft.chores.set(id, null)
+    const next: Delivery = { ...delivery, state: { ...delivery.state, buried: true } }
+    put(draft, next)
+    if (!isChore(next)) draft.chores.set(id, null)
   }
 }
 
@@ -151,6 +152,14 @@ export type Cancelled =
   | { readonly status: 'cancelled' }
   | { readonly status: 'already_settled'; readonly ended: string }
   | { readonly status: 'unknown' }
+
+/** Ends a delivery for which nobody waits any more. In flight it may finish, and is not begun again. */
+export function recall(draft: Draft, id: string, now: number): Cancelled | { readonly status: 'in_flight' } {
+  const delivery = deliveryOf(draft, id)
+  if (delivery === undefined || hasEnded(delivery)) return { status: 'unknown' }
+  put(draft, { ...delivery, recalled: true })
+  return leaseOf(draft, id) === undefined ? cancel(draft, id, () => undefined, now) : { status: 'in_flight' }
+}
 
 /** Ends a delivery that has not ended. In flight too: its lease is fenced off, so a later ack is refused and its effects never leave. */
 export function cancel(draft: Draft, id: string, stored: Stored, now: number): Cancelled {
@@ -185,7 +194,7 @@ export function redrive(draft: Draft, id: string, token: string, stored: Stored,
     return { status: 'not_redrivable', ended: delivery.state.at === 'ended' ? delivery.state.status : 'still alive' }
   }
   if (draft.depth >= agent.policy.depth) return { status: 'full', depth: draft.depth, max: agent.policy.depth }
-  const { expiresAt: _expired, overdueAt: _told, ...rest } = delivery
+  const { expiresAt: _expired, overdueAt: _told, recalled: _recalled, single: _single, ...rest } = delivery
   draft.sequence += 1
   const revived: Delivery = {
     ...rest,
@@ -265,7 +274,7 @@ export function pause(draft: Draft, reason: string, untilMs: number | undefined,
 export function resume(draft: Draft): void {
   const agent = agentOf(draft)
   if (agent === undefined) return
-  const { paused: _paused, heldUntil: _held, ...rest } = agent
+  const { paused: _paused, heldUntil: _held, heldBecause: _because, ...rest } = agent
   draft.agent = rest
 }
 

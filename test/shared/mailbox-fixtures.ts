@@ -5,6 +5,7 @@
 import { type Admission, accept, type Incoming } from '../../shared/admission.ts'
 import { type AgentRecord, enrol } from '../../shared/agent.ts'
 import { type Delivery, isLive } from '../../shared/delivery.ts'
+import type { Grant } from '../../shared/grant.ts'
 import { digest } from '../../shared/ids.ts'
 import type { Lease } from '../../shared/lease.ts'
 import { apply, begin, type Draft, emptyMailbox, type Mailbox, nextDueAt } from '../../shared/mailbox.ts'
@@ -12,7 +13,7 @@ import type { Message } from '../../shared/message.ts'
 import type { AttemptError, Outcome } from '../../shared/outcome.ts'
 import type { AgentKind, PolicyInput } from '../../shared/policy.ts'
 import { type Receipt, receiptOf } from '../../shared/receipt.ts'
-import { type Grant, lease, type References, release, type Taken, take } from '../../shared/release.ts'
+import { lease, type References, release, type Taken, take } from '../../shared/release.ts'
 import { type Settlement, settle } from '../../shared/settlement.ts'
 import { type CarriedEffect, carried, type Redriven, redrive, type Tick, tick } from '../../shared/upkeep.ts'
 
@@ -94,6 +95,7 @@ export const fail = (code = 'http'): Outcome => ({ kind: 'fail', error: error(co
 export const hold = (holdMs: number): Outcome => ({ kind: 'hold', error: error('http', 'answered 429'), holdMs })
 export const gone: Outcome = { kind: 'gone', error: error('http', 'answered 410') }
 export const unsent: Outcome = { kind: 'unsent' }
+export const parked: Outcome = { kind: 'parked', because: 'the resource gpt is down', holdMs: 2 * second }
 export const later: Outcome = { kind: 'later', httpStatus: 202 }
 
 export interface ReportOptions {
