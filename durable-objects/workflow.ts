@@ -1,0 +1,202 @@
+/**
+ * WorkflowObject: one workflow. Shared state with a version, its statechart, its history, and what it has to send. It parses
+ * what storage held, has the step computed, and saves the whole of it with its alarm in one transaction (W3). Never here: what a
+ * step does (shared/workflow.ts), or sending anything (workers/perform.ts).
+ */
+import { DurableObject } from 'cloudflare:workers'
+import type { ChancePort, StoragePort, Synchronous } from '../shared/ports.ts'
+import { retryAfterMs, type StateChange } from '../shared/versioned.ts'
+import {
+  type Asker,
+  type Draft,
+  dueAt,
+  isOwing,
+  isUnlisted,
+  mayAsk,
+  type Opening,
+  opened,
+  type Write,
+  type Written,
+  withChase,
+  write,
+} from '../shared/workflow.ts'
+import type { Asked, PerformedNews, WorkflowPort } from '../shared/workflow-port.ts'
+import { isOver } from '../shared/workflow-status.ts'
+import { begin, cancel, pause, purge, resume, settle, tick } from '../shared/workflow-step.ts'
+import { chance } from './chance.ts'
+import { type OutboxEnv, sendPerformance } from './outbox.ts'
+import { WorkflowStore } from './workflow-store.ts'
+
+const alarmRetryMs = 5_000
+const effectsAtOnce = 25
+
+export class WorkflowObject extends DurableObject<OutboxEnv> implements Synchronous<WorkflowPort> {
+  readonly #storage: StoragePort
+  readonly #store: WorkflowStore
+  readonly #chance: Pick<ChancePort, 'now'>
+  readonly #name: string
+  /** When writers were late, within the last second: what the next one is told to wait is made of it. */
+  #late: number[] = []
+
+  constructor(ctx: DurableObjectState, env: OutboxEnv, ports: Pick<ChancePort, 'now'> = chance) {
+    super(ctx, env)
+    // The narrow shape that is used; the platform's own class satisfies it.
+    this.#storage = ctx.storage as unknown as StoragePort
+    this.#store = new WorkflowStore(this.#storage.sql)
+    this.#chance = ports
+    this.#name = ctx.id.name ?? ''
+  }
+
+  // --- beginning and reading --------------------------------------------------------------------------------------------
+
+  create(opening: Opening, definition?: unknown) {
+    return this.#storage.transactionSync(() => {
+      const known = this.#store.load()
+      if (known !== undefined) {
+        const { record, state } = known
+        const same = record.creation === opening.creation && record.createdBy === opening.by
+        return { status: same ? 'exists' : 'conflict', workflow: { record, state } } as const
+      }
+      const draft = opened(opening, this.#chance.now())
+      begin(draft, this.#chance.now())
+      this.#store.create(draft.record.id, definition)
+      this.#save(draft)
+      return { status: 'created', workflow: { record: draft.record, state: draft.state } } as const
+    })
+  }
+
+  read(asker: Asker) {
+    return this.#asked(asker, ({ record, state }) => ({ status: 'found', workflow: { record, state } }) as const)
+  }
+
+  state(asker: Asker, version?: number, operation?: string) {
+    return this.#asked(asker, (draft) => {
+      const state = this.#store.stateAt(draft, version ?? draft.record.version)
+      if (state === undefined) return { status: 'forgotten' } as const
+      const done = operation === undefined ? undefined : this.#store.byOperation(operation)
+      const found = { status: 'found', version: version ?? draft.record.version, state } as const
+      return done === undefined ? found : { ...found, done }
+    })
+  }
+
+  history(asker: Asker, after: number, limit: number) {
+    return this.#asked(asker, ({ record }) => {
+      const entries = this.#store.history(after, limit)
+      const ended = isOver(record.status) && (entries.at(-1)?.n ?? after) >= record.last.entry
+      return { status: 'found', entries, ended } as const
+    })
+  }
+
+  // --- writing ----------------------------------------------------------------------------------------------------------
+
+  write(asker: Asker, change: StateChange, asked: Write): Asked<Written & { readonly retryAfterMs?: number }> {
+    return this.#asked(asker, (draft) => {
+      const known = this.#store.byOperation(asked.operation.id)
+      if (known?.operation !== undefined) {
+        if (known.operation.content !== asked.operation.content) return { status: 'conflict' } as const
+        const state = this.#store.stateAt(draft, known.version)
+        return { status: 'written', version: known.version, ...(state === undefined ? {} : { state }) } as const
+      }
+      const now = this.#chance.now()
+      const written = write(draft, change, asked, (version) => this.#store.since(version), now)
+      return written.status === 'stale' ? { ...written, retryAfterMs: this.#noteLate(now) } : written
+    })
+  }
+
+  // --- people -----------------------------------------------------------------------------------------------------------
+
+  pause(asker: Asker, reason: string, forMs?: number) {
+    return this.#asked(asker, (draft) => pause(draft, asker.source, reason, forMs, this.#chance.now()))
+  }
+
+  resume(asker: Asker) {
+    return this.#asked(asker, (draft) => resume(draft, asker.source, this.#chance.now()))
+  }
+
+  cancel(asker: Asker, reason: string) {
+    return this.#asked(asker, (draft) => cancel(draft, asker.source, reason, this.#chance.now()))
+  }
+
+  purge(asker: Asker) {
+    return this.#asked(asker, purge)
+  }
+
+  // --- what it owes -----------------------------------------------------------------------------------------------------
+
+  unfinished() {
+    const draft = this.#store.load()
+    if (draft === undefined) return undefined
+    const { record } = draft
+    const effects = record.open > 0 ? this.#store.openEffects(effectsAtOnce) : []
+    return { record, effects, unlisted: isUnlisted(record), forgettable: record.forgetting === true }
+  }
+
+  performed(news: PerformedNews) {
+    return this.#step((draft) => {
+      settle(draft, news, (n) => this.#store.effect(n))
+      return { more: isOwing(draft.record) }
+    })
+  }
+
+  forget(): boolean {
+    const draft = this.#store.load()
+    if (draft?.record.forgetting !== true) return false
+    // All of it: an empty database would be stored, and paid, for ever.
+    void this.#storage.deleteAll()
+    return true
+  }
+
+  /** Never throws, and re-arms itself while something is due (M6). */
+  override async alarm(): Promise<void> {
+    try {
+      const now = this.#chance.now()
+      const asking = this.#step((draft) => {
+        const chasing = tick(draft, now)
+        this.#arm(draft)
+        return chasing
+      })
+      if (asking === true) await sendPerformance(this.env, this.#name)
+    } catch (error) {
+      console.error(JSON.stringify({ step: 'workflow.alarm', workflow: this.#name, error: String(error) }))
+      await this.#storage.setAlarm(this.#chance.now() + alarmRetryMs)
+    }
+  }
+
+  // --- inside -----------------------------------------------------------------------------------------------------------
+
+  #asked<T>(asker: Asker, work: (draft: Draft) => T): Asked<T> {
+    const answer = this.#step((draft) =>
+      mayAsk(draft.record, asker) ? work(draft) : ({ status: 'forbidden' } as const),
+    )
+    return answer ?? { status: 'unknown' }
+  }
+
+  /** Undefined when there is no such workflow. What the step changed is saved with it; a step that throws changes nothing. */
+  #step<T>(work: (draft: Draft) => T): T | undefined {
+    return this.#storage.transactionSync(() => {
+      const draft = this.#store.load()
+      if (draft === undefined) return undefined
+      const before = draft.record
+      const answer = work(draft)
+      if (draft.record !== before) this.#save(draft)
+      return answer
+    })
+  }
+
+  // W3, and M6: the alarm is armed in the transaction that makes something due.
+  #save(draft: Draft): void {
+    draft.record = withChase(draft.record, this.#chance.now())
+    this.#store.save(draft)
+    this.#arm(draft)
+  }
+
+  #arm(draft: Draft): void {
+    const due = dueAt(draft.record)
+    if (due !== undefined) void this.#storage.setAlarm(due)
+  }
+
+  #noteLate(now: number): number {
+    this.#late = [...this.#late.filter((at) => at > now - 1_000), now].slice(-100)
+    return retryAfterMs(this.#late.length)
+  }
+}

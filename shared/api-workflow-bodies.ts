@@ -1,0 +1,173 @@
+/**
+ * What goes in and comes out over HTTP for workflows: the schemas that the routes parse with and that the OpenAPI document
+ * shows. Never here: the operations (shared/api-workflows.ts).
+ */
+import * as z from 'zod'
+import { pageOf, pageQuery } from './api-operation.ts'
+import { jsonPatch, mergePatch } from './json-patch.ts'
+import { limits } from './limits.ts'
+import { selection } from './projection.ts'
+import { stateOperations } from './state-operations.ts'
+import { stateSchema } from './versioned.ts'
+import { workflowId } from './workflow.ts'
+import { chartMove, entryKind } from './workflow-history.ts'
+import { definitionNamePattern } from './workflow-index.ts'
+import { workflowStatus } from './workflow-status.ts'
+
+const definitionName = z.string().regex(definitionNamePattern, 'a name is 1 to 64 of A-Z, a-z, 0-9, _ and -')
+const anyJson = z.unknown()
+
+// --- in ---------------------------------------------------------------------------------------------------------------
+
+export const createRequest = z.strictObject({
+  id: workflowId.optional().describe('Of your own choice; made when left out.'),
+  definition: z
+    .union([
+      definitionName,
+      z.strictObject({ name: definitionName, version: z.int().min(1).optional() }),
+      z.looseObject({ states: z.looseObject({}) }),
+    ])
+    .optional()
+    .describe(
+      'A stored definition by name (its latest version, unless one is named), or a statechart. Without one the workflow is shared state alone.',
+    ),
+  input: anyJson.optional().describe('What guards and actions see as `input`.'),
+  state: stateSchema.optional().describe('The shared state at version 1. An object; {} when left out.'),
+  retainSeconds: z
+    .number()
+    .min(0)
+    .max(limits.workflowKeptSeconds)
+    .default(limits.workflowKeptSeconds)
+    .describe('How long it is kept once it has ended.'),
+})
+
+export const workflowsQuery = z.object({
+  status: workflowStatus.optional(),
+  definition: z.string().max(limits.topicLength).optional().describe('Only those by this definition.'),
+  ...pageQuery,
+})
+
+const fields = z
+  .string()
+  .max(limits.urlLength)
+  .transform((text) => text.split(','))
+  .pipe(selection)
+  .optional()
+  .describe('Only these parts of the state: dotted paths or JSON Pointers, with commas between.')
+
+export const stateQuery = z.object({
+  fields,
+  version: z.coerce.number().int().min(1).optional().describe('As it was at this version.'),
+})
+
+export const patchQuery = z.object({
+  fields,
+  mergePolicy: z
+    .enum(['version', 'field'])
+    .default('version')
+    .describe('`field`: a late change still applies if nobody changed the fields that it touches since.'),
+})
+
+export const mergeRequest = mergePatch
+export const patchRequest = jsonPatch
+
+export const operationsRequest = z.strictObject({ operations: stateOperations })
+export const operationsQuery = z.object({ fields })
+
+export const historyQuery = z.object({
+  after: z.coerce.number().int().min(0).default(0).describe('The number of the last entry that you have.'),
+  limit: pageQuery.limit,
+})
+
+export const watchQuery = z.object({
+  after: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .optional()
+    .describe('As `Last-Event-ID` says it, for clients that cannot set headers.'),
+  seconds: z.coerce
+    .number()
+    .min(0)
+    .max(limits.watchSeconds)
+    .default(limits.watchSeconds)
+    .describe('How long to watch.'),
+})
+
+export const pauseWorkflowRequest = z
+  .strictObject({
+    reason: z.string().min(1).max(limits.errorMessageLength).default('paused by an operator'),
+    seconds: z.number().min(0).max(limits.delaySeconds).optional().describe('Resumed by itself after so long.'),
+  })
+  .default({ reason: 'paused by an operator' })
+
+export const removeQuery = z.object({
+  purge: z.enum(['true', 'false']).default('false').describe('Forgets one that has ended, now.'),
+})
+
+// --- out --------------------------------------------------------------------------------------------------------------
+
+const value = anyJson.optional().describe('The statechart’s state value.')
+
+export const workflowAnswer = z.strictObject({
+  id: z.string(),
+  status: workflowStatus,
+  version: z.int().describe('Grows by one with every commit of state or statechart.'),
+  state: stateSchema,
+  value,
+  definition: z.strictObject({ name: z.string().optional(), version: z.int().optional() }).optional(),
+  input: anyJson.optional(),
+  output: anyJson.optional().describe('Of a completed one.'),
+  error: z.strictObject({ code: z.string(), detail: z.string() }).optional().describe('Why it failed.'),
+  paused: z
+    .strictObject({ since: z.iso.datetime(), reason: z.string(), until: z.iso.datetime().optional() })
+    .optional(),
+  waitingEvents: z.int().optional().describe('Events that came while it was paused.'),
+  timers: z
+    .array(z.strictObject({ id: z.string(), dueAt: z.iso.datetime() }))
+    .optional()
+    .describe('Delayed transitions that will come.'),
+  createdBy: z.string(),
+  createdAt: z.iso.datetime(),
+  updatedBy: z.string(),
+  updatedAt: z.iso.datetime(),
+  endedAt: z.iso.datetime().optional(),
+})
+
+export const workflowsAnswer = pageOf(
+  z.strictObject({
+    id: z.string(),
+    status: workflowStatus,
+    definition: workflowAnswer.shape.definition,
+    createdBy: z.string(),
+    createdAt: z.iso.datetime(),
+    endedAt: workflowAnswer.shape.endedAt,
+  }),
+)
+
+export const stateAnswer = z.strictObject({
+  version: z.int(),
+  state: z.unknown().describe('An object; with `fields`, only those parts.'),
+})
+
+export const writtenAnswer = z.strictObject({
+  version: z.int(),
+  state: z.unknown().optional().describe('Absent in the repeat of a change whose version is no longer kept.'),
+})
+
+export const entryAnswer = z.strictObject({
+  n: z.int(),
+  at: z.iso.datetime(),
+  by: z.string().describe('The source that did it; `timer` and `policy` are the workflow’s own.'),
+  kind: entryKind,
+  version: z.int(),
+  status: workflowStatus,
+  value,
+  event: z.strictObject({ type: z.string(), id: z.string().optional() }).optional(),
+  path: z.array(chartMove).optional().describe('Every step that the statechart took, through transient states too.'),
+  fields: z.array(z.string()).optional().describe('The fields of the state that changed.'),
+  effects: z.array(z.int()).optional().describe('The messages that it sent: `<workflow>-<n>`.'),
+  detail: z.string().optional(),
+})
+
+export const historyAnswer = z.strictObject({ items: z.array(entryAnswer) })

@@ -1,0 +1,103 @@
+/**
+ * What a workflow has to send: committed with the step that made it (W3), carried out afterwards, and ended as carried or
+ * refused (E1). Ids are deterministic, so a repeat is a duplicate downstream. Never here: carrying out (workers/perform.ts).
+ */
+import * as z from 'zod'
+import { type EffectStatus, effectStatus } from './effects.ts'
+import { isJsonObject, type JsonObject } from './json-pointer.ts'
+import { limits } from './limits.ts'
+import { project, selection } from './projection.ts'
+import { err, ok, type Result } from './result.ts'
+
+export const outgoingRecord = z.strictObject({
+  v: z.literal(1),
+  n: z.int(),
+  kind: z.enum(['send', 'publish', 'scatter']),
+  /** As in a publish, with `to` or `topic`; of one that was refused before it could be sent, what was asked for. */
+  message: z.record(z.string(), z.unknown()),
+  /** The history entry of the step that made it. */
+  entry: z.int(),
+  openedAt: z.number(),
+  /** The message that caused the step, and its trace. */
+  causationid: z.string().exactOptional(),
+  traceparent: z.string().exactOptional(),
+  /** The number of the effect that this one is a repeat of, after an agent's error. */
+  instead: z.int().exactOptional(),
+  state: effectStatus,
+})
+export type Outgoing = z.infer<typeof outgoingRecord>
+
+export const readOutgoing = (stored: unknown): Outgoing => outgoingRecord.parse(JSON.parse(String(stored)))
+
+/** What became of one. */
+export interface Performed {
+  readonly n: number
+  readonly state: EffectStatus
+}
+
+/** Where answers to what a workflow sends go. */
+export const workflowAddress = (id: string): string => `workflow:${id}`
+
+/** The source under which it speaks. */
+export const workflowSource = (id: string): string => `workflow/${id}`
+
+export const outgoingId = (workflow: string, n: number): string => `${workflow}-${n}`
+
+/** The number of the effect that has this message id, if it is one of this workflow's. */
+export function outgoingNumber(workflow: string, messageId: string | undefined): number | undefined {
+  if (messageId === undefined || !messageId.startsWith(`${workflow}-`)) return undefined
+  const digits = messageId.slice(workflow.length + 1)
+  return /^[1-9][0-9]{0,8}$/.test(digits) ? Number(digits) : undefined
+}
+
+/** The publish that an effect is. Answers come back to the workflow, unless it said where else. */
+export function publishOf(workflow: string, { n, message, causationid }: Outgoing): JsonObject {
+  return {
+    replyto: workflowAddress(workflow),
+    correlationid: workflow,
+    ...message,
+    id: outgoingId(workflow, n),
+    workflowid: workflow,
+    ...(causationid === undefined ? {} : { causationid }),
+  }
+}
+
+const projected = z.object({ select: selection.optional(), maxBytes: z.int().min(1).max(limits.stateBytes).optional() })
+
+/**
+ * The message of a `send`: its `select` names the parts of the shared state that the agent gets, as members of `data` beside
+ * those that are given. Parts beyond `maxBytes` are marked.
+ */
+export function messageOf(params: JsonObject, state: JsonObject): Result<JsonObject, string> {
+  const { select: _select, maxBytes: _maxBytes, ...message } = params
+  const parsed = projected.safeParse(params)
+  if (!parsed.success) return err(parsed.error.issues.map((i) => `${i.path.join('.')}: ${i.message}`).join('; '))
+  const { select, maxBytes } = parsed.data
+  if (select === undefined) return ok(message)
+  const { data } = message
+  if (data !== undefined && !isJsonObject(data)) return err('data: beside `select` it must be an object')
+  const parts = project(state, select, maxBytes).value
+  return ok({ ...message, data: { ...(isJsonObject(parts) ? parts : {}), ...data } })
+}
+
+/** A refused effect, as it comes back to its workflow. */
+export interface Refused {
+  readonly effect: number
+  readonly kind: Outgoing['kind']
+  readonly to?: unknown
+  readonly topic?: unknown
+  readonly type?: unknown
+  readonly reason: string
+  readonly detail: string
+}
+
+export function refusalOf({ n, kind, message }: Outgoing, reason: string, detail: string): Refused {
+  const { to, topic, type } = message
+  return {
+    ...{ effect: n, kind },
+    ...(to === undefined ? {} : { to }),
+    ...(topic === undefined ? {} : { topic }),
+    ...(type === undefined ? {} : { type }),
+    ...{ reason, detail },
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * What the verbs may ask of one workflow's object, and what it answers. Every changing call names its operation: repeated, it
+ * gets the same answer. Never here: an implementation (durable-objects/workflow.ts).
+ */
+import type { JsonObject } from './json-pointer.ts'
+import type { Outgoing, Performed } from './outgoing.ts'
+import type { StateChange } from './versioned.ts'
+import type { Asker, Opening, WorkflowRecord, Write, Written } from './workflow.ts'
+import type { HistoryEntry } from './workflow-history.ts'
+import type { WorkflowStatus } from './workflow-status.ts'
+
+/** What is asked of a workflow that may not exist, by somebody who may not ask. */
+export type Asked<T> = T | { readonly status: 'unknown' } | { readonly status: 'forbidden' }
+
+export interface Workflow {
+  readonly record: WorkflowRecord
+  readonly state: JsonObject
+}
+
+export interface StateFound {
+  readonly status: 'found'
+  readonly version: number
+  readonly state: JsonObject
+  /** The entry that the operation asked about has made already. */
+  readonly done?: HistoryEntry
+}
+
+export interface HistoryFound {
+  readonly status: 'found'
+  readonly entries: readonly HistoryEntry[]
+  readonly ended: boolean
+}
+
+export type Moved =
+  | { readonly status: 'moved'; readonly workflow: Workflow }
+  | { readonly status: 'over'; readonly ended: WorkflowStatus }
+
+export type Purged = { readonly status: 'purged' } | { readonly status: 'live'; readonly now: WorkflowStatus }
+
+/** What a workflow owes: messages to send, and an index to tell, or to be taken out of. */
+export interface Unfinished {
+  readonly record: WorkflowRecord
+  readonly effects: readonly Outgoing[]
+  readonly unlisted: boolean
+  /** Its time is over: the index first, then itself. */
+  readonly forgettable: boolean
+}
+
+export interface PerformedNews {
+  readonly effects: readonly Performed[]
+  /** The index knows this status now. */
+  readonly listed?: WorkflowStatus
+}
+
+export interface WorkflowPort {
+  create(
+    opening: Opening,
+    definition?: unknown,
+  ): Promise<{ readonly status: 'created' | 'exists' | 'conflict'; readonly workflow: Workflow }>
+  read(asker: Asker): Promise<Asked<{ readonly status: 'found'; readonly workflow: Workflow }>>
+  /** The state as it is, or as it was at a version; `operation`: has it been made already? */
+  state(
+    asker: Asker,
+    version?: number,
+    operation?: string,
+  ): Promise<Asked<StateFound | { readonly status: 'forgotten' }>>
+  /** `retryAfterMs`: for one that was late, how long to wait. */
+  write(asker: Asker, change: StateChange, asked: Write): Promise<Asked<Written & { readonly retryAfterMs?: number }>>
+  history(asker: Asker, after: number, limit: number): Promise<Asked<HistoryFound>>
+  pause(asker: Asker, reason: string, forMs?: number): Promise<Asked<Moved>>
+  resume(asker: Asker): Promise<Asked<Moved>>
+  cancel(asker: Asker, reason: string): Promise<Asked<Moved>>
+  /** Ended ones only: it is forgotten as soon as the index has let go of it. */
+  purge(asker: Asker): Promise<Asked<Purged>>
+  /** What somebody has to do for it; undefined when there is no such workflow. */
+  unfinished(): Promise<Unfinished | undefined>
+  /** What became of that. `more`: there is something left to do. Undefined when there is no such workflow any more. */
+  performed(news: PerformedNews): Promise<{ readonly more: boolean } | undefined>
+  /** Its own storage goes, if its time has come. */
+  forget(): Promise<boolean>
+}

@@ -1,0 +1,94 @@
+/**
+ * Workflows over HTTP: create, list, read, pause, resume, cancel. Never here: their state (workers/routes/workflow-state.ts),
+ * what moves them (shared/workflow-step.ts).
+ */
+import { type Context, Hono } from 'hono'
+import { createRequest, pauseWorkflowRequest, removeQuery, workflowsQuery } from '../../shared/api-workflow-bodies.ts'
+import { digest } from '../../shared/ids.ts'
+import { limits } from '../../shared/limits.ts'
+import { allows, ownSource, permissionsOf } from '../../shared/permissions.ts'
+import { etagOf, sound } from '../../shared/versioned.ts'
+import { publicWorkflow } from '../../shared/workflow.ts'
+import { contentOf } from '../../shared/workflow-history.ts'
+import { publicListing } from '../../shared/workflow-index.ts'
+import type { App } from '../context.ts'
+import { performSoon } from '../perform.ts'
+import { readJson, refuse, validate } from '../problem.ts'
+import { faultOf, moved, operationOf, permitted, requestOf } from '../workflow-access.ts'
+
+export const workflows = new Hono<App>()
+
+workflows.post('/workflows', async (c) => {
+  const input = await readJson(c, createRequest, limits.stateBytes * 2)
+  const platform = c.get('platform')
+  const principal = c.get('principal')
+  const { id: asked, retainSeconds, definition: _definition, state: given = {}, ...rest } = input
+  // A repeat with the same key finds the same one, without having been told its id.
+  const id = asked ?? `w-${digest('workflow', operationOf(c, {}).id)}`
+  if (!allows(principal, 'writeState', id)) refuse({ code: 'forbidden', action: 'create the workflow', subject: id })
+  const state = sound(given)
+  if (!state.ok) return refuse(faultOf(id, state.error))
+  const opening = {
+    ...{ id, by: ownSource(principal), permissions: permissionsOf(principal), creation: contentOf(input) },
+    ...(rest.input === undefined ? {} : { input: rest.input }),
+    ...{ state: state.value, keptMs: retainSeconds * 1_000 },
+  }
+  const { status, workflow } = await platform.workflow(id).create(opening)
+  if (status === 'conflict') return refuse({ code: 'workflow_exists', workflow: id })
+  performSoon(platform, id)
+  c.header('ETag', etagOf(workflow.record.version))
+  c.header('Location', `/v1/workflows/${id}`)
+  return c.json(publicWorkflow(workflow), status === 'created' ? 201 : 200)
+})
+
+workflows.get('/workflows', async (c) => {
+  const { status, definition, cursor, limit } = validate(workflowsQuery, c.req.query())
+  const filter = { ...(status === undefined ? {} : { status }), ...(definition === undefined ? {} : { definition }) }
+  const page = await c.get('platform').workflowIndex().list(filter, cursor, limit)
+  const principal = c.get('principal')
+  const readable = page.items.filter(
+    (w) => allows(principal, 'readState', w.id) || w.createdBy === ownSource(principal),
+  )
+  return c.json({ ...page, items: readable.map(publicListing) }, 200)
+})
+
+workflows.get('/workflows/:workflow', async (c) => {
+  const request = requestOf(c, 'readState')
+  const { workflow } = permitted(request, await request.port.read(request.asker))
+  c.header('ETag', etagOf(workflow.record.version))
+  return c.json(publicWorkflow(workflow), 200)
+})
+
+workflows.delete('/workflows/:workflow', async (c) => {
+  const { purge } = validate(removeQuery, c.req.query())
+  const request = requestOf(c, 'writeState')
+  const { id, asker, port } = request
+  if (purge === 'true') return remove(c)
+  const workflow = moved(request, await port.cancel(asker, `cancelled by ${asker.source}`))
+  performSoon(c.get('platform'), id)
+  return c.json(publicWorkflow(workflow), 200)
+})
+
+async function remove(c: Context<App>): Promise<Response> {
+  const request = requestOf(c, 'writeState')
+  const purged = permitted(request, await request.port.purge(request.asker))
+  if (purged.status === 'live') return refuse({ code: 'workflow_live', workflow: request.id, status: purged.now })
+  performSoon(c.get('platform'), request.id)
+  return c.body(null, 204)
+}
+
+workflows.post('/workflows/:workflow/pause', async (c) => {
+  const { reason, seconds } = await readJson(c, pauseWorkflowRequest)
+  const request = requestOf(c, 'writeState')
+  const forMs = seconds === undefined ? undefined : seconds * 1_000
+  const workflow = moved(request, await request.port.pause(request.asker, reason, forMs))
+  performSoon(c.get('platform'), request.id)
+  return c.json(publicWorkflow(workflow), 200)
+})
+
+workflows.post('/workflows/:workflow/resume', async (c) => {
+  const request = requestOf(c, 'writeState')
+  const workflow = moved(request, await request.port.resume(request.asker))
+  performSoon(c.get('platform'), request.id)
+  return c.json(publicWorkflow(workflow), 200)
+})
