@@ -1,0 +1,60 @@
+/**
+ * Refusals about what stands for the whole deployment, schedules and schemas: their evidence and their words. A part of the one
+ * union in shared/fault.ts. Never here: any other fault, what a problem document is.
+ */
+
+/** Where data does not fit a schema: RFC 6901 pointers into the message, and into the schema. */
+export interface Mismatch {
+  readonly pointer: string
+  readonly schemaPointer: string
+  readonly message: string
+}
+
+export type StandingFault =
+  | { readonly code: 'schema_mismatch'; readonly schema: string; readonly mismatches: readonly Mismatch[] }
+  | { readonly code: 'too_many_schemas'; readonly max: number; readonly maxBytes: number }
+  | { readonly code: 'too_many_schedules'; readonly owner: string; readonly max: number }
+  | {
+      readonly code: 'schedule_busy'
+      readonly schedule: string
+      readonly pending: number
+      readonly retryAfterSeconds: number
+    }
+
+/** One arm a code, as in shared/fault.ts. */
+export function wireOfStanding(f: StandingFault): {
+  status: number
+  title: string
+  detail: string
+  retryable?: boolean
+  headers?: Record<string, string>
+} {
+  switch (f.code) {
+    case 'schema_mismatch':
+      return {
+        status: 422,
+        title: 'Does not fit its schema',
+        detail: `The message does not fit the schema \`${f.schema}\`: ${f.mismatches.map((m) => `${m.pointer || '/'}: ${m.message}`).join('; ')}. Nothing was stored. Read the schema at GET /v1/schemas/${f.schema}.`,
+      }
+    case 'too_many_schemas':
+      return {
+        status: 409,
+        title: 'Too many schemas',
+        detail: `There may be ${f.max} schemas, of ${f.maxBytes} bytes in all. Delete one first.`,
+      }
+    case 'too_many_schedules':
+      return {
+        status: 409,
+        title: 'Too many schedules',
+        detail: `\`${f.owner}\` has ${f.max} schedules, or the deployment is full of them. Delete one first.`,
+      }
+    case 'schedule_busy':
+      return {
+        status: 429,
+        title: 'Schedule busy',
+        detail: `\`${f.schedule}\` has ${f.pending} firings that are due and could not be published yet; see its \`firings\`. Nothing was added: try again later.`,
+        retryable: true,
+        headers: { 'Retry-After': String(Math.ceil(f.retryAfterSeconds)) },
+      }
+  }
+}
