@@ -15,7 +15,7 @@ import { type Departed, type Departure, departed, departuresOf, leave } from '..
 import { statusOf } from '../shared/receipt.ts'
 import { lease, take } from '../shared/release.ts'
 import { type Report, settle } from '../shared/settlement.ts'
-import { buried, type CarriedEffect, carried, extend, hand, tick } from '../shared/upkeep.ts'
+import { buried, type CarriedEffect, carried, extend, hand, recall, tick } from '../shared/upkeep.ts'
 import { OperatedMailbox } from './operated-mailbox.ts'
 import { sendReleases, sendWork } from './outbox.ts'
 
@@ -103,6 +103,15 @@ export class AgentObject extends OperatedMailbox implements Synchronous<AgentPor
     return { references }
   }
 
+  recall(id: string) {
+    const [answer, references] = this.shell.step((draft, now) => recall(draft, id, now))
+    return { ...answer, references }
+  }
+
+  holds(id: string, token: string): boolean {
+    return this.shell.mailbox.leases.get(id)?.token === token
+  }
+
   // --- at_most_once ---------------------------------------------------------------------------------------------------
 
   admitFleeting() {
@@ -127,6 +136,7 @@ export class AgentObject extends OperatedMailbox implements Synchronous<AgentPor
 
   sweep() {
     this.shell.cleanUp()
+    this.handshakes.tidy(this.chance.now())
     const [agent, references] = this.shell.step(agentOf)
     return { agent, references }
   }

@@ -14,6 +14,7 @@ export interface OutboxEnv {
 
 // A delivery's id has about 60 bytes; a queue message holds 128 kB.
 const choresPerMessage = 100
+const schedulesPerMessage = 25
 // A queue send has been seen to hang for a minute (cloudflare/workerd issue 6053).
 const patienceMs = 5_000
 
@@ -44,6 +45,34 @@ export async function sendMove(
 /** A publication that has legs left. */
 export async function sendExpansion(env: Pick<OutboxEnv, 'WORK'>, publication: string): Promise<void> {
   await patiently(env.WORK.send({ v: 1, publication }))
+}
+
+/** A gather with legs to be asked, or an outcome to be told. */
+export async function sendGather(env: Pick<OutboxEnv, 'WORK'>, gather: string): Promise<void> {
+  await patiently(env.WORK.send({ v: 1, gather }))
+}
+
+/** Schedules that have something to be published. A few to a message, so that they are spread over several invocations. */
+export async function sendFirings(env: Pick<OutboxEnv, 'WORK'>, schedules: readonly string[]): Promise<void> {
+  const messages = Array.from({ length: Math.ceil(schedules.length / schedulesPerMessage) }, (_, i) =>
+    schedules.slice(i * schedulesPerMessage, (i + 1) * schedulesPerMessage),
+  )
+  await Promise.all(messages.map((some) => patiently(env.WORK.send({ v: 1, schedules: some }))))
+}
+
+/** A resource's breaker that moved. */
+export async function sendResourceMove(
+  env: Pick<OutboxEnv, 'WORK'>,
+  resource: string,
+  after: number,
+  upTo: number,
+): Promise<void> {
+  await patiently(env.WORK.send({ v: 1, resource, announce: { after, upTo } }))
+}
+
+/** A workflow with messages to send, or an index to tell. */
+export async function sendPerformance(env: Pick<OutboxEnv, 'WORK'>, workflow: string): Promise<void> {
+  await patiently(env.WORK.send({ v: 1, workflow }))
 }
 
 // A send that fails or hangs is no loss: the alarm repeats it. It is only said.

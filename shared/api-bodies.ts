@@ -15,6 +15,8 @@ import { limits } from './limits.ts'
 import { messageSchema, publishInput } from './message.ts'
 import { unheededSchema } from './narrowing.ts'
 import { attemptError } from './outcome.ts'
+import { resourceInput } from './resource-report.ts'
+import { schemaWarning } from './schema.ts'
 
 const time = z.iso.datetime()
 
@@ -44,9 +46,12 @@ export const publishAnswer = z.strictObject({
   fanout: z
     .int()
     .optional()
-    .describe(
-      'Only for a publish to many: how many it is for. Over 100, `deliveries` stays empty and they are sent on.',
-    ),
+    .describe('Only for a publish to many: how many it is for. Over 100, `deliveries` stays empty.'),
+  warnings: z.array(schemaWarning).readonly().optional().describe('What does not fit a schema that only warns.'),
+  standing: z
+    .enum(['counted', 'duplicate', 'late'])
+    .optional()
+    .describe('Only for a reply to a request: it counted, another came before it, or the request was over.'),
 })
 
 /** One item's answer: what the same message would have been answered alone. */
@@ -211,6 +216,7 @@ export const nackRequest = z.strictObject({
     .describe('The exact pause before the next attempt, in place of the policy’s curve.'),
   reason: z.string().min(1).max(limits.errorMessageLength).optional().describe('Told on the receipt.'),
   terminal: z.boolean().optional().describe('It can never work: a dead letter at once.'),
+  resource: resourceInput.optional(),
 })
 
 export const settledAnswer = z.strictObject({ id: z.string(), status: z.literal('settled') })

@@ -22,20 +22,34 @@ import {
   settledAnswer,
 } from './api-bodies.ts'
 import { breakerAnswer, breakerOperations } from './api-breaker.ts'
+import { handshakeAnswer, handshakeOperations } from './api-handshakes.ts'
 import { binaryData, messageOperations } from './api-messages.ts'
 import type { Operation } from './api-operation.ts'
+import { requestAnswer, requestOperations } from './api-requests.ts'
+import { resourceBreakerAnswer, resourceOperations } from './api-resources.ts'
+import { scheduleAnswer, scheduleOperations } from './api-schedules.ts'
+import { schemaAnswer, schemaOperations } from './api-schemas.ts'
 import { publicationAnswer, subscriptionAnswer, topicOperations } from './api-topics.ts'
+import { stateAnswer, workflowAnswer } from './api-workflow-bodies.ts'
+import { workflowOperations } from './api-workflows.ts'
 import { filterNode } from './filter.ts'
 import { messageSchema, publishInput } from './message.ts'
 import { attemptError } from './outcome.ts'
 import { permissionsSchema } from './permissions.ts'
 import { policySchema } from './policy.ts'
+import { requestInput } from './request.ts'
 
 export const operations: readonly Operation[] = [
   ...messageOperations,
+  ...requestOperations,
   ...topicOperations,
   ...agentOperations,
   ...breakerOperations,
+  ...scheduleOperations,
+  ...schemaOperations,
+  ...handshakeOperations,
+  ...resourceOperations,
+  ...workflowOperations,
   ...openOperations,
 ]
 
@@ -50,8 +64,13 @@ export const tags: Readonly<Record<string, string>> = {
   Deliveries: 'One message on its way to one agent, and the receipt of what became of it.',
   Leases: 'The right to work on a delivery until a deadline, fenced by a token.',
   'Dead letters': 'Deliveries that ended badly, and effects that were refused.',
+  Requests: 'A message with an answer that is waited for.',
   Topics: 'Publishing to many: who subscribes to what, and what became of each leg.',
   Agents: 'Named participants, each with a mailbox: webhooks, pull agents and handlers.',
+  Resources: 'What several agents share and may be down for all of them, such as a model of a provider.',
+  Workflows: 'Shared state with a version, the statechart that moves it, and the history of both.',
+  Schedules: 'Messages at given times: by cron in a time zone, once, or every so often.',
+  Schemas: 'What the data of messages must be, by type or topic.',
   Keys: 'What callers prove themselves with.',
   Documents: 'About the interface itself. No key is needed.',
 }
@@ -62,6 +81,7 @@ export const requestNames: Readonly<Record<string, z.ZodType>> = {
   MessageInputs: batchRequest,
   BinaryData: binaryData,
   Registration: registration,
+  RequestInput: requestInput,
   FilterInput: filterNode,
 }
 
@@ -83,9 +103,16 @@ export const answerNames: Readonly<Record<string, z.ZodType>> = {
   Redriven: redriveAnswer,
   Subscription: subscriptionAnswer,
   Filter: filterNode,
+  Request: requestAnswer,
   Publication: publicationAnswer,
   Agent: agentAnswer,
   Breaker: breakerAnswer,
+  Handshake: handshakeAnswer,
+  ResourceBreaker: resourceBreakerAnswer,
+  Workflow: workflowAnswer,
+  WorkflowState: stateAnswer,
+  Schedule: scheduleAnswer,
+  Schema: schemaAnswer,
   Permissions: permissionsSchema,
   Policy: policySchema,
 }

@@ -3,7 +3,7 @@
  * refused, and a refusal is told (E1). Never here: carrying out (workers/effects.ts).
  */
 import * as z from 'zod'
-import { effectId } from './ids.ts'
+import { deadLetterId, effectId } from './ids.ts'
 import { limits } from './limits.ts'
 import { type Head, type PublishInput, publishInput, replyDestination } from './message.ts'
 import { err, ok, type Result } from './result.ts'
@@ -20,7 +20,12 @@ export const effectNames = ['reply', 'messages'] as const
 
 export const effectStatus = z.discriminatedUnion('status', [
   z.strictObject({ status: z.literal('pending') }),
-  z.strictObject({ status: z.literal('carried'), deliveries: z.array(z.string()) }),
+  z.strictObject({
+    status: z.literal('carried'),
+    deliveries: z.array(z.string()),
+    /** A reply to a gather: whether it counted. */
+    standing: z.enum(['counted', 'duplicate', 'late']).exactOptional(),
+  }),
   z.strictObject({ status: z.literal('refused'), reason: z.string(), detail: z.string() }),
 ])
 export type EffectStatus = z.infer<typeof effectStatus>
@@ -28,7 +33,8 @@ export type EffectStatus = z.infer<typeof effectStatus>
 /** One journaled effect: the message to publish, under a deterministic id, and what became of it. */
 export const effectSchema = z.strictObject({
   n: z.int(),
-  kind: z.enum(['reply', 'message']),
+  /** `notice`: the broker tells whoever waits for an answer that there will be none. */
+  kind: z.enum(['reply', 'message', 'notice']),
   /** What will be published; for an effect refused before it could become a message, what was asked for. */
   publish: z.record(z.string(), z.unknown()),
   state: effectStatus,
@@ -66,6 +72,24 @@ export function expandEffects(delivery: string, head: Head, input: EffectsInput)
     else effects.push({ n, kind: 'message', publish: { asked: raw }, state: refused('invalid', parsed.error) })
   }
   return effects
+}
+
+/** How a delivery ended that was to be answered and will not be. */
+export interface Ending {
+  readonly status: string
+  readonly reason?: string
+  readonly error?: unknown
+}
+
+/** The news of it, for whoever waits. Under an id of this life of the delivery. */
+export function noticeOf(delivery: string, head: Head, redrives: number, ending: Ending): Effect {
+  const agent = delivery.slice(0, delivery.lastIndexOf('_'))
+  const publish = inherit(head, `${deadLetterId(delivery, redrives)}-ended`, {
+    type: 'switchboard.delivery.ended',
+    data: { delivery, agent, ...ending },
+    to: head.replyto,
+  })
+  return { n: 1, kind: 'notice', publish, state: pending }
 }
 
 // Emitted messages get the broker's deterministic id and their agent's source; neither is the handler's to choose.

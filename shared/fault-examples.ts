@@ -7,6 +7,8 @@ import { type Fault, type FaultCode, type Problem, problemOf } from './fault.ts'
 import { limits } from './limits.ts'
 
 const delivery = 'writer_k3v7zq2mfa6x4hnc5w2yt7dbre'
+const workflow = 'research-42'
+const request = 'g-m4t2kz7qfa6x3hnc5w2yv7dbre'
 
 const examples: { readonly [Code in FaultCode]: Extract<Fault, { code: Code }> } = {
   invalid_json: { code: 'invalid_json', reason: 'Unexpected end of JSON input' },
@@ -44,6 +46,77 @@ const examples: { readonly [Code in FaultCode]: Extract<Fault, { code: Code }> }
   backpressure: { code: 'backpressure', agent: 'writer', depth: 900, max: 900, retryAfterSeconds: 1 },
   too_many_keys: { code: 'too_many_keys', agent: 'writer', max: limits.keysPerAgent },
   too_many_subscriptions: { code: 'too_many_subscriptions', agent: 'writer', max: limits.subscriptionsPerAgent },
+  schema_mismatch: {
+    code: 'schema_mismatch',
+    schema: 'orders',
+    mismatches: [
+      {
+        pointer: '/data/title',
+        schemaPointer: '/properties/title/type',
+        message: 'Instance type "number" is invalid. Expected "string".',
+      },
+    ],
+  },
+  too_many_schemas: { code: 'too_many_schemas', max: limits.schemas, maxBytes: limits.schemasBytes },
+  too_many_schedules: { code: 'too_many_schedules', owner: 'researcher', max: limits.schedulesPerOwner },
+  schedule_busy: {
+    code: 'schedule_busy',
+    schedule: 'morning-report',
+    pending: limits.firingsPending,
+    retryAfterSeconds: 5,
+  },
+  request_timeout: { code: 'request_timeout', request, timeoutSeconds: 30, asked: 1 },
+  request_failed: {
+    code: 'request_failed',
+    request,
+    why: 'ended',
+    agent: 'writer',
+    delivery,
+    status: 'dead_lettered',
+    reason: 'attempts_exhausted',
+    error: { code: 'http', message: 'answered 500', httpStatus: 500 },
+  },
+  request_over: { code: 'request_over', request, ended: 'replied' },
+  would_deadlock: { code: 'would_deadlock', agent: 'writer', delivery },
+  breaker_open: {
+    code: 'breaker_open',
+    agent: 'writer',
+    request,
+    retryAfterSeconds: 42,
+    openedAt: '2026-01-31T12:00:00.000Z',
+    lastError: 'answered 500',
+  },
+  version_mismatch: {
+    code: 'version_mismatch',
+    workflow,
+    expected: 3,
+    actual: 4,
+    state: { topic: 'queues', drafts: 2 },
+    lastWriter: { by: 'writer', at: '2026-01-31T12:00:00.000Z' },
+    changedFields: ['drafts'],
+    retryAfterMs: 40,
+  },
+  version_required: { code: 'version_required', workflow },
+  patch_failed: { code: 'patch_failed', workflow, index: 0, op: 'test', path: '/topic', reason: 'another value is there' },
+  operation_reused: { code: 'operation_reused', workflow },
+  workflow_exists: { code: 'workflow_exists', workflow },
+  workflow_over: { code: 'workflow_over', workflow, ended: 'completed' },
+  workflow_live: { code: 'workflow_live', workflow, status: 'running' },
+  workflow_full: { code: 'workflow_full', workflow, max: limits.deferredEvents, retryAfterSeconds: 5 },
+  illegal_transition: {
+    code: 'illegal_transition',
+    workflow,
+    from: 'analysis_pending',
+    event: 'synthesis_complete',
+    allowed: ['analysis_complete', 'agent_error'],
+  },
+  no_statechart: { code: 'no_statechart', workflow },
+  invalid_definition: {
+    code: 'invalid_definition',
+    issues: [{ path: 'states.review.on.approve', message: 'there is no state "published"' }],
+  },
+  definition_shipped: { code: 'definition_shipped', definition: 'research' },
+  too_many_definitions: { code: 'too_many_definitions', max: limits.workflowDefinitions },
   not_configured: { code: 'not_configured' },
   unavailable: { code: 'unavailable', what: 'mailbox of writer', retryAfterSeconds: 1 },
   internal: { code: 'internal', incident: '019a6f0e-7c1b-7d43-9a55-2f60c1f7be21' },

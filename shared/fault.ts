@@ -3,6 +3,10 @@
  * (RFC 9457 problem details). Never here: what only logs should know; an `internal` fault carries no cause outward.
  * Each code has a page in docs/problems.md (a test compares the two).
  */
+import { type AccessFault, wireOfAccess } from './fault-access.ts'
+import { type RequestFault, wireOfRequest } from './fault-request.ts'
+import { type StandingFault, wireOfStanding } from './fault-standing.ts'
+import { type WorkflowFault, wireOfWorkflow } from './fault-workflow.ts'
 import { unreachable } from './result.ts'
 
 /** Where in the input something was wrong: a JSON path such as `policy.backoff.factor`, and what was expected there. */
@@ -17,11 +21,7 @@ export type Fault =
   | { readonly code: 'too_large'; readonly what: string; readonly limitBytes: number; readonly gotBytes: number }
   | { readonly code: 'too_deep'; readonly limit: number }
   | { readonly code: 'unsupported_media_type'; readonly got: string; readonly supported: readonly string[] }
-  | { readonly code: 'unauthenticated'; readonly reason: string }
-  | { readonly code: 'invalid_signature'; readonly reason: string }
-  | { readonly code: 'stale_timestamp'; readonly toleranceSeconds: number; readonly skewSeconds: number }
-  | { readonly code: 'forbidden'; readonly action: string; readonly subject: string }
-  | { readonly code: 'foreign_source'; readonly claimed: string; readonly allowed: readonly string[] }
+  | AccessFault
   | { readonly code: 'agent_not_found'; readonly agent: string }
   | { readonly code: 'not_found'; readonly what: string; readonly id: string }
   | { readonly code: 'route_not_found'; readonly path: string }
@@ -46,6 +46,9 @@ export type Fault =
     }
   | { readonly code: 'too_many_keys'; readonly agent: string; readonly max: number }
   | { readonly code: 'too_many_subscriptions'; readonly agent: string; readonly max: number }
+  | StandingFault
+  | RequestFault
+  | WorkflowFault
   | { readonly code: 'not_configured' }
   | { readonly code: 'unavailable'; readonly what: string; readonly retryAfterSeconds: number }
   | { readonly code: 'internal'; readonly incident: string }
@@ -133,38 +136,11 @@ function wireOf(f: Fault): Wire {
         detail: `Content-Type \`${f.got}\` is not accepted here. Use one of: ${f.supported.join(', ')}.`,
       }
     case 'unauthenticated':
-      return {
-        status: 401,
-        title: 'Unauthenticated',
-        detail: `${f.reason} Send \`Authorization: Bearer <key>\`; an agent's key was shown when the agent was created.`,
-        headers: { 'WWW-Authenticate': 'Bearer realm="switchboard"' },
-      }
     case 'invalid_signature':
-      return {
-        status: 401,
-        title: 'Invalid signature',
-        detail: `${f.reason} Sign \`id.timestamp.body\` over the raw bytes with the agent's secret (Standard Webhooks).`,
-        headers: { 'WWW-Authenticate': 'Bearer realm="switchboard"' },
-      }
     case 'stale_timestamp':
-      return {
-        status: 401,
-        title: 'Timestamp outside the window',
-        detail: `webhook-timestamp is ${f.skewSeconds} s from now; ${f.toleranceSeconds} s are allowed. Sign afresh for each attempt, and check the clock.`,
-        headers: { 'WWW-Authenticate': 'Bearer realm="switchboard"' },
-      }
     case 'forbidden':
-      return {
-        status: 403,
-        title: 'Not allowed',
-        detail: `This key may not ${f.action} \`${f.subject}\`. Ask an admin to widen its permissions.`,
-      }
     case 'foreign_source':
-      return {
-        status: 403,
-        title: 'Foreign source',
-        detail: `This key may not publish as \`${f.claimed}\`. Leave \`source\` out (it is filled in), or use one of: ${f.allowed.join(', ')}.`,
-      }
+      return wireOfAccess(f)
     case 'agent_not_found':
       return {
         status: 404,
@@ -256,6 +232,31 @@ function wireOf(f: Fault): Wire {
         'Too many subscriptions',
         `\`${f.agent}\` has ${f.max} subscriptions already. Delete one first, or use a pattern that covers several.`,
       )
+    case 'schema_mismatch':
+    case 'too_many_schemas':
+    case 'too_many_schedules':
+    case 'schedule_busy':
+      return wireOfStanding(f)
+    case 'request_timeout':
+    case 'request_failed':
+    case 'request_over':
+    case 'would_deadlock':
+    case 'breaker_open':
+      return wireOfRequest(f)
+    case 'version_mismatch':
+    case 'version_required':
+    case 'patch_failed':
+    case 'operation_reused':
+    case 'workflow_exists':
+    case 'workflow_over':
+    case 'workflow_live':
+    case 'workflow_full':
+    case 'illegal_transition':
+    case 'no_statechart':
+    case 'invalid_definition':
+    case 'definition_shipped':
+    case 'too_many_definitions':
+      return wireOfWorkflow(f)
     case 'not_configured':
       return {
         status: 503,

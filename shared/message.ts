@@ -157,8 +157,11 @@ export type Destination =
   | { readonly kind: 'topic'; readonly topic: string }
   | { readonly kind: 'all' }
   | { readonly kind: 'capability'; readonly skill: string }
+  | { readonly kind: 'gather'; readonly gather: string }
 
 const capabilityPrefix = 'capability:'
+const gatherPrefix = 'gather:'
+const workflowPrefix = 'workflow:'
 
 /** Whom a message is for, by what it says. */
 export function destinationOf(input: {
@@ -169,7 +172,13 @@ export function destinationOf(input: {
   if (input.to === '*') return { kind: 'all' }
   if (input.to.startsWith(capabilityPrefix))
     return { kind: 'capability', skill: input.to.slice(capabilityPrefix.length) }
+  if (input.to.startsWith(gatherPrefix)) return { kind: 'gather', gather: input.to.slice(gatherPrefix.length) }
   return { kind: 'agent', agent: input.to }
+}
+
+/** Somebody waits at this `replyto`, for the answer or for the news that there will be none. */
+export function awaitsAnswer(replyto: string | undefined): replyto is string {
+  return replyto !== undefined && (replyto.startsWith(gatherPrefix) || replyto.startsWith(workflowPrefix))
 }
 
 /** A `replyto` that is a topic: an agent's name and a topic's may look alike. */

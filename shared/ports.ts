@@ -6,8 +6,14 @@
 import type { AgentPort } from './agent-port.ts'
 import type { DeadLettersPort } from './dead-letter.ts'
 import type { DirectoryPort } from './directory.ts'
+import type { GatherPort, RequestsPort } from './gather-port.ts'
 import type { PublicationPort } from './publication.ts'
 import type { Reference, WorkReference } from './reference.ts'
+import type { ResourcePort } from './resource.ts'
+import type { SchedulesPort } from './schedule.ts'
+import type { KnownSchemas } from './schema.ts'
+import type { WorkflowIndexPort } from './workflow-index.ts'
+import type { WorkflowPort } from './workflow-port.ts'
 
 // --- what the objects need --------------------------------------------------------------------------------------------
 
@@ -51,6 +57,13 @@ export interface Platform extends ChancePort {
   directory(): DirectoryPort
   deadLetters(): DeadLettersPort
   publication(id: string): PublicationPort
+  workflow(id: string): WorkflowPort
+  workflowIndex(): WorkflowIndexPort
+  resource(name: string): ResourcePort
+  schedules(): SchedulesPort
+  gather(id: string): GatherPort
+  /** By the asker's source. */
+  requests(owner: string): RequestsPort
   readonly deliveries: QueuePort<Reference>
   readonly work: QueuePort<WorkReference>
   fetch(
@@ -65,9 +78,15 @@ export interface Platform extends ChancePort {
   /** After this many milliseconds, for deadlines; cancelled by the returned function. */
   after(ms: number, then: () => void): () => void
   log(step: string, ids: Readonly<Record<string, unknown>>): void
+  /** What this isolate remembers from one invocation to the next: a cache, gone with it. */
+  readonly isolate: Isolate
   readonly settings: Settings
   /** The Worker's bindings and variables, for handlers. */
   readonly bindings: Readonly<Record<string, unknown>>
+}
+
+export interface Isolate {
+  readonly schemas: KnownSchemas
 }
 
 export interface FetchedAnswer {

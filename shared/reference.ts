@@ -33,13 +33,19 @@ export type Reference = z.infer<typeof reference>
 export type TakeReference = z.infer<typeof takeReference>
 export type FleetingReference = z.infer<typeof fleetingReference>
 
-/** On `work`: carry the effects and finish the burials of these; ask the webhook its challenge; go on with a publication; say how a breaker moved,
+/** On `work`: carry the effects and finish the burials of these; ask the webhook its challenge; go on with a publication or a gather; say how a breaker moved,
  * from one epoch to another. */
 export const workReference = z.union([
   z.strictObject({ v: z.literal(1), agent: z.string(), deliveries: z.array(z.string()).min(1) }),
   z.strictObject({ v: z.literal(1), agent: z.string(), verify: z.literal(true) }),
   z.strictObject({ v: z.literal(1), publication: z.string() }),
+  // Carry out what a workflow has to send, and tell the index how it stands.
+  z.strictObject({ v: z.literal(1), workflow: z.string() }),
+  // Publish what is due of these.
+  z.strictObject({ v: z.literal(1), schedules: z.array(z.string()).min(1) }),
+  z.strictObject({ v: z.literal(1), gather: z.string() }),
   z.strictObject({ v: z.literal(1), agent: z.string(), announce: z.strictObject({ after: z.int(), upTo: z.int() }) }),
+  z.strictObject({ v: z.literal(1), resource: z.string(), announce: z.strictObject({ after: z.int(), upTo: z.int() }) }),
 ])
 export type WorkReference = z.infer<typeof workReference>
 

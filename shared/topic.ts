@@ -11,6 +11,12 @@ export const reservedPrefix = 'switchboard'
 /** Where the broker says what became of an agent. */
 export const agentTopic = (agent: string) => `${reservedPrefix}.agent.${agent}`
 
+/** Where the broker says that nobody replied to a request in time. */
+export const requestTimeoutTopic = `${reservedPrefix}.request.timeout`
+
+/** Where the broker says what became of a resource that agents share. */
+export const resourceTopic = (resource: string) => `${reservedPrefix}.resource.${resource.replaceAll(/[/:]/g, '.')}`
+
 const token = /^[A-Za-z0-9_-]+$/
 
 export const topicName = z

@@ -14,12 +14,20 @@ import { agents } from './routes/agents.ts'
 import { breaker } from './routes/breaker.ts'
 import { deadLetters } from './routes/dead-letters.ts'
 import { deliveries } from './routes/deliveries.ts'
+import { handshakes } from './routes/handshakes.ts'
 import { health } from './routes/health.ts'
 import { keys } from './routes/keys.ts'
 import { lease } from './routes/lease.ts'
 import { messages } from './routes/messages.ts'
 import { publications } from './routes/publications.ts'
+import { requests } from './routes/requests.ts'
+import { resources } from './routes/resources.ts'
+import { schedules } from './routes/schedules.ts'
+import { schemas } from './routes/schemas.ts'
 import { subscriptions } from './routes/subscriptions.ts'
+import { workflowHistory } from './routes/workflow-history.ts'
+import { workflowState } from './routes/workflow-state.ts'
+import { workflows } from './routes/workflows.ts'
 
 /** The Hono app. `known` is what authorise remembers: one per isolate, so it lives as long as the app. */
 export function buildApp(
@@ -39,8 +47,24 @@ export function buildApp(
   app.use(requireRoute(app))
   app.use('/v1/*', requireConfigured)
   app.use('/v1/*', requireCaller(known))
-  for (const routes of [messages, deliveries, lease, deadLetters, subscriptions, publications, agents, breaker, keys])
+  for (const routes of [
+    messages,
+    deliveries,
+    lease,
+    deadLetters,
+    subscriptions,
+    publications,
+    requests,
+    agents,
+    breaker,
+    keys,
+    schedules,
+    schemas,
+  ])
     app.route('/v1', routes)
+  app.route('/v1', resources)
+  app.route('/v1', handshakes)
+  for (const routes of [workflows, workflowState, workflowHistory]) app.route('/v1', routes)
   return app
 }
 

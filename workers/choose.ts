@@ -16,7 +16,7 @@ export type Many = Audience | { readonly kind: 'capability'; readonly skill: str
 /** Whom a message is for, when it is not for one agent by name. */
 export function manyOf(message: Message): Many | undefined {
   const to = destinationOf(message)
-  if (to.kind === 'agent') return undefined
+  if (to.kind === 'agent' || to.kind === 'gather') return undefined
   // A sender does not receive its own broadcast (T2).
   return to.kind === 'all' ? { kind: 'all', except: message.source } : to
 }

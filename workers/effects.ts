@@ -12,11 +12,13 @@ import { problemOf } from '../shared/fault.ts'
 import { limits } from '../shared/limits.ts'
 import type { Principal } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
-import { unreachable } from '../shared/result.ts'
+import { ok, unreachable } from '../shared/result.ts'
 import { type CarriedEffect, effectGiveUpMs } from '../shared/upkeep.ts'
 import { accept } from './accept.ts'
+import { arriveFromJournal, arriveNotice } from './arrive.ts'
 import { bury } from './bury.ts'
 import type { Many } from './choose.ts'
+import { conform } from './conform.ts'
 import { enqueue } from './enqueue.ts'
 import { publishMany } from './publish-many.ts'
 import { prepare, type Routed } from './route.ts'
@@ -46,11 +48,17 @@ async function carry(platform: Platform, name: string, agent: AgentRecord | unde
   const toMany: { effect: Effect; to: Many; incoming: Incoming }[] = []
   for (const effect of one.effects) {
     if (effect.state.status !== 'pending') continue
+    if (effect.kind === 'notice') {
+      states.set(effect.n, await arriveNotice(platform, name, one, effect))
+      continue
+    }
     const prepared =
       agent === undefined
         ? refused('agent_deleted', `${name} was deleted`)
-        : prepareEffect(platform, agent, one, effect)
+        : await conforming(platform, prepareEffect(platform, agent, one, effect))
     if ('status' in prepared) states.set(effect.n, prepared)
+    else if (prepared.to.kind === 'gather')
+      states.set(effect.n, await arriveFromJournal(platform, name, one, prepared.to.gather, prepared.incoming))
     else if (prepared.to.kind !== 'agent') toMany.push({ effect, to: prepared.to, incoming: prepared.incoming })
     else {
       const target = prepared.to.agent
@@ -98,6 +106,13 @@ function prepareEffect(platform: Platform, agent: AgentRecord, one: Unfinished, 
   })
   if (!prepared.ok) return refused(prepared.error.code, problemOf(prepared.error).body.detail)
   return { to: prepared.value.to, incoming: { ...prepared.value.incoming, hops, brokerMade: true, reserved: true } }
+}
+
+async function conforming(platform: Platform, prepared: EffectStatus | Routed): Promise<EffectStatus | Routed> {
+  if ('status' in prepared) return prepared
+  const [judged] = await conform(platform, [ok(prepared)])
+  if (judged === undefined || judged.ok) return prepared
+  return refused(judged.error.code, problemOf(judged.error).body.detail)
 }
 
 // `undefined`: still pending, to be tried again.

@@ -5,9 +5,14 @@
 import type { AgentPort } from '../shared/agent-port.ts'
 import type { DeadLettersPort } from '../shared/dead-letter.ts'
 import type { DirectoryPort } from '../shared/directory.ts'
-import type { ChancePort, Platform, QueuePort } from '../shared/ports.ts'
+import type { GatherPort, RequestsPort } from '../shared/gather-port.ts'
+import type { ChancePort, Isolate, Platform, QueuePort } from '../shared/ports.ts'
 import type { PublicationPort } from '../shared/publication.ts'
 import type { Reference, WorkReference } from '../shared/reference.ts'
+import type { ResourcePort } from '../shared/resource.ts'
+import type { SchedulesPort } from '../shared/schedule.ts'
+import type { WorkflowIndexPort } from '../shared/workflow-index.ts'
+import type { WorkflowPort } from '../shared/workflow-port.ts'
 
 /** What is used of an invocation's context. */
 export interface Invocation {
@@ -35,7 +40,7 @@ const callTries = 3
 const callPauseMs = 50
 
 /** One platform for one invocation. */
-export function platformOf(env: Env, invocation: Invocation, roster: Roster): Platform {
+export function platformOf(env: Env, invocation: Invocation, roster: Roster, isolate: Isolate): Platform {
   const { now, random } = chance
   const pause = (tries: number) =>
     new Promise<void>((resolve) => setTimeout(resolve, callPauseMs * 4 ** (tries - 1) * (0.5 + random())))
@@ -56,6 +61,25 @@ export function platformOf(env: Env, invocation: Invocation, roster: Roster): Pl
         () => env.PUBLICATIONS.getByName(id) as unknown as PublicationPort,
         pause,
       ),
+    gather: (id) => persistent<GatherPort>('gather', () => env.GATHERS.getByName(id) as unknown as GatherPort, pause),
+    requests: (owner) =>
+      persistent<RequestsPort>(
+        'list of requests',
+        () => env.REQUESTS.getByName(owner) as unknown as RequestsPort,
+        pause,
+      ),
+    schedules: () =>
+      persistent<SchedulesPort>('schedules', () => env.SCHEDULES.getByName('all') as unknown as SchedulesPort, pause),
+    resource: (name) =>
+      persistent<ResourcePort>('resource', () => env.RESOURCES.getByName(name) as unknown as ResourcePort, pause),
+    workflow: (id) =>
+      persistent<WorkflowPort>('workflow', () => env.WORKFLOWS.getByName(id) as unknown as WorkflowPort, pause),
+    workflowIndex: () =>
+      persistent<WorkflowIndexPort>(
+        'index of workflows',
+        () => env.WORKFLOW_INDEX.getByName('all') as unknown as WorkflowIndexPort,
+        pause,
+      ),
     deliveries: env.DELIVERIES as QueuePort<Reference>,
     work: env.WORK as QueuePort<WorkReference>,
     fetch: (url, init) => fetch(url, init),
@@ -67,6 +91,7 @@ export function platformOf(env: Env, invocation: Invocation, roster: Roster): Pl
       return () => clearTimeout(timer)
     },
     log: (step, ids) => console.log(JSON.stringify({ step, at: now(), ...ids })),
+    isolate,
     settings: {
       adminKey: env.SWITCHBOARD_ADMIN_KEY === '' ? undefined : env.SWITCHBOARD_ADMIN_KEY,
       development: env.SWITCHBOARD_DEV === '1',

@@ -1,7 +1,7 @@
 /**
  * SENTENCE ONE. A message is published:
  *
- *   parse → authorise → route → accept → (that write is the 202) → enqueue
+ *   parse → authorise → route → conform → accept → (that write is the 202) → enqueue
  *
  * One bad message never spoils its batch. Never here: HTTP (workers/routes/messages.ts), or what a mailbox decides.
  */
@@ -12,6 +12,8 @@ import type { Principal } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
 import { err, ok, type Result, unreachable } from '../shared/result.ts'
 import { accept } from './accept.ts'
+import { arriveByHand } from './arrive.ts'
+import { conform } from './conform.ts'
 import { enqueue } from './enqueue.ts'
 import { publishFleeting } from './fleeting.ts'
 import { Unavailable } from './platform.ts'
@@ -27,9 +29,10 @@ export async function publish(
   inputs: readonly unknown[],
   options: PublishOptions = {},
 ): Promise<readonly Published[]> {
-  const routed = inputs.map((input, index) =>
+  const prepared = inputs.map((input, index) =>
     prepare(platform, principal, input, options, inputs.length > 1 ? index : undefined),
   )
+  const routed = await conform(platform, prepared)
   const answers = new Map<number, Published>()
   const durable = new Map<string, { index: number; incoming: Incoming }[]>()
   const others: Promise<void>[] = []
@@ -41,7 +44,8 @@ export async function publish(
       return
     }
     const { to, incoming } = one.value
-    if (to.kind !== 'agent') others.push(publishMany(platform, to, incoming).catch(outage).then(answered))
+    if (to.kind === 'gather') others.push(arriveByHand(platform, to.gather, incoming).catch(outage).then(answered))
+    else if (to.kind !== 'agent') others.push(publishMany(platform, to, incoming).catch(outage).then(answered))
     else if (incoming.message.deliverymode === 'at_most_once')
       others.push(publishFleeting(platform, to.agent, incoming).catch(outage).then(answered))
     else durable.set(to.agent, [...(durable.get(to.agent) ?? []), { index, incoming }])
@@ -55,9 +59,11 @@ export async function publish(
     })
   })
   await Promise.all([...accepting, ...others])
-  return inputs.map(
-    (_, index) => answers.get(index) ?? err({ code: 'unavailable', what: 'mailbox', retryAfterSeconds: 1 }),
-  )
+  return routed.map((one, index) => {
+    const answer = answers.get(index) ?? err<Fault>({ code: 'unavailable', what: 'mailbox', retryAfterSeconds: 1 })
+    const warnings = one.ok ? one.value.warnings : undefined
+    return answer.ok && warnings !== undefined ? ok({ ...answer.value, warnings }) : answer
+  })
 }
 
 // One mailbox that does not answer is its own messages' trouble: what the others stored must be told, or it would be sent twice.

@@ -4,12 +4,14 @@
  */
 import type { Incoming } from '../shared/admission.ts'
 import { type Fault, issuesOf } from '../shared/fault.ts'
+import { isGatherId, type Standing } from '../shared/gather.ts'
 import { agentName } from '../shared/ids.ts'
 import { boundDepth, utf8Length } from '../shared/json.ts'
 import { limits } from '../shared/limits.ts'
 import {
   composeMessage,
   contentHash,
+  type Destination,
   destinationOf,
   type Message,
   type PublishInput,
@@ -19,6 +21,7 @@ import {
 import { allows, brokerSource, maySpeakAs, ownSource, type Principal } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
 import { err, ok, type Result, unreachable } from '../shared/result.ts'
+import type { SchemaWarning } from '../shared/schema.ts'
 import { isReserved, topicName } from '../shared/topic.ts'
 import { continueTrace } from '../shared/trace.ts'
 import type { Many } from './choose.ts'
@@ -29,6 +32,8 @@ export interface PublishOptions {
   /** The caller's trace, for messages that bring none. */
   readonly traceparent?: string
   readonly tracestate?: string
+  /** Its id was made by the broker, and is never released. */
+  readonly brokerMade?: true
 }
 
 export interface PublishReceipt {
@@ -40,11 +45,18 @@ export interface PublishReceipt {
   /** Present for a publish to many: where its legs are told, and how many it was for. */
   readonly publication?: string
   readonly fanout?: number
+  /** Present for a reply to a gather: whether it counted. */
+  readonly standing?: Standing
+  /** What does not fit a schema that says `warn`. */
+  readonly warnings?: readonly SchemaWarning[]
 }
+
+/** A reply. Its gather decides whether it was asked for. */
+export type AtGather = Extract<Destination, { kind: 'gather' }>
 
 /** A message that may be accepted, and by whom. */
 export interface Routed {
-  readonly to: { readonly kind: 'agent'; readonly agent: string } | Many
+  readonly to: { readonly kind: 'agent'; readonly agent: string } | AtGather | Many
   readonly incoming: Incoming
 }
 
@@ -88,7 +100,7 @@ export function prepare(
       key: headerKey ?? message.id,
       contentHash: contentHash(input),
       hops: 0,
-      brokerMade: false,
+      brokerMade: options.brokerMade ?? false,
     },
   })
 }
@@ -101,6 +113,8 @@ function authorisePublish(principal: Principal, input: PublishInput): Result<voi
   // A reply goes where the publisher might have sent it: nobody may borrow another's permissions through `replyto`.
   for (const subject of [input.to, input.replyto]) {
     if (subject === undefined || subject.startsWith(topicReply)) continue
+    // Whom a gather expects is the gather's to say: nobody else is heard there.
+    if (destinationOf({ to: subject }).kind === 'gather') continue
     if (!allows(principal, 'send', subject)) return err({ code: 'forbidden', action: 'send to', subject })
   }
   for (const topic of [
@@ -122,6 +136,8 @@ function routeOf(input: PublishInput, source: string): Result<Routed['to'], Faul
       return agentName.safeParse(to.agent).success
         ? ok(to)
         : invalid('to', 'an agent name is 1 to 64 of a-z, 0-9 and -')
+    case 'gather':
+      return isGatherId(to.gather) ? ok(to) : invalid('to', 'gather: needs the id of a gather, as in a `replyto`')
     case 'topic':
       return topicName.safeParse(to.topic).success
         ? ok(to)

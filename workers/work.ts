@@ -1,15 +1,18 @@
 /**
  * Consumes `work`: what frees others, on a queue of its own so that it never waits behind what it frees. Effects, burials and
- * moves that somebody began and did not finish, legs of publications, and challenges that are due. Never here: the first try of any of them.
+ * moves that somebody began and did not finish, legs of publications and gathers, and challenges that are due. Never here: the first try of any of them.
  */
 import type { Platform } from '../shared/ports.ts'
 import { workReference } from '../shared/reference.ts'
-import { announce } from './announce.ts'
+import { announce, announceResource } from './announce.ts'
 import { challenge } from './challenge.ts'
 import type { QueuedMessage } from './consume.ts'
 import { carryOut } from './effects.ts'
 import { enqueue } from './enqueue.ts'
 import { expand } from './expand.ts'
+import { fireAll } from './fire.ts'
+import { gather } from './gather.ts'
+import { perform } from './perform.ts'
 import { depart } from './reassign.ts'
 
 const retryDelaySeconds = 5
@@ -27,6 +30,10 @@ export async function work(platform: Platform, messages: readonly QueuedMessage[
       try {
         if ('verify' in parsed.data) await challenge(platform, parsed.data.agent)
         else if ('publication' in parsed.data) await expand(platform, parsed.data.publication)
+        else if ('workflow' in parsed.data) await perform(platform, parsed.data.workflow)
+        else if ('gather' in parsed.data) await gather(platform, parsed.data.gather)
+        else if ('schedules' in parsed.data) await fireAll(platform, parsed.data.schedules)
+        else if ('resource' in parsed.data) await tellResourceMove(platform, parsed.data.resource, parsed.data.announce)
         else if ('announce' in parsed.data) await tellMove(platform, parsed.data.agent, parsed.data.announce)
         else await finish(platform, parsed.data.agent, parsed.data.deliveries)
         message.ack()
@@ -41,6 +48,13 @@ export async function work(platform: Platform, messages: readonly QueuedMessage[
 async function tellMove(platform: Platform, agent: string, { after, upTo }: { after: number; upTo: number }) {
   const breaker = await platform.agent(agent).breaker()
   await announce(platform, agent, breaker, ({ epoch }) => epoch > after && epoch <= upTo)
+}
+
+async function tellResourceMove(platform: Platform, name: string, { after, upTo }: { after: number; upTo: number }) {
+  const resource = platform.resource(name)
+  const breaker = (await resource.report())?.breaker
+  await announceResource(platform, name, breaker, ({ epoch }) => epoch > after && epoch <= upTo)
+  await resource.announced(upTo)
 }
 
 async function finish(platform: Platform, agent: string, deliveries: readonly string[]): Promise<void> {

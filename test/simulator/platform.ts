@@ -5,10 +5,15 @@
 import { AgentObject } from '../../durable-objects/agent.ts'
 import { DeadLettersObject } from '../../durable-objects/dead-letters.ts'
 import { DirectoryObject } from '../../durable-objects/directory.ts'
+import { GatherObject } from '../../durable-objects/gather.ts'
 import { PublicationObject } from '../../durable-objects/publication.ts'
+import { ResourceObject } from '../../durable-objects/resource.ts'
+import { SchedulesObject } from '../../durable-objects/schedules.ts'
+import { RequestsObject } from '../../durable-objects/requests.ts'
 import type { Breaker } from '../../shared/breaker.ts'
 import type { FetchedAnswer, Platform } from '../../shared/ports.ts'
 import type { Publication } from '../../shared/publication.ts'
+import { nothingKnown } from '../../shared/schema.ts'
 import type { QueuedMessage } from '../../workers/consume.ts'
 import { persistent } from '../../workers/platform.ts'
 import { SimStorage } from './storage.ts'
@@ -55,7 +60,7 @@ interface Hosted {
   alarmEvent: { at: number; cancel: () => void } | undefined
 }
 
-type Kind = 'agent' | 'directory' | 'dead-letters' | 'publication'
+type Kind = 'agent' | 'directory' | 'dead-letters' | 'publication' | 'resource' | 'gather' | 'requests' | 'schedules'
 
 /** One run of a Worker: when it dies, nothing it awaited ever comes back. */
 export class Invocation {
@@ -94,9 +99,12 @@ export class SimPlatform {
   afterCall: (agent: string, object: AgentObject, storage: SimStorage, call?: ObjectCall) => void = () => undefined
   /** The same for a publication's object. */
   afterPublication: (object: PublicationObject, storage: SimStorage) => void = () => undefined
+  /** The same for a resource's object. */
+  afterResource: (object: ResourceObject, storage: SimStorage) => void = () => undefined
   readonly counts = { calls: 0, crashes: 0, sends: 0, lost: 0, alarms: 0 }
   #queued = new Map<string, { body: unknown; attempts: number }[]>()
   #epoch = 0
+  #isolate = { schemas: nothingKnown() }
 
   constructor(world: World, faults: Faults, peer: Peer, onQueue: OnQueue) {
     this.world = world
@@ -110,6 +118,7 @@ export class SimPlatform {
     this.counts.crashes += 1
     for (const invocation of this.#invocations) invocation.alive = false
     this.#invocations.clear()
+    this.#isolate = { schemas: nothingKnown() }
     for (const hosted of this.#hosted.values()) this.#dropInstance(hosted)
     if (losesQueue) {
       this.#queued = new Map()
@@ -144,6 +153,10 @@ export class SimPlatform {
       directory: () => port('directory', 'all'),
       deadLetters: () => port('dead-letters', 'all'),
       publication: (id) => port('publication', id),
+      resource: (name) => port('resource', name),
+      schedules: () => port('schedules', 'all'),
+      gather: (id) => port('gather', id),
+      requests: (owner) => port('requests', owner),
       deliveries: { send: (body) => mine(this.#send('deliveries', body)) },
       work: { send: (body) => mine(this.#send('work', body)) },
       fetch: (url, init) => mine(this.#fetch(invocation, url, init)),
@@ -152,6 +165,7 @@ export class SimPlatform {
       enrolHandlers: () => Promise.resolve(),
       after: (ms, then) => world.in(ms, () => invocation.alive && then()),
       log: () => undefined,
+      isolate: this.#isolate,
       settings: { adminKey: 'admin', development: true, patienceMs: 0 },
       bindings: {},
     }
@@ -220,6 +234,7 @@ export class SimPlatform {
     const agent = kind === 'agent' ? agentIn(hosted) : undefined
     if (agent !== undefined) this.afterCall(name, agent, hosted.storage, { method, args, answer, breaker })
     if (kind === 'publication') this.#lookAtPublication(hosted)
+    if (kind === 'resource') this.afterResource(hosted.instance as unknown as ResourceObject, hosted.storage)
     if (world.chance(faults.objectCrash)) this.#dropInstance(hosted)
     if (world.chance(faults.callFailsAfter)) throw new Error('network lost after the call took effect')
     await world.sleep(world.random() * 5)
@@ -269,7 +284,15 @@ export class SimPlatform {
         ? new DirectoryObject(context, env, ports)
         : kind === 'publication'
           ? new PublicationObject(context, env as never, ports)
-          : new DeadLettersObject(context, env, ports)) as unknown as Instance
+          : kind === 'resource'
+          ? new ResourceObject(context, env as never, ports)
+          : kind === 'gather'
+            ? new GatherObject(context, env as never, ports)
+            : kind === 'requests'
+              ? new RequestsObject(context, env, ports)
+              : kind === 'schedules'
+                ? new SchedulesObject(context, env as never, ports)
+                : new DeadLettersObject(context, env, ports)) as unknown as Instance
   }
 
   #dropInstance(hosted: Hosted): void {

@@ -7,6 +7,8 @@ import * as z from 'zod'
 import { AgentObject as Mailbox } from '../../durable-objects/agent.ts'
 import { DeadLettersObject } from '../../durable-objects/dead-letters.ts'
 import { DirectoryObject } from '../../durable-objects/directory.ts'
+import { GatherObject } from '../../durable-objects/gather.ts'
+import { RequestsObject } from '../../durable-objects/requests.ts'
 import type { AgentPort } from '../../shared/agent-port.ts'
 import type { DeadLettersPort } from '../../shared/dead-letter.ts'
 import type { Platform, QueuePort } from '../../shared/ports.ts'
@@ -182,7 +184,7 @@ function alarmQueue<Body>(queue: QueuePort<Body>, env: CrashEnv): QueuePort<Body
 }
 
 // As in workers/index.ts: where the platform looks for them.
-export { DeadLettersObject, DirectoryObject }
+export { DeadLettersObject, DirectoryObject, GatherObject, RequestsObject }
 
 // --- a handler --------------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,11 @@ import { env } from 'cloudflare:workers'
 import { AgentObject } from '../../durable-objects/agent.ts'
 import { DeadLettersObject } from '../../durable-objects/dead-letters.ts'
 import { DirectoryObject } from '../../durable-objects/directory.ts'
+import { GatherObject } from '../../durable-objects/gather.ts'
 import { PublicationObject } from '../../durable-objects/publication.ts'
+import { RequestsObject } from '../../durable-objects/requests.ts'
+import { ResourceObject } from '../../durable-objects/resource.ts'
+import { SchedulesObject } from '../../durable-objects/schedules.ts'
 
 export interface Bill {
   workerRequests: number
@@ -55,6 +59,10 @@ const namespaces = {
   DIRECTORY: DirectoryObject,
   DEAD_LETTERS: DeadLettersObject,
   PUBLICATIONS: PublicationObject,
+  GATHERS: GatherObject,
+  REQUESTS: RequestsObject,
+  RESOURCES: ResourceObject,
+  SCHEDULES: SchedulesObject,
 } as const
 const queues = { DELIVERIES: 'deliveries', WORK: 'work' } as const
 

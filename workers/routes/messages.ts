@@ -11,7 +11,8 @@ import type { Result } from '../../shared/result.ts'
 import type { App } from '../context.ts'
 import { readBytes, refuse, unwrap } from '../problem.ts'
 import { publish } from '../publish.ts'
-import type { PublishOptions, PublishReceipt } from '../route.ts'
+import { publishOptions } from '../publish-options.ts'
+import type { PublishReceipt } from '../route.ts'
 
 export const messages = new Hono<App>()
 
@@ -72,23 +73,6 @@ function resultOf(published: Result<PublishReceipt, Fault>, instance: string) {
   const { status, body } = problemOf(published.error, instance)
   return { status, problem: body }
 }
-
-function publishOptions(c: Context<App>): PublishOptions {
-  const idempotencyKey = c.req.header('idempotency-key') ?? c.get('idempotencyKey')
-  if (idempotencyKey !== undefined && !isKey(idempotencyKey)) {
-    const message = `must have 1 to ${limits.idempotencyKeyLength} characters`
-    refuse({ code: 'invalid_request', issues: [{ path: 'Idempotency-Key', message }] })
-  }
-  const traceparent = c.req.header('traceparent')
-  const tracestate = c.req.header('tracestate')
-  return {
-    ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
-    ...(traceparent === undefined ? {} : { traceparent }),
-    ...(tracestate === undefined ? {} : { tracestate }),
-  }
-}
-
-const isKey = (key: string) => key.length > 0 && key.length <= limits.idempotencyKeyLength
 
 function mediaType(c: Context<App>): string {
   const [type = ''] = (c.req.header('content-type') ?? '').split(';')

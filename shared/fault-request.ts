@@ -1,0 +1,72 @@
+/**
+ * The faults of a request: nobody replied in time, nobody will, or nobody may be asked (T18: each is told apart). Never here:
+ * the other faults (shared/fault.ts).
+ */
+import type { LegFailure } from './leg-failure.ts'
+import { unreachable } from './result.ts'
+
+export type RequestFault =
+  | {
+      readonly code: 'request_timeout'
+      readonly request: string
+      readonly timeoutSeconds: number
+      readonly asked: number
+    }
+  | ({ readonly code: 'request_failed'; readonly request: string } & LegFailure)
+  | { readonly code: 'request_over'; readonly request: string; readonly ended: string }
+  | { readonly code: 'would_deadlock'; readonly agent: string; readonly delivery: string }
+  | {
+      readonly code: 'breaker_open'
+      readonly agent: string
+      readonly request: string
+      readonly retryAfterSeconds: number
+      readonly openedAt?: string
+      readonly lastError?: string
+    }
+
+/** The status, and a sentence that tells the caller what to do next. */
+export function wireOfRequest(f: RequestFault) {
+  switch (f.code) {
+    case 'request_timeout':
+      return {
+        status: 504,
+        title: 'No reply in time',
+        detail: `Nobody replied within ${f.timeoutSeconds} s. A reply that still comes is kept: GET /v1/requests/${f.request} tells it as late. Ask again, with more time or with \`onTimeout\`.`,
+        retryable: true,
+      }
+    case 'request_failed':
+      return {
+        status: 502,
+        title: 'Nobody will reply',
+        detail: `\`${f.agent}\` will not reply: ${reasonOf(f)}.${f.delivery === undefined ? '' : ` GET /v1/deliveries/${f.delivery} tells the story.`}`,
+      }
+    case 'request_over':
+      return {
+        status: 409,
+        title: 'The request is over',
+        detail: `This request ended as ${f.ended}. GET /v1/requests/${f.request} tells what came of it.`,
+      }
+    case 'would_deadlock':
+      return {
+        status: 409,
+        title: 'Would wait for itself',
+        detail: `\`${f.agent}\` is at work on ${f.delivery}, which waits for this very request. Send a message instead, or let another agent answer.`,
+      }
+    case 'breaker_open':
+      return {
+        status: 503,
+        title: 'The agent is down',
+        detail: `\`${f.agent}\` failed too often and is given nothing now. Nobody was asked: ask again later, or with \`whenOpen: "wait"\` to have the request wait for it.`,
+        retryable: true,
+        headers: { 'Retry-After': String(Math.ceil(f.retryAfterSeconds)) },
+      }
+    default:
+      return unreachable(f)
+  }
+}
+
+function reasonOf({ why, status, reason, error }: LegFailure): string {
+  const ended = why === 'no_reply' ? 'its answer cannot be kept' : `its delivery ended as ${status}`
+  const because = reason === undefined || reason === 'no_reply' ? '' : ` (${reason})`
+  return `${ended}${because}${error === undefined ? '' : `, because ${error.message}`}`
+}

@@ -1,0 +1,44 @@
+/**
+ * What the verbs may ask of one gather's object, and of the list of what one asker waits for. Never here: an implementation
+ * (durable-objects/gather.ts, durable-objects/requests.ts).
+ */
+import type { Arrival, Arrived } from './arrival.ts'
+import type { Gather, GatherNews, GatherOpened, GatherOpening } from './gather.ts'
+import type { LegFailure } from './leg-failure.ts'
+
+/** A gather with the texts of the replies that it has kept, by arrival. */
+export interface GatherReport {
+  readonly gather: Gather
+  readonly replies: readonly { readonly n: number; readonly body: string }[]
+}
+
+/** One gather. */
+export interface GatherPort {
+  /** `bodies`: the message of each leg, in their order. */
+  open(opening: GatherOpening, bodies: readonly string[]): Promise<GatherOpened>
+  /** What is left to do, with what its legs are to be sent; undefined when there is nothing. */
+  unfinished(): Promise<{ readonly gather: Gather; readonly bodies: readonly string[] } | undefined>
+  progress(news: GatherNews): Promise<Gather | undefined>
+  arrive(arrival: Arrival, body?: string): Promise<Arrived>
+  cancel(failure?: LegFailure): Promise<Gather | undefined>
+  report(): Promise<GatherReport | undefined>
+}
+
+/** An entry of the list: until when it may be pending. */
+export interface PendingRequest {
+  readonly id: string
+  readonly openedAt: number
+  readonly deadlineAt: number
+}
+
+/** What one asker waits for, by its source: a list to find gathers by, whose truth is in the gathers. */
+export interface RequestsPort {
+  /** Puts it, or moves its deadline. Of more than `limits.requestsListed` the one that is over first gives way. */
+  put(entry: PendingRequest): Promise<void>
+  remove(id: string): Promise<void>
+  /** The oldest first, after `cursor`. */
+  list(
+    cursor: string | undefined,
+    limit: number,
+  ): Promise<{ readonly items: readonly PendingRequest[]; readonly cursor?: string }>
+}

@@ -1,0 +1,291 @@
+/**
+ * A gather: a durable wait for the replies of its legs, with a deadline. A request is a gather of one. Opened before any leg is
+ * accepted, so that no reply comes before its gather; its id is the address that the legs reply to.
+ *
+ *   open ──► replied | failed | timed_out | cancelled ──► what follows is told ──► forgotten after a day
+ *     └─ time is up, and `onTimeout` says retry ──► open, and those that have not answered are asked again
+ *
+ * G1 it resolves exactly once; what comes later is recorded here and on the replier's receipt, never a dead letter. A leg
+ * whose delivery died has failed at once. Never here: asking mailboxes (workers/gather.ts), HTTP (shared/request.ts).
+ */
+import * as z from 'zod'
+import { deliveryId, digest, mid } from './ids.ts'
+import { joinSchema, verdictOf } from './join.ts'
+import { isRefusal, type LegFailure, legFailure } from './leg-failure.ts'
+import { limits } from './limits.ts'
+import type { Head } from './message.ts'
+
+/** One message that asks. A retry is another, to the same agent. */
+const send = z.strictObject({
+  id: z.string(),
+  /** Where it is, known before it is accepted: the key it goes under is this gather's own. */
+  delivery: z.string(),
+  accepted: z.boolean(),
+})
+export type Send = z.infer<typeof send>
+
+const leg = z.strictObject({
+  n: z.int(),
+  agent: z.string(),
+  /** The latest last. Any of them may still be answered; only the latest one's death is the leg's. */
+  sends: z.array(send),
+  state: z.discriminatedUnion('status', [
+    z.strictObject({ status: z.literal('waiting') }),
+    z.strictObject({ status: z.literal('replied'), at: z.number(), arrival: z.int() }),
+    z.strictObject({ status: z.literal('failed'), at: z.number(), failure: legFailure }),
+  ]),
+})
+export type GatherLeg = z.infer<typeof leg>
+
+export const onTimeoutSchema = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('error') }),
+  z.strictObject({ kind: z.literal('retry'), times: z.int().min(1).max(limits.requestRetries) }),
+  z.strictObject({ kind: z.literal('default'), data: z.unknown() }),
+])
+
+const arrivalRecord = z.strictObject({
+  n: z.int(),
+  leg: z.int(),
+  by: z.string(),
+  delivery: z.string().exactOptional(),
+  key: z.string(),
+  at: z.number(),
+  standing: z.enum(['counted', 'duplicate', 'late']),
+})
+export type ArrivalRecord = z.infer<typeof arrivalRecord>
+export type Standing = ArrivalRecord['standing']
+
+const outcome = z.strictObject({
+  status: z.enum(['replied', 'failed', 'timed_out', 'cancelled']),
+  at: z.number(),
+  /** Nobody replied in time: the reply is the asker's own default. */
+  fallback: z.literal(true).exactOptional(),
+  failure: legFailure.exactOptional(),
+})
+
+export const callbackSchema = z.strictObject({ url: z.string(), secret: z.string().exactOptional() })
+
+export const gatherRecord = z.strictObject({
+  v: z.literal(1),
+  id: z.string(),
+  /** The asker's source: who may read it, and as whom its legs are sent. */
+  owner: z.string(),
+  contentHash: z.string(),
+  head: z.custom<Head>((h) => typeof h === 'object' && h !== null),
+  hops: z.int(),
+  join: joinSchema,
+  onTimeout: onTimeoutSchema,
+  timeoutMs: z.number(),
+  openedAt: z.number(),
+  deadlineAt: z.number(),
+  rounds: z.int(),
+  sent: z.int(),
+  legs: z.array(leg),
+  arrivals: z.array(arrivalRecord),
+  /** Came after those that are kept. */
+  unkept: z.int(),
+  /** The asker's own, returned with the reply and never sent on. */
+  context: z.unknown().optional(),
+  callback: callbackSchema.exactOptional(),
+  failureCallback: callbackSchema.exactOptional(),
+  /** Deliveries whose handlers wait for this one, the nearest first. */
+  path: z.array(z.string()),
+  outcome: outcome.exactOptional(),
+  /** What follows from the outcome is done, or there is nothing. */
+  told: z.boolean(),
+})
+export type Gather = z.infer<typeof gatherRecord>
+export type Outcome = NonNullable<Gather['outcome']>
+
+/** A stored record, parsed as the network is. */
+export const readGather = (stored: unknown): Gather => gatherRecord.parse(JSON.parse(String(stored)))
+
+const prefix = 'gather:'
+
+/** Where its legs reply to. */
+export const gatherAddress = (id: string): string => `${prefix}${id}`
+
+/** With a key always the same for one asker, so that a repeat finds the first one; otherwise what `chance` gives, 128 bits or more. */
+export function gatherId(source: string, key: string | undefined, chance: string): string {
+  return `g-${key === undefined ? digest('gather', 'chance', chance) : digest('gather', 'key', source, key)}`
+}
+
+export function isGatherId(id: string): boolean {
+  return /^g-[a-z2-7]{26}$/.test(id)
+}
+
+/** How long it is remembered once it is over. */
+export const gatherKeptMs = 86_400_000
+
+// --- opening ----------------------------------------------------------------------------------------------------------
+
+export interface GatherOpening
+  extends Pick<
+    Gather,
+    'id' | 'owner' | 'contentHash' | 'head' | 'hops' | 'join' | 'onTimeout' | 'timeoutMs' | 'context' | 'path'
+  > {
+  readonly agents: readonly string[]
+  readonly callback?: z.infer<typeof callbackSchema>
+  readonly failureCallback?: z.infer<typeof callbackSchema>
+}
+
+export type GatherOpened = { readonly status: 'opened' | 'duplicate' | 'conflict'; readonly gather: Gather }
+
+/** Opens it, or finds it. One that nobody got, because all were refused, has given its key back. */
+export function openGather(current: Gather | undefined, opening: GatherOpening, now: number): GatherOpened {
+  if (current !== undefined && !wasRefused(current))
+    return { status: current.contentHash === opening.contentHash ? 'duplicate' : 'conflict', gather: current }
+  const { agents, ...rest } = opening
+  const gather: Gather = {
+    v: 1,
+    ...rest,
+    openedAt: now,
+    deadlineAt: now + opening.timeoutMs,
+    rounds: 0,
+    sent: 0,
+    legs: agents.map((agent, i) => ({ n: i + 1, agent, sends: [], state: { status: 'waiting' } })),
+    arrivals: [],
+    unkept: 0,
+    told: false,
+  }
+  return { status: 'opened', gather: sendAgain(gather) }
+}
+
+/** The key under which a mailbox takes a send: another opening of the same gather is another message. */
+export function sendKey(gather: Gather, id: string): string {
+  return `${id}.${gather.openedAt}`
+}
+
+// Each leg that waits gets one more message, under an id of its own.
+function sendAgain(gather: Gather): Gather {
+  let { sent } = gather
+  const legs = gather.legs.map((one) => {
+    if (one.state.status !== 'waiting') return one
+    sent += 1
+    const id = `${gather.id}-${sent}`
+    const delivery = deliveryId(one.agent, mid(gather.owner, sendKey(gather, id), 0))
+    return { ...one, sends: [...one.sends, { id, delivery, accepted: false }] }
+  })
+  return { ...gather, legs, sent }
+}
+
+/** Was it over before anybody got the message? */
+export function wasRefused({ outcome, legs }: Gather): boolean {
+  const failures = legs.flatMap((l) => (l.state.status === 'failed' ? [l.state.failure.why] : []))
+  return outcome?.status === 'failed' && failures.length === legs.length && failures.every(isRefusal)
+}
+
+// --- what happens to it -----------------------------------------------------------------------------------------------
+
+/** Time passes: at the deadline it asks again, takes the asker's default, or is timed out. */
+export function elapse(gather: Gather, now: number): Gather {
+  const { onTimeout, rounds, timeoutMs } = gather
+  if (gather.outcome !== undefined || now < gather.deadlineAt) return gather
+  if (onTimeout.kind === 'retry' && rounds < onTimeout.times)
+    return sendAgain({ ...gather, rounds: rounds + 1, deadlineAt: now + timeoutMs })
+  if (onTimeout.kind === 'default') return over(gather, { status: 'replied', at: now, fallback: true })
+  return over(gather, { status: 'timed_out', at: now })
+}
+
+export interface GatherNews {
+  /** Sends that their mailbox has accepted, by id. */
+  readonly accepted?: readonly string[]
+  /** Sends that were refused, and why. */
+  readonly refused?: readonly { readonly id: string; readonly failure: LegFailure }[]
+  readonly told?: true
+}
+
+/** Writes down how far it got. News that is no news gives the same gather back. */
+export function progressGather(gather: Gather, news: GatherNews, now: number): Gather {
+  const accepted = new Set(news.accepted)
+  let changed = news.told === true && !gather.told
+  const legs = gather.legs.map((one) => {
+    const sends = one.sends.map((s) => (accepted.has(s.id) && !s.accepted ? { ...s, accepted: true } : s))
+    if (sends.every((s, i) => s === one.sends[i])) return one
+    changed = true
+    return { ...one, sends }
+  })
+  const next: Gather = changed ? { ...gather, legs, told: gather.told || news.told === true } : gather
+  return (news.refused ?? []).reduce((g, { id, failure }) => failSend(g, id, failure, now), next)
+}
+
+export function isOver(gather: Gather, target: GatherLeg): boolean {
+  return gather.outcome !== undefined || target.state.status !== 'waiting'
+}
+
+/** Ends it before its time. With a failure: as failed. */
+export function cancelGather(gather: Gather, failure: LegFailure | undefined, now: number): Gather {
+  if (gather.outcome !== undefined) return gather
+  if (failure === undefined) return over(gather, { status: 'cancelled', at: now })
+  const legs = gather.legs.map((l): GatherLeg => ({ ...l, state: { status: 'failed', at: now, failure } }))
+  return over({ ...gather, legs }, { status: 'failed', at: now, failure })
+}
+
+// --- inside -----------------------------------------------------------------------------------------------------------
+
+/** The latest send of a leg came to nothing: the leg has failed. Of an older one that says nothing. */
+export function failSend(gather: Gather, id: string, failure: LegFailure, now: number): Gather {
+  const target = gather.legs.find((l) => l.sends.at(-1)?.id === id)
+  if (target === undefined || isOver(gather, target)) return gather
+  return decide(withLeg(gather, target, { status: 'failed', at: now, failure }), now)
+}
+
+export function withLeg(gather: Gather, target: GatherLeg, state: GatherLeg['state']): Gather {
+  return { ...gather, legs: gather.legs.map((l) => (l.n === target.n ? { ...l, state } : l)) }
+}
+
+/** Looks whether it is over. */
+export function decide(gather: Gather, now: number): Gather {
+  const count = (status: GatherLeg['state']['status']) => gather.legs.filter((l) => l.state.status === status).length
+  const tally = { legs: gather.legs.length, replied: count('replied'), failed: count('failed') }
+  const status = verdictOf(gather.join, tally)
+  if (status === 'open') return gather
+  const failure = gather.legs.flatMap((l) => (l.state.status === 'failed' ? [l.state.failure] : []))[0]
+  return over(gather, { status, at: now, ...(status === 'failed' && failure !== undefined ? { failure } : {}) })
+}
+
+// G1: the one place where an outcome is written, and only over none.
+function over(gather: Gather, outcome: Outcome): Gather {
+  if (gather.outcome !== undefined) return gather
+  const next = { ...gather, outcome }
+  return { ...next, told: !hasMoreToTell(next) }
+}
+
+// Somebody is to be called back, told of the time-out, or need not be asked any more.
+function hasMoreToTell({ outcome, legs, callback, failureCallback }: Gather): boolean {
+  if (outcome === undefined || legs.some((l) => l.state.status === 'waiting')) return true
+  if (outcome.fallback === true || outcome.failure?.why === 'breaker_open') return true
+  return (outcome.status === 'replied' ? callback : failureCallback) !== undefined
+}
+
+// --- questions --------------------------------------------------------------------------------------------------------
+
+/** Sends whose mailboxes have not answered: the latest of legs that wait. */
+export function unsent(gather: Gather): (Send & { readonly n: number; readonly agent: string })[] {
+  if (gather.outcome !== undefined) return []
+  return gather.legs.flatMap(({ n, agent, sends, state }) => {
+    const latest = sends.at(-1)
+    return state.status !== 'waiting' || latest === undefined || latest.accepted ? [] : [{ ...latest, n, agent }]
+  })
+}
+
+/** Deliveries that nobody need begin with any more: older sends, and all of them once it is over. */
+export function needless(gather: Gather): { readonly agent: string; readonly delivery: string }[] {
+  return gather.legs.flatMap(({ agent, sends, state }) => {
+    if (state.status === 'replied') return []
+    const past = gather.outcome === undefined ? sends.slice(0, -1) : sends
+    return past.map(({ delivery }) => ({ agent, delivery }))
+  })
+}
+
+/** When it wants to be looked at again: to go on, at intervals that grow with its age from 5 s to 5 min, or to be forgotten. */
+export function gatherDueAt(gather: Gather, now: number): number {
+  const { outcome, openedAt, deadlineAt, told } = gather
+  if (outcome !== undefined && told) return outcome.at + gatherKeptMs
+  const again = now + Math.min(retryMaxMs, Math.max(retryMinMs, (now - openedAt) / 2))
+  if (outcome !== undefined) return again
+  return unsent(gather).length > 0 ? Math.min(again, deadlineAt) : deadlineAt
+}
+
+const retryMinMs = 5_000
+const retryMaxMs = 300_000

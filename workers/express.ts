@@ -1,0 +1,61 @@
+/**
+ * Express: somebody waits for the answer, and the mailbox lets the delivery go at once. The gateway takes it itself, with an
+ * ordinary lease, and saves the hop through the queue. If it dies meanwhile the lease ends in silence, which is the broker's
+ * failure first and no attempt. Never here: the answer, which is the gather's and never the outcome in hand.
+ */
+import type { Outcome } from '../shared/outcome.ts'
+import type { Platform } from '../shared/ports.ts'
+import type { References } from '../shared/release.ts'
+import type { Handlers } from './context.ts'
+import { deliver } from './deliver.ts'
+import { enqueue } from './enqueue.ts'
+import { settle } from './settle.ts'
+import { Slots } from './slots.ts'
+import { take } from './take.ts'
+
+/** Longer waits go by the queue: an invocation is cut half a minute after its answer. */
+export const expressMs = 30_000
+
+// What an attempt may take here at most: by then the asker has gone, and the invocation is about to be cut.
+const attemptMs = 50_000
+
+/** Delivers one of what was released under waitUntil, and has the queue carry the rest. */
+export function express(
+  platform: Platform,
+  handlers: Handlers,
+  agent: string,
+  delivery: string,
+  references: References,
+): void {
+  const mine = references.find((r) => r.alone === undefined && r.deliveries.includes(delivery))
+  if (mine === undefined) {
+    enqueue(platform, agent, references)
+    return
+  }
+  const others = mine.deliveries.filter((id) => id !== delivery)
+  const rest = references.filter((r) => r !== mine)
+  enqueue(platform, agent, others.length === 0 ? rest : [...rest, { deliveries: others }])
+  platform.waitUntil(
+    run(platform, handlers, agent, delivery).catch((error: unknown) =>
+      // The mailbox repeats a release that nobody took, and a lease that ends in silence.
+      platform.log('express.failed', { agent, delivery, error: String(error) }),
+    ),
+  )
+}
+
+async function run(platform: Platform, handlers: Handlers, agent: string, delivery: string): Promise<void> {
+  const taken = await take(platform, agent, [delivery], false)
+  const [lease] = taken.leases
+  if (lease === undefined || taken.agent === undefined) return
+  const slots = new Slots((ms, then) => platform.after(ms, then))
+  const deadlineAt = Math.min(lease.deadlineAt, platform.now() + attemptMs)
+  const attempted = await deliver(platform, handlers, slots, taken.agent, { ...lease, deadlineAt })
+  const outcome = deadlineAt < lease.deadlineAt ? cutShort(attempted) : attempted
+  await settle(platform, agent, [{ id: lease.id, token: lease.token, outcome, external: false }])
+}
+
+// It had less time than its policy gives it: that it was not enough is not the agent's fault.
+function cutShort(outcome: Outcome): Outcome {
+  if (outcome.kind !== 'retry' || outcome.error.code !== 'timeout') return outcome
+  return { kind: 'retry', error: { ...outcome.error, code: 'broker' } }
+}

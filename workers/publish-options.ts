@@ -1,0 +1,25 @@
+/**
+ * What a publish takes from the headers of its call: the key that names it, and the caller's trace. Never here: the message.
+ */
+import type { Context } from 'hono'
+import { limits } from '../shared/limits.ts'
+import type { App } from './context.ts'
+import { refuse } from './problem.ts'
+import type { PublishOptions } from './route.ts'
+
+export function publishOptions(c: Context<App>): PublishOptions {
+  const idempotencyKey = c.req.header('idempotency-key') ?? c.get('idempotencyKey')
+  if (idempotencyKey !== undefined && !isKey(idempotencyKey)) {
+    const message = `must have 1 to ${limits.idempotencyKeyLength} characters`
+    refuse({ code: 'invalid_request', issues: [{ path: 'Idempotency-Key', message }] })
+  }
+  const traceparent = c.req.header('traceparent')
+  const tracestate = c.req.header('tracestate')
+  return {
+    ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+    ...(traceparent === undefined ? {} : { traceparent }),
+    ...(tracestate === undefined ? {} : { tracestate }),
+  }
+}
+
+const isKey = (key: string) => key.length > 0 && key.length <= limits.idempotencyKeyLength

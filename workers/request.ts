@@ -1,0 +1,228 @@
+/**
+ * Request: a message with an answer that is waited for.
+ *
+ *   parse → authorise → open the gather (that write is the 202) → have its leg accepted → wait, at growing intervals
+ *
+ * What the caller is told is always the gather's word, never an outcome in hand. Never here: HTTP (workers/routes/requests.ts),
+ * what follows from the outcome (workers/gather.ts).
+ */
+
+import type { Incoming } from '../shared/admission.ts'
+import { type Fault, issuesOf } from '../shared/fault.ts'
+import { callbackSchema, type Gather, type GatherOpening, gatherAddress, gatherId, unsent } from '../shared/gather.ts'
+import type { GatherReport } from '../shared/gather-port.ts'
+import { digest } from '../shared/ids.ts'
+import { canonical } from '../shared/json.ts'
+import type { LegFailure } from '../shared/leg-failure.ts'
+import { headOf } from '../shared/message.ts'
+import { ownSource, type Principal } from '../shared/permissions.ts'
+import type { Platform } from '../shared/ports.ts'
+import { type RequestOptions, requestInput, splitRequest } from '../shared/request.ts'
+import { err, ok, type Result } from '../shared/result.ts'
+import { prepareCallback } from './callback.ts'
+import { choose } from './choose.ts'
+import type { Handlers } from './context.ts'
+import { enqueue } from './enqueue.ts'
+import { express, expressMs } from './express.ts'
+import { gather, list, offer } from './gather.ts'
+import { poll, type Waiting } from './poll.ts'
+import { type PublishOptions, prepare } from './route.ts'
+
+export interface AskOptions extends PublishOptions {
+  /** Somebody waits for the answer of this very call. */
+  readonly waits: boolean
+  /** Deliveries whose handlers wait for this request, the nearest first. */
+  readonly path?: readonly string[]
+  readonly hops?: number
+}
+
+export interface Asked {
+  readonly gather: Gather
+  /** This call opened it. */
+  readonly opened: boolean
+  readonly secrets: { readonly callback?: string; readonly failureCallback?: string }
+}
+
+/** Opens a request, or finds the one that its key names, and has it sent. An `ok` means that it is stored. */
+export async function ask(
+  platform: Platform,
+  handlers: Handlers,
+  principal: Principal,
+  raw: unknown,
+  options: AskOptions,
+): Promise<Result<Asked, Fault>> {
+  const parsed = requestInput.safeParse(raw)
+  if (!parsed.success) return err({ code: 'invalid_request', issues: issuesOf(parsed.error) })
+  const { options: own, message: asked } = splitRequest(parsed.data)
+  const source = typeof asked.source === 'string' ? asked.source : ownSource(principal)
+  const key = options.idempotencyKey ?? (typeof asked.id === 'string' ? asked.id : undefined)
+  const id = gatherId(source, key, platform.token())
+  const routed = await route(platform, principal, id, asked, options)
+  if (!routed.ok) return routed
+  const { agent, incoming } = routed.value
+  const called = await callbacks(platform, source, own)
+  if (!called.ok) return called
+  const { secrets, ...targets } = called.value
+  const opening = openingOf(id, source, agent, incoming, asked, own, options, targets)
+  const opened = await platform.gather(id).open(opening, [incoming.body])
+  if (opened.status === 'conflict') return err({ code: 'key_reused', key: key ?? id, delivery: id })
+  platform.log('request', { gather: id, agent, status: opened.status })
+  const isNew = opened.status === 'opened'
+  const known = isNew ? await begin(platform, handlers, opened.gather, incoming.body, own, options) : opened.gather
+  return ok({ gather: known, opened: isNew, secrets })
+}
+
+/** Waits until it is over, or as long as was asked. Undefined: the caller is gone, or the gather is. */
+export async function awaitReply(
+  platform: Platform,
+  asked: Gather,
+  waiting: Waiting,
+): Promise<GatherReport | undefined> {
+  const isOver = (report: GatherReport | undefined) => report === undefined || report.gather.outcome !== undefined
+  // One that is answered within a second is on no list, and its mailbox's word is not written down: the reply says it all.
+  const stop = platform.after(confirmMs, () => confirm(platform, asked))
+  const report = await poll(platform, waiting, () => platform.gather(asked.id).report(), isOver)
+  stop()
+  if (report !== undefined && !isOver(report)) confirm(platform, asked)
+  return report
+}
+
+const confirmMs = 1_000
+
+// --- inside -----------------------------------------------------------------------------------------------------------
+
+interface RoutedRequest {
+  readonly agent: string
+  readonly incoming: Incoming
+}
+
+async function route(
+  platform: Platform,
+  principal: Principal,
+  id: string,
+  asked: Readonly<Record<string, unknown>>,
+  options: AskOptions,
+): Promise<Result<RoutedRequest, Fault>> {
+  for (const name of ['topic', 'replyto'])
+    if (name in asked)
+      return invalid(name, 'is not for a request: it asks one agent, and the reply comes to the request')
+  if (asked.deliverymode === 'at_most_once') return err({ code: 'not_durable', attribute: 'replyto' })
+  const message = { ...asked, id: `${id}-1`, replyto: gatherAddress(id), correlationid: asked.correlationid ?? id }
+  const { idempotencyKey: _key, ...trace } = options
+  const prepared = prepare(platform, principal, message, trace)
+  if (!prepared.ok) return prepared
+  const { to, incoming } = prepared.value
+  if (to.kind === 'agent') return ok({ agent: to.agent, incoming })
+  if (to.kind !== 'capability') return invalid('to', 'a request asks one agent: its name, or capability:<skill>')
+  const { chosen } = await choose(platform, to, incoming.message)
+  const [agent] = chosen.agents
+  return agent === undefined
+    ? err({ code: 'unroutable', destination: incoming.message.to ?? '' })
+    : ok({ agent, incoming })
+}
+
+type Targets = Pick<GatherOpening, 'callback' | 'failureCallback'>
+
+async function callbacks(
+  platform: Platform,
+  owner: string,
+  own: RequestOptions,
+): Promise<Result<Targets & { readonly secrets: Asked['secrets'] }, Fault>> {
+  const targets: { callback?: Gather['callback']; failureCallback?: Gather['callback'] } = {}
+  const secrets: { callback?: string; failureCallback?: string } = {}
+  for (const name of ['callback', 'failureCallback'] as const) {
+    const asked = own[name]
+    if (asked === undefined) continue
+    const prepared = await prepareCallback(platform, owner, callbackSchema.parse(asked))
+    if (!prepared.ok) return prepared
+    targets[name] = prepared.value.callback
+    if (prepared.value.secret !== undefined) secrets[name] = prepared.value.secret
+  }
+  return ok({ ...(targets as Targets), secrets })
+}
+
+function openingOf(
+  id: string,
+  owner: string,
+  agent: string,
+  { message, hops }: Incoming,
+  asked: Readonly<Record<string, unknown>>,
+  own: RequestOptions,
+  { path = [], hops: above = hops }: AskOptions,
+  targets: Targets,
+): GatherOpening {
+  // What the asker sent, less what names the call and what differs from one try to the next.
+  const { id: _id, time: _time, traceparent: _traceparent, tracestate: _tracestate, ...content } = asked
+  return {
+    id,
+    owner,
+    contentHash: digest(canonical({ ...content, ...own })),
+    head: headOf(message),
+    hops: above,
+    join: { kind: 'all' },
+    onTimeout: own.onTimeout,
+    timeoutMs: own.timeoutSeconds * 1_000,
+    ...(own.context === undefined ? {} : { context: own.context }),
+    path: [...path],
+    agents: [agent],
+    ...targets,
+  }
+}
+
+// The first try is this call's; the rest is the alarm's and the verb's (workers/gather.ts).
+async function begin(
+  platform: Platform,
+  handlers: Handlers,
+  opened: Gather,
+  body: string,
+  own: RequestOptions,
+  { waits }: AskOptions,
+): Promise<Gather> {
+  const [send] = unsent(opened)
+  if (send === undefined) return opened
+  const { agent, delivery } = send
+  const { news, references, status } = await offer(platform, opened, send, body)
+  const port = platform.gather(opened.id)
+  if (news.refused !== undefined) {
+    enqueue(platform, agent, references)
+    return (await port.progress(news)) ?? opened
+  }
+  if (waits && own.timeoutSeconds * 1_000 <= expressMs) express(platform, handlers, agent, delivery, references)
+  else enqueue(platform, agent, references)
+  if (!waits) confirm(platform, opened)
+  const refuses = own.whenOpen === undefined ? waits : own.whenOpen === 'refuse'
+  const failure = status === 'parked' && refuses ? await openBreaker(platform, agent) : undefined
+  if (failure === undefined) return opened
+  const ended = await port.cancel(failure)
+  platform.waitUntil(gather(platform, opened.id).catch(() => undefined))
+  return ended ?? opened
+}
+
+async function openBreaker(platform: Platform, agent: string): Promise<LegFailure | undefined> {
+  const breaker = await platform.agent(agent).breaker()
+  if (breaker?.state.at !== 'open') return undefined
+  const { openedAt, until } = breaker.state
+  const cause = breaker.history.at(-1)?.cause ?? 'it failed too often'
+  return {
+    why: 'breaker_open',
+    agent,
+    openedAt,
+    retryAfterSeconds: Math.max(1, Math.ceil((until - platform.now()) / 1_000)),
+    error: { code: 'breaker', message: cause },
+  }
+}
+
+// The list first: what is confirmed is not looked at again before its deadline.
+function confirm(platform: Platform, asked: Gather): void {
+  const confirmed = async () => {
+    await list(platform, asked)
+    await platform.gather(asked.id).progress({ accepted: unsent(asked).map((s) => s.id) })
+  }
+  platform.waitUntil(
+    confirmed().catch((error: unknown) => platform.log('request.confirm', { gather: asked.id, error: String(error) })),
+  )
+}
+
+function invalid(path: string, message: string): Result<never, Fault> {
+  return err({ code: 'invalid_request', issues: [{ path, message }] })
+}

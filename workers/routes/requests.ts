@@ -1,0 +1,85 @@
+/**
+ * Requests over HTTP: ask and wait, or ask and come back. The gateway waits, by asking again; no object holds a call open.
+ * Never here: what a request sets going (workers/request.ts).
+ */
+import { type Context, Hono } from 'hono'
+import { wireBytes } from '../../shared/api-messages.ts'
+import { requestQuery, requestsQuery } from '../../shared/api-requests.ts'
+import { isGatherId } from '../../shared/gather.ts'
+import type { GatherReport } from '../../shared/gather-port.ts'
+import { maySpeakAs, ownSource } from '../../shared/permissions.ts'
+import { faultOfRequest, requestInput, requestStatusOf, requestView, waitOf } from '../../shared/request.ts'
+import type { App } from '../context.ts'
+import { gather } from '../gather.ts'
+import { poll } from '../poll.ts'
+import { readJson, refuse, unwrap, validate } from '../problem.ts'
+import { publishOptions } from '../publish-options.ts'
+import { ask, awaitReply } from '../request.ts'
+
+export const requests = new Hono<App>()
+
+requests.post('/requests', async (c) => {
+  const platform = c.get('platform')
+  const input = await readJson(c, requestInput, wireBytes)
+  const seconds = waitOf(c.req.header('prefer'), input.timeoutSeconds)
+  const options = { ...publishOptions(c), waits: seconds > 0 }
+  const asked = unwrap(await ask(platform, c.get('handlers'), c.get('principal'), input, options))
+  const { id } = asked.gather
+  const report =
+    seconds > 0 && asked.gather.outcome === undefined
+      ? await awaitReply(platform, asked.gather, { seconds, signal: c.req.raw.signal })
+      : await platform.gather(id).report()
+  // Without one the client is gone, or it took longer than a request is kept.
+  if (report === undefined) return notFound(id)
+  const fault = faultOfRequest(report.gather)
+  if (fault !== undefined) refuse(fault)
+  const { callback, failureCallback } = asked.secrets
+  const answer = {
+    ...requestView(report),
+    ...(callback === undefined ? {} : { callbackSecret: callback }),
+    ...(failureCallback === undefined ? {} : { failureCallbackSecret: failureCallback }),
+  }
+  c.header('Location', `/v1/requests/${id}`)
+  return c.json(answer, report.gather.outcome === undefined ? 202 : 200)
+})
+
+requests.get('/requests', async (c) => {
+  const { cursor, limit } = validate(requestsQuery, c.req.query())
+  const platform = c.get('platform')
+  const page = await platform.requests(ownSource(c.get('principal'))).list(cursor, limit)
+  const reports = await Promise.all(page.items.map(({ id }) => platform.gather(id).report()))
+  // The list is where to look; the gathers know.
+  const items = reports.flatMap((r) => (r === undefined || r.gather.outcome !== undefined ? [] : [requestView(r)]))
+  return c.json({ items, ...(page.cursor === undefined ? {} : { cursor: page.cursor }) }, 200)
+})
+
+requests.get('/requests/:id', async (c) => {
+  const { waitSeconds: seconds = 0 } = validate(requestQuery, c.req.query())
+  const ask = () => readable(c, 'read')
+  const isOver = ({ gather }: GatherReport) => gather.outcome !== undefined
+  const report = await poll(c.get('platform'), { seconds, signal: c.req.raw.signal }, ask, isOver)
+  // Without one the client is gone, and whatever is answered is read by nobody.
+  return report === undefined ? c.body(null) : c.json(requestView(report), 200)
+})
+
+requests.delete('/requests/:id', async (c) => {
+  const platform = c.get('platform')
+  const { gather: known } = await readable(c, 'cancel')
+  await platform.gather(known.id).cancel()
+  await gather(platform, known.id)
+  const report = await readable(c, 'cancel')
+  const ended = requestStatusOf(report.gather)
+  if (ended !== 'cancelled') refuse({ code: 'request_over', request: known.id, ended })
+  return c.json(requestView(report), 200)
+})
+
+/** The request asked for, if the caller may speak as whoever asked. */
+async function readable(c: Context<App>, action: string): Promise<GatherReport> {
+  const id = c.req.param('id') ?? ''
+  const report = isGatherId(id) ? await c.get('platform').gather(id).report() : undefined
+  if (report === undefined) return notFound(id)
+  if (!maySpeakAs(c.get('principal'), report.gather.owner)) refuse({ code: 'forbidden', action, subject: id })
+  return report
+}
+
+const notFound = (id: string): never => refuse({ code: 'not_found', what: 'request', id })
