@@ -1,42 +1,73 @@
 /**
- * Announce: an agent's breaker moved, and whoever subscribes to `switchboard.agent.<name>` hears of it, once. Ids only, no data:
- * what was in anybody's message is nobody else's (S2). Never here: deciding that it moved (shared/breaker.ts).
+ * Announce: a breaker moved, and whoever subscribes to `switchboard.agent.<name>`, or to `switchboard.resource.<name>`, hears of
+ * it, once. Ids only, no data: what was in anybody's message is nobody else's (S2). Never here: deciding that it moved (shared/breaker.ts).
  */
 import type { Incoming } from '../shared/admission.ts'
 import { type Breaker, movesOf } from '../shared/breaker.ts'
 import { composeMessage, contentHash, type PublishInput } from '../shared/message.ts'
 import { brokerSource } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
-import { agentTopic } from '../shared/topic.ts'
+import { agentTopic, resourceTopic } from '../shared/topic.ts'
 import { continueTrace } from '../shared/trace.ts'
 import { publishMany } from './publish-many.ts'
 
 type Move = ReturnType<typeof movesOf>[number]
 
-/** Says what the breaker did that `isMeant` picks. Told twice, it is a duplicate to whoever has it. */
+/** What a move is about: where it is said, and to whom not. */
+interface About {
+  readonly topic: string
+  readonly subject: string
+  /** With the move's epoch and time, the announcement's id. */
+  readonly key: string
+  readonly except?: string
+}
+
+/** Says what an agent's breaker did that `isMeant` picks. Told twice, it is a duplicate to whoever has it. */
 export async function announce(
   platform: Platform,
   agent: string,
   breaker: Breaker | undefined,
   isMeant: (move: Move) => boolean,
 ): Promise<void> {
-  const moves = breaker === undefined ? [] : movesOf(breaker).filter(isMeant)
-  if (moves.length === 0) return
   // An agent that is down is not told so: that mail would only wait behind its breaker, and move it again.
-  const audience = { kind: 'topic', topic: agentTopic(agent), except: agent } as const
-  const { total } = await platform.directory().candidates(audience, undefined, 1)
-  if (total === 0) return
-  for (const move of moves) await publishMany(platform, audience, announcementOf(platform, agent, move))
+  const about = { topic: agentTopic(agent), subject: agent, key: `${agent}-breaker`, except: agent }
+  await say(platform, about, breaker, isMeant)
 }
 
-function announcementOf(platform: Platform, agent: string, { epoch, at, to }: Move): Incoming {
+/** The same of a resource that agents share. */
+export async function announceResource(
+  platform: Platform,
+  resource: string,
+  breaker: Breaker | undefined,
+  isMeant: (move: Move) => boolean,
+): Promise<void> {
+  const about = { topic: resourceTopic(resource), subject: resource, key: `resource-${resource}-breaker` }
+  await say(platform, about, breaker, isMeant)
+}
+
+async function say(
+  platform: Platform,
+  about: About,
+  breaker: Breaker | undefined,
+  isMeant: (move: Move) => boolean,
+): Promise<void> {
+  const moves = breaker === undefined ? [] : movesOf(breaker).filter(isMeant)
+  if (moves.length === 0) return
+  const { topic, except } = about
+  const audience = { kind: 'topic', topic, ...(except === undefined ? {} : { except }) } as const
+  const { total } = await platform.directory().candidates(audience, undefined, 1)
+  if (total === 0) return
+  for (const move of moves) await publishMany(platform, audience, announcementOf(platform, about, move))
+}
+
+function announcementOf(platform: Platform, about: About, { epoch, at, to }: Move): Incoming {
   // Another incarnation counts its epochs anew, at another time.
-  const key = `${agent}-breaker-${epoch}-${at}`
+  const key = `${about.key}-${epoch}-${at}`
   const input: PublishInput = {
-    topic: agentTopic(agent),
+    topic: about.topic,
     type: `${brokerSource}.breaker.${to}`,
     id: key,
-    subject: agent,
+    subject: about.subject,
     time: new Date(at).toISOString(),
     onunroutable: 'drop',
     // They travel each by itself: this says which came first.

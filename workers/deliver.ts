@@ -4,6 +4,7 @@
  */
 import type { AgentRecord } from '../shared/agent.ts'
 import type { LeasedDelivery } from '../shared/agent-port.ts'
+import { attributed } from '../shared/blame.ts'
 import { structured } from '../shared/cloudevents.ts'
 import { limits } from '../shared/limits.ts'
 import { messageSchema } from '../shared/message.ts'
@@ -92,9 +93,9 @@ async function deliverByWebhook(
       timeoutMs,
       onHeaders: giveBack,
     })
-    return posted.ok
-      ? outcomeOfAnswer(posted.answer, agent.policy.ack, platform.now())
-      : { kind: 'retry', error: posted.error }
+    if (!posted.ok) return { kind: 'retry', error: posted.error }
+    const outcome = outcomeOfAnswer(posted.answer, agent.policy.ack, platform.now())
+    return attributed(outcome, posted.answer.resources ?? [], agent.resources)
   } finally {
     giveBack()
   }

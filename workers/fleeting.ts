@@ -11,6 +11,7 @@ import { err, ok, type Result } from '../shared/result.ts'
 import type { AnyAgent } from './define.ts'
 import { deliver } from './deliver.ts'
 import { enqueue, sendBounded } from './enqueue.ts'
+import { askPermits, tellResources } from './permit.ts'
 import type { PublishReceipt } from './route.ts'
 import type { Slots } from './slots.ts'
 
@@ -104,7 +105,15 @@ export async function startFleeting(
         deadlineAt: answer.deadlineAt,
         alone: false,
       }
-      await record(await deliver(platform, handlers, slots, answer.agent, lease))
+      const { held, permits } = await askPermits(platform, answer.agent, [lease])
+      const [refused] = held
+      if (refused?.outcome.kind === 'parked') {
+        await drop(refused.outcome.because)
+        return
+      }
+      const outcome = await deliver(platform, handlers, slots, answer.agent, lease)
+      await record(outcome)
+      platform.waitUntil(tellResources(platform, answer.agent, [{ token: lease.token, outcome }], permits))
     },
   }
 }

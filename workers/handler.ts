@@ -4,12 +4,15 @@
  */
 
 import type { LeasedDelivery } from '../shared/agent-port.ts'
+import { attributed } from '../shared/blame.ts'
 import type { EffectsInput } from '../shared/effects.ts'
 import { deeperThan } from '../shared/json.ts'
 import { limits } from '../shared/limits.ts'
 import { messageSchema } from '../shared/message.ts'
 import type { Outcome } from '../shared/outcome.ts'
 import type { Platform } from '../shared/ports.ts'
+import { type ResourceReport, reportFrom } from '../shared/resource-report.ts'
+import { noHandler } from './attempt.ts'
 import type { AnyAgent, HandlerContext, HandlerMessage } from './define.ts'
 
 /** Runs the handler until `deadlineAt`. Every way it can end is an outcome; it never throws. */
@@ -19,11 +22,15 @@ export async function runHandler(
   lease: LeasedDelivery,
   deadlineAt: number,
 ): Promise<Outcome> {
+  const { handle } = agent
+  if (handle === undefined) return noHandler(agent.name)
   const message = messageSchema.parse(JSON.parse(lease.body))
   const startedAt = platform.now()
   const controller = new AbortController()
   const effects: { reply?: EffectsInput['reply']; messages: unknown[] } = { messages: [] }
-  const ctx = contextOf(platform, agent, lease, deadlineAt, controller.signal, effects)
+  const reports: ResourceReport[] = []
+  const ctx = contextOf(platform, agent, lease, deadlineAt, controller.signal, { effects, reports })
+  const told = (outcome: Outcome) => attributed(outcome, reports, agent.resources)
   try {
     // Within: a schema is the user's code too, and may throw.
     const data = agent.accepts.safeParse(message.data)
@@ -33,23 +40,24 @@ export async function runHandler(
       platform,
       deadlineAt,
       controller,
-      Promise.resolve().then(() => agent.handle(given, ctx)),
+      Promise.resolve().then(() => handle.call(agent, given, ctx)),
     )
     if (result === late)
-      return {
+      return told({
         kind: 'retry',
         error: { code: 'timeout', message: `the handler did not finish within ${deadlineAt - startedAt} ms` },
-      }
-    return { kind: 'ok', ...plain(result), ...buffered(effects) }
+      })
+    return told({ kind: 'ok', ...plain(result), ...buffered(effects) })
   } catch (error) {
-    return outcomeOfThrow(error)
+    reports.push(...reportIn(error))
+    return told(outcomeOfThrow(error))
   } finally {
     controller.abort()
   }
 }
 
 // By name, not by class: a handler may bring its own copy of the module.
-function outcomeOfThrow(error: unknown): Outcome {
+export function outcomeOfThrow(error: unknown): Outcome {
   const message = String(error instanceof Error ? error.message : error).slice(0, limits.errorMessageLength)
   const failed = { code: 'handler', message }
   if (!(error instanceof Error)) return { kind: 'retry', error: failed }
@@ -59,14 +67,23 @@ function outcomeOfThrow(error: unknown): Outcome {
   return { kind: 'retry', error: failed, retryAfterMs: Math.min(seconds, limits.delaySeconds) * 1_000 }
 }
 
-function invalidData(issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[]): Outcome {
+// By shape, as above.
+export function reportIn(error: unknown): ResourceReport[] {
+  const said = error instanceof Error && 'resource' in error ? error.resource : undefined
+  if (typeof said !== 'object' || said === null) return []
+  const { name, status, retryAfterSeconds } = said as Readonly<Record<string, unknown>>
+  const report = reportFrom(name, status, retryAfterSeconds)
+  return report === undefined ? [] : [report]
+}
+
+export function invalidData(issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[]): Outcome {
   const where = issues.map((i) => `${['data', ...i.path.map(String)].join('.')}: ${i.message}`).join('; ')
   return { kind: 'fail', error: { code: 'invalid_data', message: where.slice(0, limits.errorMessageLength) } }
 }
 
-const late = Symbol('late')
+export const late = Symbol('late')
 
-function within<T>(
+export function within<T>(
   platform: Platform,
   deadlineAt: number,
   controller: AbortController,
@@ -81,13 +98,19 @@ function within<T>(
   })
 }
 
+/** What a handler says while it runs. */
+interface Said {
+  readonly effects: { reply?: EffectsInput['reply']; messages: unknown[] }
+  readonly reports: ResourceReport[]
+}
+
 function contextOf(
   platform: Platform,
   agent: AnyAgent,
   lease: LeasedDelivery,
   deadlineAt: number,
   signal: AbortSignal,
-  effects: { reply?: EffectsInput['reply']; messages: unknown[] },
+  { effects, reports }: Said,
 ): HandlerContext {
   return {
     agent: agent.name,
@@ -105,12 +128,17 @@ function contextOf(
     send: (message) => {
       effects.messages.push(message)
     },
+    resource: (name, status, retryAfterSeconds) => {
+      const report = reportFrom(name, status, retryAfterSeconds)
+      if (report === undefined) throw new Error(`not a resource and a status: ${name} ${status}`)
+      reports.push(report)
+    },
     log: (note, fields) => platform.log('handler', { agent: agent.name, delivery: lease.id, note, ...fields }),
   }
 }
 
 // A result must survive storage: what JSON cannot carry fails loudly here rather than quietly later.
-function plain(result: unknown): { result?: unknown } {
+export function plain(result: unknown): { result?: unknown } {
   if (result === undefined) return {}
   const text = JSON.stringify(result)
   if (text === undefined) throw new Error(`the result must be JSON; a ${typeof result} is not`)

@@ -1,23 +1,36 @@
 /**
- * Settle: report what attempts came to, and see to what follows: references to what became free, effects, burials.
+ * Settle: report what attempts came to, and see to what follows: references to what became free, effects, burials, and word
+ * to the resources.
  * Never here: counting attempts or choosing what is next (shared/settlement.ts).
  */
 import type { Platform } from '../shared/ports.ts'
 import type { Report, Settlement } from '../shared/settlement.ts'
 import { carryOut } from './effects.ts'
 import { enqueue } from './enqueue.ts'
+import { type Permits, tellResources } from './permit.ts'
 
 /** Settles several reports of one agent in one call. What follows goes on under waitUntil, with the mailbox's alarm as the net. */
 export async function settle(
   platform: Platform,
   agent: string,
   reports: readonly Report[],
+  permits: Permits = new Map(),
 ): Promise<readonly Settlement[]> {
   const answer = await platform.agent(agent).settle(reports)
   platform.log('settle', { agent, settlements: answer.settlements.map((s) => `${s.status} ${s.id}`) })
   enqueue(platform, agent, answer.references)
   if (answer.unfinished.length > 0) platform.waitUntil(carryOut(platform, agent, answer.agent, answer.unfinished))
+  if (answer.agent?.resources !== undefined)
+    platform.waitUntil(tellResources(platform, answer.agent, heard(reports, answer.settlements), permits))
   return answer.settlements
+}
+
+// A stranger's report that its mailbox refused is no word of what happened; the consumer's own late one still is. What never
+// began was given back where it was asked for.
+function heard(reports: readonly Report[], settlements: readonly Settlement[]): Report[] {
+  return reports.filter(
+    ({ outcome, external }, i) => outcome.kind !== 'parked' && (!external || settlements[i]?.status === 'settled'),
+  )
 }
 
 // Outcomes of one agent that arrive close together share a call: the commit is the price, not the row.
@@ -30,14 +43,16 @@ const coalesceMs = 50
 export class Settler {
   readonly #platform: Platform
   readonly #agent: string
+  readonly #permits: Permits
   #expected: number
   #reports: Report[] = []
   #stop: (() => void) | undefined
 
-  constructor(platform: Platform, agent: string, expected: number) {
+  constructor(platform: Platform, agent: string, expected: number, permits: Permits = new Map()) {
     this.#platform = platform
     this.#agent = agent
     this.#expected = expected
+    this.#permits = permits
   }
 
   /** Takes one report. Resolves when the call that carries it has been made, if this report triggered it. */
@@ -55,7 +70,7 @@ export class Settler {
     this.#reports = []
     if (reports.length === 0) return
     try {
-      await settle(this.#platform, this.#agent, reports)
+      await settle(this.#platform, this.#agent, reports, this.#permits)
     } catch (error) {
       // The leases will end in silence, and the mailbox goes on from there.
       this.#platform.log('settle.failed', {

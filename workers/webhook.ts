@@ -7,6 +7,7 @@ import { type AgentRecord, liveSecrets } from '../shared/agent.ts'
 import { limits } from '../shared/limits.ts'
 import type { Answer, AttemptError } from '../shared/outcome.ts'
 import type { FetchedAnswer, Platform } from '../shared/ports.ts'
+import { readResourceHeader, resourceHeader } from '../shared/resource-report.ts'
 import { sign } from '../shared/signature.ts'
 import { continueTrace } from '../shared/trace.ts'
 import { checkWebhookUrl } from '../shared/webhook-url.ts'
@@ -18,6 +19,8 @@ export interface WebhookCall {
   readonly tracestate?: string
   readonly headers?: Readonly<Record<string, string>>
   readonly timeoutMs: number
+  /** How much of the answer is read. */
+  readonly answerBytes?: number
   /** Called when response headers came: the connection no longer counts against the platform's limit. */
   readonly onHeaders?: () => void
 }
@@ -42,10 +45,12 @@ export async function postWebhook(platform: Platform, agent: AgentRecord, call: 
       signal: controller.signal,
     })
     call.onHeaders?.()
-    const { text, truncated } = await readBounded(response, limits.answerBytes, controller.signal)
+    const { text, truncated } = await readBounded(response, call.answerBytes ?? limits.answerBytes, controller.signal)
+    const { status, headers } = response
+    const [retryAfter, resources] = [headers.get('retry-after'), readResourceHeader(headers.get(resourceHeader))]
     return {
       ok: true,
-      answer: { status: response.status, retryAfter: response.headers.get('retry-after'), body: text, truncated },
+      answer: { status, retryAfter, body: text, truncated, ...(resources.length > 0 && { resources }) },
     }
   } catch (error) {
     if (controller.signal.aborted)

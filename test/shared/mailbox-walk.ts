@@ -19,6 +19,7 @@ import {
   iso,
   later,
   ok,
+  parked,
   retry,
   second,
   unsent,
@@ -34,6 +35,7 @@ const outcomes: Readonly<Record<Outcome['kind'], Outcome>> = {
   hold: hold(2 * second),
   gone,
   unsent,
+  parked,
 }
 export const outcomeKinds = Object.keys(outcomes) as Outcome['kind'][]
 const ms = fc.constantFrom(0, 1, 400, 1_000, 5_000, 70_000)

@@ -145,9 +145,10 @@ export class Scene {
     name: string,
     receiver: Receiver = () => ({ status: 200 }),
     policy: PolicyInput = {},
+    resources: readonly string[] = [],
   ): Promise<AgentRecord> {
     this.#receivers.set(name, receiver)
-    return this.#enrol(name, { kind: 'webhook', url: `http://127.0.0.1/${name}`, policy })
+    return this.#enrol(name, { kind: 'webhook', url: `http://127.0.0.1/${name}`, policy, resources: [...resources] })
   }
 
   receiver(name: string, receiver: Receiver): void {
@@ -155,7 +156,8 @@ export class Scene {
   }
 
   async handler(name: string, policy: PolicyInput = {}): Promise<AgentRecord> {
-    return this.#enrol(name, { kind: 'handler', policy })
+    const { resources = [] } = this.handlers.get(name) ?? {}
+    return this.#enrol(name, { kind: 'handler', policy, resources: [...resources] })
   }
 
   async pull(name: string, policy: PolicyInput = {}): Promise<AgentRecord> {

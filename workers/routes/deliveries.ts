@@ -2,8 +2,10 @@
  * Receipts and waiting for them, cancelling, and settling by token, over HTTP. Never here: what a settlement changes (shared/settlement.ts).
  */
 import { type Context, Hono } from 'hono'
+import type * as z from 'zod'
 import { ackRequest, extendRequest, nackRequest, receiptQuery } from '../../shared/api-bodies.ts'
 import { ackBytes } from '../../shared/api-messages.ts'
+import { attributed } from '../../shared/blame.ts'
 import { parseDeliveryId } from '../../shared/ids.ts'
 import { utf8Length } from '../../shared/json.ts'
 import { hasReached, isAtEnd } from '../../shared/ladder.ts'
@@ -11,6 +13,7 @@ import { limits } from '../../shared/limits.ts'
 import type { Outcome } from '../../shared/outcome.ts'
 import { mayOperate, mayRead } from '../../shared/permissions.ts'
 import type { Receipt } from '../../shared/receipt.ts'
+import { reportFrom, type resourceInput } from '../../shared/resource-report.ts'
 import { unreachable } from '../../shared/result.ts'
 import type { Settlement } from '../../shared/settlement.ts'
 import type { App } from '../context.ts'
@@ -62,13 +65,13 @@ deliveries.post('/deliveries/:id/ack', async (c) => {
 
 deliveries.post('/deliveries/:id/nack', async (c) => {
   const target = operable(c)
-  const { token, delaySeconds, reason, terminal } = await readJson(c, nackRequest)
+  const { token, delaySeconds, reason, terminal, resource } = await readJson(c, nackRequest)
   const error = { code: 'nack', message: reason ?? 'the agent gave it back' }
   const outcome: Outcome =
     terminal === true
       ? { kind: 'fail', error }
       : { kind: 'retry', error, ...(delaySeconds === undefined ? {} : { delayMs: delaySeconds * 1_000 }) }
-  return report(c, target, token, outcome)
+  return report(c, target, token, resource === undefined ? outcome : await blaming(c, target, outcome, resource))
 })
 
 deliveries.post('/deliveries/:id/extend', async (c) => {
@@ -119,6 +122,22 @@ function targetOf(c: Context<App>): Target {
 async function report(c: Context<App>, { id, agent }: Target, token: string, outcome: Outcome): Promise<Response> {
   const [settlement] = await settle(c.get('platform'), agent, [{ id, token, outcome, external: true }])
   return answerTo(c, settlement ?? { id, status: 'unknown' })
+}
+
+// A client is still there to be told that its agent declares no such resource; from a webhook it would be a note on the receipt.
+async function blaming(
+  c: Context<App>,
+  { agent }: Target,
+  outcome: Outcome,
+  { name, status, retryAfterSeconds }: z.infer<typeof resourceInput>,
+): Promise<Outcome> {
+  const declared = (await c.get('platform').agent(agent).describe())?.agent.resources ?? []
+  if (!declared.includes(name)) {
+    const message = `${agent} does not declare it: name it among its \`resources\``
+    refuse({ code: 'invalid_request', issues: [{ path: 'resource.name', message }] })
+  }
+  const said = reportFrom(name, status, retryAfterSeconds)
+  return attributed(outcome, said === undefined ? [] : [said], declared)
 }
 
 function answerTo(c: Context<App>, settlement: Settlement): Response {

@@ -11,6 +11,7 @@ import type { Report } from '../../shared/settlement.ts'
 import type { App } from '../context.ts'
 import { carryOut } from '../effects.ts'
 import { enqueue } from '../enqueue.ts'
+import { askPermits } from '../permit.ts'
 import { poll } from '../poll.ts'
 import { readJson, refuse, validate } from '../problem.ts'
 import { settle } from '../settle.ts'
@@ -27,7 +28,7 @@ lease.post('/agents/:agent/lease', async (c) => {
     const answer = await platform.agent(agent).lease(max, leaseSeconds * 1_000, platform.token())
     requirePull(agent, answer)
     finish(platform, agent, answer)
-    return answer.leases
+    return permitted(platform, answer)
   }
   const leases = (await poll(platform, { seconds: waitSeconds, signal }, ask, (some) => some.length > 0)) ?? []
   return signal.aborted ? giveBack(platform, agent, leases) : leased(leases)
@@ -52,6 +53,14 @@ function operable(c: Context<App>): string {
 function requirePull(agent: string, { agent: record }: TakeAnswer): void {
   if (record === undefined) refuse({ code: 'agent_not_found', agent })
   else if (record.kind !== 'pull') refuse({ code: 'wrong_kind', agent, kind: record.kind, needed: 'pull' })
+}
+
+// What a resource of the agent holds up goes back before anybody has seen it.
+async function permitted(platform: Platform, { agent, leases }: TakeAnswer): Promise<readonly LeasedDelivery[]> {
+  if (agent === undefined) return leases
+  const { begin, held } = await askPermits(platform, agent, leases)
+  if (held.length > 0) await settle(platform, agent.name, held)
+  return begin
 }
 
 // What the mailbox found to do on the way goes on after the answer.
