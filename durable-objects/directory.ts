@@ -4,12 +4,14 @@
  * (durable-objects/agent.ts) or a key itself, only its hash.
  */
 import { DurableObject } from 'cloudflare:workers'
-import type { DirectoryPort } from '../shared/directory.ts'
+import type { DirectoryPort, FoundKey } from '../shared/directory.ts'
 import { isStaleEntry, type KeyRecord, type RegisteredAgent, readEntry, readKey } from '../shared/directory.ts'
 import { limits } from '../shared/limits.ts'
 import type { ChancePort, SqlValue, StoragePort, Synchronous } from '../shared/ports.ts'
+import type { Schema, SchemaInput } from '../shared/schema.ts'
 import type { Audience, Candidate, Subscription, SubscriptionInput } from '../shared/subscription.ts'
 import { chance } from './chance.ts'
+import { SchemaStore } from './schema-store.ts'
 import { SubscriptionStore } from './subscription-store.ts'
 
 const tables = [
@@ -29,6 +31,7 @@ export class DirectoryObject extends DurableObject<Env> implements Synchronous<D
   readonly #storage: StoragePort
   readonly #chance: Pick<ChancePort, 'now'>
   readonly #subscriptions: SubscriptionStore
+  readonly #schemas: SchemaStore
 
   constructor(ctx: DurableObjectState, env: Env, ports: Pick<ChancePort, 'now'> = chance) {
     super(ctx, env)
@@ -37,6 +40,7 @@ export class DirectoryObject extends DurableObject<Env> implements Synchronous<D
     this.#chance = ports
     for (const table of tables) this.#storage.sql.exec(table)
     this.#subscriptions = new SubscriptionStore(this.#storage.sql)
+    this.#schemas = new SchemaStore(this.#storage.sql)
   }
 
   // --- agents ---------------------------------------------------------------------------------------------------------
@@ -92,6 +96,24 @@ export class DirectoryObject extends DurableObject<Env> implements Synchronous<D
     return { items, ...(rows.length > limit && last !== undefined ? { cursor: last.agent } : {}) }
   }
 
+  // --- resources --------------------------------------------------------------------------------------------------------
+
+  resources(cursor: string | undefined, limit: number) {
+    const rows = this.#rows(
+      `SELECT value AS resource, count(*) AS agents FROM agents, json_each(record, '$.resources')
+       WHERE value > ? GROUP BY value ORDER BY value LIMIT ?`,
+      cursor ?? '',
+      limit + 1,
+    )
+    const items = rows.slice(0, limit).map((row) => ({ resource: String(row.resource), agents: Number(row.agents) }))
+    const last = items.at(-1)
+    return { items, ...(rows.length > limit && last !== undefined ? { cursor: last.resource } : {}) }
+  }
+
+  declaring(resource: string): number {
+    return this.#count("SELECT count(*) AS n FROM agents, json_each(record, '$.resources') WHERE value = ?", resource)
+  }
+
   // --- keys -----------------------------------------------------------------------------------------------------------
 
   putKey(key: KeyRecord, options: { readonly first?: boolean; readonly max: number }) {
@@ -114,11 +136,14 @@ export class DirectoryObject extends DurableObject<Env> implements Synchronous<D
     })
   }
 
-  findKey(hash: string): KeyRecord | undefined {
+  findKey(hash: string): FoundKey | undefined {
     const key = this.#key(hash)
-    if (key?.incarnation === undefined) return key
+    if (key === undefined) return undefined
+    const version = this.#schemas.version()
+    const schemas = version === 0 ? {} : { schemasVersion: version }
+    if (key.incarnation === undefined) return { ...key, ...schemas }
     const agent = this.findAgent(key.owner.slice('agent/'.length))
-    return agent?.incarnation === key.incarnation ? { ...key, permissions: agent.permissions } : undefined
+    return agent?.incarnation === key.incarnation ? { ...key, permissions: agent.permissions, ...schemas } : undefined
   }
 
   keys(owner: string | undefined, cursor?: string): readonly KeyRecord[] {
@@ -205,6 +230,28 @@ export class DirectoryObject extends DurableObject<Env> implements Synchronous<D
       version ?? Number.MAX_SAFE_INTEGER,
     )
     return rows.map((row) => ({ agent: String(row.name), subscriptions: [] }))
+  }
+
+  // --- schemas --------------------------------------------------------------------------------------------------------
+
+  putSchema(name: string, input: SchemaInput, options: { readonly max: number; readonly maxBytes: number }) {
+    return this.#storage.transactionSync(() => this.#schemas.put(name, input, options, this.#chance.now()))
+  }
+
+  findSchema(name: string): Schema | undefined {
+    return this.#schemas.find(name)
+  }
+
+  removeSchema(name: string): boolean {
+    return this.#storage.transactionSync(() => this.#schemas.remove(name))
+  }
+
+  schemas(cursor: string | undefined, limit: number) {
+    return this.#schemas.page(cursor ?? '', limit)
+  }
+
+  schemasSince(version: number | undefined) {
+    return this.#schemas.since(version)
   }
 
   // --- inside ---------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
  */
 import * as z from 'zod'
 import { pageOf, pageQuery } from './api-operation.ts'
+import { negotiator, skillSchema } from './card.ts'
 import { agentName } from './ids.ts'
 import { limits } from './limits.ts'
 import { permissionsInput, permissionsSchema } from './permissions.ts'
@@ -20,11 +21,16 @@ export const agentAnswer = z.strictObject({
   url: z.string().optional(),
   capabilities: z.array(z.string()),
   accepts: z.array(z.string()),
+  protocolVersions: z.array(z.string()).describe('What it speaks.'),
+  skills: z.array(skillSchema),
+  handshake: negotiator.describe('Who answers a handshake with it: the broker from this registration, or the agent.'),
+  etag: z.string().describe('Changes when its versions, capabilities, skills or negotiator do: handshakes are then stale.'),
+  resources: z.array(z.string()).describe('What it shares with others: its mail waits while one of them is down.'),
   policy: policySchema.describe('The policy in force, defaults filled in.'),
   permissions: permissionsSchema,
   verified: z.boolean().describe('False until a webhook has answered its challenge; until then its mail waits.'),
   paused: z.strictObject({ since: time, reason: z.string(), until: time.optional() }).optional(),
-  heldUntil: time.optional().describe('The agent asked for quiet until then.'),
+  heldUntil: time.optional().describe('The agent, or a resource that it needs, asked for quiet until then.'),
   createdAt: time,
   updatedAt: time,
 })

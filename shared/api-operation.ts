@@ -7,7 +7,7 @@ import * as z from 'zod'
 import type { FaultCode } from './fault.ts'
 import { limits } from './limits.ts'
 
-export type Method = 'get' | 'put' | 'post' | 'delete'
+export type Method = 'get' | 'put' | 'post' | 'patch' | 'delete'
 
 /** Who may call. What a key may do beyond that is in its permissions. */
 export const callers = {
@@ -17,7 +17,11 @@ export const callers = {
   party: 'The sender, the addressee, and an admin.',
   agent: 'The agent itself, and an admin.',
   subscriber: 'The agent itself, for what its permissions let it hear, and an admin.',
+  user: 'An agent that declares it, and an admin.',
   publisher: 'Whoever published it, and an admin.',
+  maker: 'Whoever made it, and an admin.',
+  reader: 'Whoever made the workflow, any key whose `readState` names it, and an admin.',
+  writer: 'Whoever made the workflow, any key whose `writeState` names it, and an admin.',
   admin: 'An admin.',
 } as const
 export type Caller = keyof typeof callers
@@ -70,7 +74,11 @@ export interface Operation {
 export const pathParameters: Readonly<Record<string, Omit<Parameter, 'name'>>> = {
   agent: { description: 'An agent’s name.', schema: z.string().regex(/^[a-z0-9-]{1,64}$/) },
   id: { description: 'The id, as answers and lists tell it.', schema: z.string() },
+  resource: { description: 'A resource’s name, percent-encoded: `openai%2Fgpt-5`.', schema: z.string() },
+  workflow: { description: 'A workflow’s id.', schema: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/) },
   key: { description: 'A key’s id; not the key.', schema: z.string() },
+  schedule: { description: 'An id of your own choice.', schema: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/) },
+  schema: { description: 'A name of your own choice.', schema: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/) },
   subscription: { description: 'An id of your own choice.', schema: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/) },
 }
 

@@ -2,8 +2,10 @@
 
 import * as z from 'zod'
 import type { AgentRecord } from './agent.ts'
+import { abilitiesOf } from './card.ts'
 import { type Principal, permissionsSchema } from './permissions.ts'
 import { agentKind } from './policy.ts'
+import type { Schema, SchemaInput, SchemasAnswer } from './schema.ts'
 import type { Audience, Candidates, Subscription, SubscriptionInput } from './subscription.ts'
 
 export const registeredAgent = z.strictObject({
@@ -11,6 +13,8 @@ export const registeredAgent = z.strictObject({
   agent: z.string(),
   kind: agentKind,
   capabilities: z.array(z.string()),
+  /** Absent: none. */
+  resources: z.array(z.string()).exactOptional(),
   incarnation: z.string(),
   verified: z.boolean(),
   /** What its keys may do: narrowing an agent narrows the keys it already has. */
@@ -21,8 +25,11 @@ export type RegisteredAgent = z.infer<typeof registeredAgent>
 
 /** The index entry of an agent. */
 export function indexEntry(agent: AgentRecord): RegisteredAgent {
-  const { name, kind, capabilities, incarnation, verified, permissions, updatedAt } = agent
-  return { v: 1, agent: name, kind, capabilities, incarnation, verified, permissions, updatedAt }
+  const { name, kind, resources, incarnation, verified, permissions, updatedAt } = agent
+  // What `capability:<skill>` finds it by.
+  const capabilities = [...abilitiesOf(agent)]
+  const entry = { agent: name, kind, capabilities, incarnation, verified, permissions, updatedAt }
+  return { v: 1, ...entry, ...(resources === undefined ? {} : { resources }) }
 }
 
 /**
@@ -49,6 +56,12 @@ export const keyRecord = z.strictObject({
   expiresAt: z.number().optional(),
 })
 export type KeyRecord = z.infer<typeof keyRecord>
+
+/** A key as it is asked for, with the version of the schemas, so that whoever publishes with it need not ask for that too. */
+export type FoundKey = KeyRecord & {
+  /** Absent: there was never one. */
+  readonly schemasVersion?: number
+}
 
 // What storage held is parsed as the network is: an old record must be recognised, never taken on trust.
 export const readEntry = (stored: unknown): RegisteredAgent => registeredAgent.parse(JSON.parse(String(stored)))
@@ -91,13 +104,23 @@ export interface DirectoryPort {
     cursor: string | undefined,
     limit: number,
   ): Promise<{ readonly items: readonly RegisteredAgent[]; readonly cursor?: string }>
+  /** Every resource that an agent declares, by name after `cursor`, with how many declare it. */
+  resources(
+    cursor: string | undefined,
+    limit: number,
+  ): Promise<{
+    readonly items: readonly { readonly resource: string; readonly agents: number }[]
+    readonly cursor?: string
+  }>
+  /** How many agents declare it. */
+  declaring(resource: string): Promise<number>
   /** Stores a key unless its owner (in this incarnation) has `max` already. `first` only when the owner has none. */
   putKey(
     key: KeyRecord,
     options: { readonly first?: boolean; readonly max: number },
   ): Promise<'stored' | 'has_keys' | 'too_many'>
   /** An agent's key comes with the permissions its agent has now, and not at all once that incarnation is gone. */
-  findKey(hash: string): Promise<KeyRecord | undefined>
+  findKey(hash: string): Promise<FoundKey | undefined>
   /** At most `limits.pageSize` by id; `cursor` is the last id of the page before. */
   keys(owner: string | undefined, cursor?: string): Promise<readonly KeyRecord[]>
   removeKey(id: string, owner?: string): Promise<boolean>
@@ -111,6 +134,22 @@ export interface DirectoryPort {
     | { readonly status: 'put'; readonly subscription: Subscription; readonly created: boolean }
     | { readonly status: 'foreign' | 'unknown' | 'too_many' }
   >
+  /** At most `max`, of `maxBytes` in all. */
+  putSchema(
+    name: string,
+    input: SchemaInput,
+    options: { readonly max: number; readonly maxBytes: number },
+  ): Promise<
+    { readonly status: 'put'; readonly schema: Schema; readonly created: boolean } | { readonly status: 'too_many' }
+  >
+  findSchema(name: string): Promise<Schema | undefined>
+  removeSchema(name: string): Promise<boolean>
+  schemas(
+    cursor: string | undefined,
+    limit: number,
+  ): Promise<{ readonly items: readonly Schema[]; readonly cursor?: string }>
+  /** All of them, or only their version when it is the one that is known. */
+  schemasSince(version: number | undefined): Promise<SchemasAnswer>
   findSubscription(id: string): Promise<Subscription | undefined>
   removeSubscription(id: string, by?: string): Promise<'removed' | 'unknown' | 'foreign'>
   subscriptions(

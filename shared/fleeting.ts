@@ -12,7 +12,7 @@ import { agentOf, type Draft, endFleeting, fleetingOf, freePlaces, insert } from
 import { headOf } from './message.ts'
 import type { AttemptError, Outcome } from './outcome.ts'
 import { leaseMs } from './policy.ts'
-import { askedForQuiet } from './settlement.ts'
+import { askedForQuiet } from './quiet.ts'
 
 export type FleetingOutcome = Outcome | { readonly kind: 'dropped'; readonly reason: string }
 

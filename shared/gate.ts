@@ -3,6 +3,7 @@
  * mail (shared/mailbox.ts).
  */
 import * as z from 'zod'
+import { isResourceTrouble } from './blame.ts'
 import { admits, breakerDueAt, breakerSchema, elapse, newBreaker, tell, type Verdict } from './breaker.ts'
 import type { Outcome } from './outcome.ts'
 import type { AgentKind, Policy } from './policy.ts'
@@ -90,6 +91,8 @@ export function verdictOf(outcome: Outcome): Verdict | undefined {
       return { kind: 'success' }
     case 'retry':
       if (outcome.error.code === 'broker') return undefined
+      // Whoever can say whose fault it was is well.
+      if (isResourceTrouble(outcome)) return { kind: 'success' }
       return {
         kind: 'failure',
         cause: outcome.error.message,
@@ -98,6 +101,7 @@ export function verdictOf(outcome: Outcome): Verdict | undefined {
     case 'hold':
     case 'gone':
     case 'unsent':
+    case 'parked':
       return undefined
     default:
       return unreachable(outcome)

@@ -155,6 +155,9 @@ export const limits = {
   chartStepBytes: 1_048_576,
   chartStepEffects: 100,
   chartRetries: 100,
+  /** How long a browser that logged in stays so, and how much a form may hold. */
+  sessionSeconds: 43_200,
+  formBytes: 8_192,
   /** Signed webhooks: how far a timestamp may be from now (Standard Webhooks advises a few minutes). */
   signatureToleranceSeconds: 300,
 } as const

@@ -6,9 +6,10 @@ import * as z from 'zod'
 import { effectNames, effectsInput } from './effects.ts'
 import { deeperThan, utf8Length } from './json.ts'
 import { limits } from './limits.ts'
+import { type ResourceReport, resourceReport } from './resource-report.ts'
 
 export const attemptError = z.strictObject({
-  /** `http`, `timeout`, `network`, `handler`, `no_handler`, `nack`, `silence`, … */
+  /** `http`, `timeout`, `network`, `handler`, `no_handler`, `nack`, `silence`, `resource`, … */
   code: z.string(),
   message: z.string(),
   httpStatus: z.int().optional(),
@@ -17,6 +18,9 @@ export const attemptError = z.strictObject({
 })
 export type AttemptError = z.infer<typeof attemptError>
 
+/** What it says of resources that its agent declares. */
+const resources = z.array(resourceReport).optional()
+
 export const outcomeSchema = z.discriminatedUnion('kind', [
   /** Done. `effects` is still raw: the mailbox expands it, so that it is journaled whatever it is. */
   z.strictObject({
@@ -24,24 +28,28 @@ export const outcomeSchema = z.discriminatedUnion('kind', [
     result: z.unknown().optional(),
     effects: z.unknown().optional(),
     httpStatus: z.int().optional(),
+    resources,
   }),
   /** 202 under `ack: "later"`: the receiver has it and will settle with the token. */
-  z.strictObject({ kind: z.literal('later'), httpStatus: z.int() }),
+  z.strictObject({ kind: z.literal('later'), httpStatus: z.int(), resources }),
   /** Failed, may work next time. `delayMs` is a pause that the receiver asked for: exact, in place of the curve. */
   z.strictObject({
     kind: z.literal('retry'),
     error: attemptError,
     retryAfterMs: z.number().optional(),
     delayMs: z.number().optional(),
+    resources,
   }),
   /** Will never work for this message; the agent is fine. */
-  z.strictObject({ kind: z.literal('fail'), error: attemptError }),
-  /** The agent asks for quiet: all of its mail is held, no attempt burned (M4). */
-  z.strictObject({ kind: z.literal('hold'), error: attemptError, holdMs: z.number() }),
+  z.strictObject({ kind: z.literal('fail'), error: attemptError, resources }),
+  /** The agent, or a resource that it needs, asks for quiet: all of its mail is held, no attempt burned (M4). */
+  z.strictObject({ kind: z.literal('hold'), error: attemptError, holdMs: z.number(), resources }),
   /** 410: the agent is gone. It is paused and its mail parked. */
   z.strictObject({ kind: z.literal('gone'), error: attemptError }),
   /** Never started: no connection slot in time. Burns nothing. */
   z.strictObject({ kind: z.literal('unsent') }),
+  /** Never started: a resource that the agent needs lets nobody through. Its mail is held that long, and nothing is burned. */
+  z.strictObject({ kind: z.literal('parked'), because: z.string(), holdMs: z.number() }),
 ])
 export type Outcome = z.infer<typeof outcomeSchema>
 
@@ -51,13 +59,17 @@ export interface Answer {
   readonly retryAfter: string | null
   readonly body: string
   readonly truncated: boolean
+  /** What it reported of resources. */
+  readonly resources?: readonly ResourceReport[]
 }
 
 const terminal: ReadonlySet<number> = new Set([400, 409, 413, 415, 422])
+/** Says that the request was wrong: whoever can tell is well. */
+export const isAboutMessage = (status: number): boolean => terminal.has(status)
 const throttling: ReadonlySet<number> = new Set([502, 503, 504])
 const defaultHoldMs = 5_000
 // A hold burns no attempt (M4), so a receiver that asks for no pause at all would be asked again in a tight loop for ever.
-const minHoldMs = 1_000
+export const minHoldMs = 1_000
 
 /** docs/protocol.md, "What a webhook may answer". A redirect is not followed and is a failure. */
 export function outcomeOfAnswer(answer: Answer, ack: 'response' | 'later', now: number): Outcome {

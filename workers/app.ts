@@ -19,9 +19,11 @@ import { health } from './routes/health.ts'
 import { keys } from './routes/keys.ts'
 import { lease } from './routes/lease.ts'
 import { messages } from './routes/messages.ts'
+import { pages } from './routes/pages.ts'
 import { publications } from './routes/publications.ts'
 import { requests } from './routes/requests.ts'
 import { resources } from './routes/resources.ts'
+import { session } from './routes/session.ts'
 import { schedules } from './routes/schedules.ts'
 import { schemas } from './routes/schemas.ts'
 import { subscriptions } from './routes/subscriptions.ts'
@@ -45,6 +47,8 @@ export function buildApp(
     await next()
   })
   app.use(requireRoute(app))
+  app.route('/', session)
+  app.route('/', pages)
   app.use('/v1/*', requireConfigured)
   app.use('/v1/*', requireCaller(known))
   for (const routes of [

@@ -14,6 +14,7 @@ import type { AnyAgent } from './define.ts'
 import { deliver } from './deliver.ts'
 import { carryOut } from './effects.ts'
 import { startFleeting } from './fleeting.ts'
+import { askPermits } from './permit.ts'
 import { Settler } from './settle.ts'
 import { Slots } from './slots.ts'
 import { take } from './take.ts'
@@ -109,7 +110,7 @@ async function runTaken(
   }
 }
 
-/** deliver → settle, for leases of one agent. Outcomes go back as they arrive. */
+/** deliver → settle, for leases of one agent. Outcomes go back as they arrive. What a resource holds up goes back unbegun. */
 async function runLeases(
   platform: Platform,
   handlers: ReadonlyMap<string, AnyAgent>,
@@ -117,13 +118,15 @@ async function runLeases(
   agent: AgentRecord,
   leases: readonly LeasedDelivery[],
 ): Promise<void> {
-  const settler = new Settler(platform, agent.name, leases.length)
-  await Promise.all(
-    leases.map(async (lease) => {
+  const { begin, held, permits } = await askPermits(platform, agent, leases)
+  const settler = new Settler(platform, agent.name, leases.length, permits)
+  await Promise.all([
+    ...held.map((report) => settler.report(report)),
+    ...begin.map(async (lease) => {
       const outcome = await deliver(platform, handlers, slots, agent, lease)
       await settler.report({ id: lease.id, token: lease.token, outcome, external: false })
     }),
-  )
+  ])
 }
 
 async function admitFleeting(

@@ -3,6 +3,7 @@
  * tested as plain code. Never here: running it (workers/handler.ts).
  */
 import type * as z from 'zod'
+import type { Skill } from '../shared/card.ts'
 import type { PermissionsInput } from '../shared/permissions.ts'
 import type { PolicyInput } from '../shared/policy.ts'
 
@@ -54,6 +55,11 @@ export interface HandlerContext {
   readonly env: Readonly<Record<string, unknown>>
   reply(data: unknown, type?: string): void
   send(message: Outgoing): void
+  /**
+   * Says how a resource that the agent declares has answered: an HTTP status, and the pause that it asked for. Beside whatever
+   * becomes of the attempt; throw a ResourceError where it is what the attempt failed of.
+   */
+  resource(name: string, status: number, retryAfterSeconds?: number): void
   log(note: string, fields?: Readonly<Record<string, unknown>>): void
 }
 
@@ -73,9 +79,30 @@ export class RetryLater extends Error {
   }
 }
 
+/**
+ * Throw this when a resource that the agent declares did not answer as it should: the agent is not blamed. 429 with a pause holds
+ * the mail of everybody who declares it, at no attempt; anything else counts towards the resource's breaker.
+ */
+export class ResourceError extends Error {
+  override readonly name = 'ResourceError'
+  readonly resource: { readonly name: string; readonly status: number; readonly retryAfterSeconds?: number }
+
+  constructor(name: string, status: number, retryAfterSeconds?: number) {
+    super(`${name} answered ${status}`)
+    this.resource = { name, status, ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }) }
+  }
+}
+
 export interface AgentDefinition<Schema extends z.ZodType = z.ZodType> {
   readonly name: string
   readonly capabilities?: readonly string[]
+  /** What it speaks; left out, `1.0`. With `skills`, what a handshake is answered from. */
+  readonly protocolVersions?: readonly string[]
+  readonly skills?: readonly Skill[]
+  /** `agent`: handshakes come to `handle` as messages of type `switchboard.handshake`. */
+  readonly handshake?: 'registration' | 'agent'
+  /** What it shares with others and may be down, such as `openai/gpt-5`: its mail waits while one of them is. */
+  readonly resources?: readonly string[]
   /** The shape of `data`. A message that does not match is a dead letter (`terminal`) without the handler being called. */
   readonly accepts: Schema
   readonly policy?: PolicyInput
@@ -84,17 +111,59 @@ export interface AgentDefinition<Schema extends z.ZodType = z.ZodType> {
   handle(message: HandlerMessage<z.infer<Schema>>, ctx: HandlerContext): Promise<unknown>
 }
 
-/** An agent of any schema, as a list of them is typed. */
+/** One of a batch. `delivery` is the id that its result names. */
+export interface BatchMessage<Data> extends HandlerMessage<Data> {
+  readonly delivery: string
+  /** 1 is the first. */
+  readonly attempt: number
+  readonly maxAttempts: number
+}
+
+/** What became of one of a batch. `drop`: it can never work, and becomes a dead letter. Whoever has no result is tried again. */
+export interface BatchResult {
+  readonly id: string
+  readonly status: 'ok' | 'retry' | 'drop'
+  readonly result?: unknown
+  readonly reply?: { readonly type?: string; readonly data: unknown }
+  readonly messages?: readonly Outgoing[]
+  readonly error?: string
+}
+
+/** A batch has no `reply` and `send` of its own: what leaves, leaves with the result of one of its messages. */
+export type BatchContext = Pick<HandlerContext, 'agent' | 'deadline' | 'signal' | 'env' | 'resource' | 'log'>
+
+/** An agent that gets its messages together (`policy.batch`); one alone is a batch of one. */
+export interface BatchAgentDefinition<Schema extends z.ZodType = z.ZodType>
+  extends Omit<AgentDefinition<Schema>, 'handle' | 'policy'> {
+  readonly policy: PolicyInput & { readonly batch: NonNullable<PolicyInput['batch']> }
+  /** `{ results: BatchResult[] }` says what became of each; anything else is the result of all. */
+  handleBatch(messages: readonly BatchMessage<z.infer<Schema>>[], ctx: BatchContext): Promise<unknown>
+}
+
+/** An agent of any schema, as a list of them is typed. It has one of `handle` and `handleBatch`. */
 export interface AnyAgent {
   readonly name: string
   readonly capabilities?: readonly string[]
+  readonly protocolVersions?: readonly string[]
+  readonly skills?: readonly Skill[]
+  readonly handshake?: 'registration' | 'agent'
+  /** What it shares with others and may be down, such as `openai/gpt-5`: its mail waits while one of them is. */
+  readonly resources?: readonly string[]
   readonly accepts: z.ZodType
   readonly policy?: PolicyInput
   readonly permissions?: PermissionsInput
-  handle(message: HandlerMessage<never>, ctx: HandlerContext): Promise<unknown>
+  handle?(message: HandlerMessage<never>, ctx: HandlerContext): Promise<unknown>
+  handleBatch?(messages: readonly BatchMessage<never>[], ctx: BatchContext): Promise<unknown>
 }
 
 /** Types a definition; changes nothing. */
 export function defineAgent<Schema extends z.ZodType>(definition: AgentDefinition<Schema>): AgentDefinition<Schema> {
+  return definition
+}
+
+/** Types the definition of an agent that gets batches; changes nothing. */
+export function defineBatchAgent<Schema extends z.ZodType>(
+  definition: BatchAgentDefinition<Schema>,
+): BatchAgentDefinition<Schema> {
   return definition
 }

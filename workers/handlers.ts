@@ -3,6 +3,7 @@
  * their policy and permissions is what is in force. Never here: running them (workers/handler.ts).
  */
 import { isRegisteredAs, type Registration, registration } from '../shared/agent.ts'
+import { cardPartsOf } from '../shared/card.ts'
 import { indexEntry } from '../shared/directory.ts'
 import { issuesOf } from '../shared/fault.ts'
 import { agentName } from '../shared/ids.ts'
@@ -20,6 +21,12 @@ export function handlersOf(agents: readonly AnyAgent[]): Handlers {
     const issues = [
       ...(agentName.safeParse(name).success ? [] : ['its name is not 1 to 64 of a-z, 0-9 and -']),
       ...(handlers.has(name) ? ['another agent has the same name'] : []),
+      ...((agent.handleBatch !== undefined) === (agent.policy?.batch !== undefined)
+        ? []
+        : ['`handleBatch` and `policy.batch` belong together']),
+      ...((agent.handle === undefined) === (agent.handleBatch === undefined)
+        ? ['it needs one of `handle` and `handleBatch`']
+        : []),
       ...(parsed.success ? [] : issuesOf(parsed.error).map((issue) => `${issue.path}: ${issue.message}`)),
     ]
     if (issues.length > 0) throw new Error(`The agent \`${name}\` cannot be served: ${issues.join('; ')}.`)
@@ -52,10 +59,12 @@ export async function ensureAllEnrolled(platform: Platform, handlers: Handlers):
 
 /** What its code says of an agent, as a registration. */
 export function registrationOf(agent: AnyAgent): Registration {
-  const { capabilities, policy, permissions } = agent
+  const { capabilities, resources, policy, permissions } = agent
   return {
     kind: 'handler',
     ...(capabilities === undefined ? {} : { capabilities: [...capabilities] }),
+    ...cardPartsOf(agent),
+    ...(resources === undefined ? {} : { resources: [...resources] }),
     ...(policy === undefined ? {} : { policy }),
     ...(permissions === undefined ? {} : { permissions }),
   }

@@ -30,6 +30,7 @@ export async function runAgent(agent: AnyAgent, data: unknown, around: Circumsta
     env: around.env ?? {},
     reply: () => undefined,
     send: (message) => sent.push(message),
+    resource: () => undefined,
     log: () => undefined,
   }
   const message = {
@@ -41,7 +42,7 @@ export async function runAgent(agent: AnyAgent, data: unknown, around: Circumsta
     ...(around.replyto === undefined ? {} : { replyto: around.replyto }),
     data: agent.accepts.parse(data),
   } as HandlerMessage<never>
-  const result = await agent.handle(message, ctx)
+  const result = await agent.handle?.(message, ctx)
   return JSON.parse(JSON.stringify({ result: result ?? null, sent })) as Run
 }
 
