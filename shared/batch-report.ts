@@ -34,17 +34,20 @@ export type Verdicts = Map<number, Verdict | undefined>
 
 /** One verdict for each call with several deliveries: a failure only where none of them went well. */
 export function verdictsOf(draft: Draft, reports: readonly Report[]): Verdicts {
-  const calls = new Map<number, Outcome[]>()
-  for (const { id, token, outcome } of reports) {
-    const lease = leaseOf(draft, id)
-    if (lease?.batch === undefined || lease.token !== token) continue
-    calls.set(lease.batch.n, [...(calls.get(lease.batch.n) ?? []), outcome])
+  const calls = new Map<number, Report[]>()
+  for (const report of reports) {
+    const lease = leaseOf(draft, report.id)
+    if (lease?.batch === undefined || lease.token !== report.token) continue
+    calls.set(lease.batch.n, [...(calls.get(lease.batch.n) ?? []), report])
   }
-  return new Map([...calls].map(([n, outcomes]) => [n, verdictOfCall(outcomes)]))
+  return new Map([...calls].map(([n, all]) => [n, verdictOfCall(all)]))
 }
 
-function verdictOfCall(outcomes: readonly Outcome[]): Verdict | undefined {
-  const verdicts = outcomes.flatMap((outcome) => verdictOf(outcome) ?? [])
+// What is said of the whole is said of the call; beside it may stand some that the broker itself kept from it.
+function verdictOfCall(reports: readonly Report[]): Verdict | undefined {
+  const whole = reports.find((r) => r.whole === true)
+  if (whole !== undefined) return verdictOf(whole.outcome)
+  const verdicts = reports.flatMap(({ outcome }) => verdictOf(outcome) ?? [])
   return verdicts.find((v) => v.kind === 'success') ?? verdicts[0]
 }
 

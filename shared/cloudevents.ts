@@ -187,7 +187,12 @@ export function encodeHeader(value: string): string {
   return value.toWellFormed().replace(/[^\x21\x23\x24\x26-\x7e]/gu, encodeURIComponent)
 }
 
-/** The JSON text that a webhook gets. CloudEvents attributes are scalars, so `chain` becomes a comma-separated string. */
+/** The event that a webhook gets. CloudEvents attributes are scalars, so `chain` becomes a comma-separated string. */
+export function eventOf(message: Message): Readonly<Record<string, unknown>> {
+  return message.chain === undefined ? message : { ...message, chain: message.chain.join(',') }
+}
+
+/** As JSON text. */
 export function structured(message: Message): string {
-  return JSON.stringify(message.chain === undefined ? message : { ...message, chain: message.chain.join(',') })
+  return JSON.stringify(eventOf(message))
 }

@@ -10,11 +10,13 @@ import type { AgentRecord } from '../shared/agent.ts'
 import type { LeasedDelivery, TakeAnswer } from '../shared/agent-port.ts'
 import type { Platform } from '../shared/ports.ts'
 import { type FleetingReference, reference, type TakeReference } from '../shared/reference.ts'
+import type { Report } from '../shared/settlement.ts'
 import type { AnyAgent } from './define.ts'
 import { deliver } from './deliver.ts'
+import { callsOf, deliverBatch, heldBehind } from './deliver-batch.ts'
 import { carryOut } from './effects.ts'
 import { startFleeting } from './fleeting.ts'
-import { askPermits } from './permit.ts'
+import { askPermits, tellResources } from './permit.ts'
 import { Settler } from './settle.ts'
 import { Slots } from './slots.ts'
 import { take } from './take.ts'
@@ -118,15 +120,33 @@ async function runLeases(
   agent: AgentRecord,
   leases: readonly LeasedDelivery[],
 ): Promise<void> {
-  const { begin, held, permits } = await askPermits(platform, agent, leases)
+  const { begin: permitted, held, permits } = await askPermits(platform, agent, leases)
+  const behind = heldBehind(leases, permitted, held)
+  if (behind.length > 0) platform.waitUntil(tellResources(platform, agent, behind, permits))
+  const begin = permitted.filter((lease) => behind.every((report) => report.token !== lease.token))
   const settler = new Settler(platform, agent.name, leases.length, permits)
   await Promise.all([
-    ...held.map((report) => settler.report(report)),
-    ...begin.map(async (lease) => {
-      const outcome = await deliver(platform, handlers, slots, agent, lease)
-      await settler.report({ id: lease.id, token: lease.token, outcome, external: false })
+    ...[...held, ...behind].map((report) => settler.report(report)),
+    ...callsOf(begin).map(async (call) => {
+      await settler.report(...(await deliverAll(platform, handlers, slots, agent, call)))
     }),
   ])
+}
+
+// One call: of a batch, or of the one delivery that it is for.
+async function deliverAll(
+  platform: Platform,
+  handlers: ReadonlyMap<string, AnyAgent>,
+  slots: Slots,
+  agent: AgentRecord,
+  call: readonly LeasedDelivery[],
+): Promise<Report[]> {
+  if (agent.policy.batch !== undefined) return deliverBatch(platform, handlers, slots, agent, call)
+  const each = call.map(async (lease): Promise<Report> => {
+    const outcome = await deliver(platform, handlers, slots, agent, lease)
+    return { id: lease.id, token: lease.token, outcome, external: false }
+  })
+  return Promise.all(each)
 }
 
 async function admitFleeting(

@@ -36,6 +36,42 @@ export interface Outgoing {
   readonly timeoutseconds?: number
 }
 
+/** How `request` asks: as POST /v1/requests. */
+export interface Asking {
+  /** 30 when left out; never longer than this run may take. */
+  readonly timeoutSeconds?: number
+  readonly onTimeout?:
+    | { readonly kind: 'error' }
+    | { readonly kind: 'retry'; readonly times: number }
+    | { readonly kind: 'default'; readonly data: unknown }
+  readonly whenOpen?: 'refuse' | 'wait'
+  readonly subject?: string
+  readonly partitionkey?: string
+  readonly priority?: number
+}
+
+/** The reply to a request. */
+export interface HandlerReply {
+  readonly id: string
+  readonly type: string
+  readonly source: string
+  readonly data: unknown
+}
+
+/** There is no reply. `code` says why: `request_timeout`, `request_failed`, `breaker_open`, `would_deadlock`, … */
+export class RequestError extends Error {
+  override readonly name = 'RequestError'
+  readonly code: string
+  /** What an HTTP caller would have been answered. */
+  readonly problem: Readonly<Record<string, unknown>>
+
+  constructor(code: string, message: string, problem: Readonly<Record<string, unknown>> = {}) {
+    super(message)
+    this.code = code
+    this.problem = problem
+  }
+}
+
 /**
  * The handler's hands. `reply` and `send` are buffered: nothing leaves until the handler has returned and its result is
  * journaled, and then each leaves once. A handler that throws sends nothing and is tried again.
@@ -55,6 +91,11 @@ export interface HandlerContext {
   readonly env: Readonly<Record<string, unknown>>
   reply(data: unknown, type?: string): void
   send(message: Outgoing): void
+  /**
+   * Asks another agent and waits for its reply. It acts at once. A re-run of the handler finds the replies of the one before, by
+   * the order of its calls. Rejects with a RequestError.
+   */
+  request(to: string, type: string, data?: unknown, options?: Asking): Promise<HandlerReply>
   /**
    * Says how a resource that the agent declares has answered: an HTTP status, and the pause that it asked for. Beside whatever
    * becomes of the attempt; throw a ResourceError where it is what the attempt failed of.

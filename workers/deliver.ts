@@ -6,18 +6,19 @@ import type { AgentRecord } from '../shared/agent.ts'
 import type { LeasedDelivery } from '../shared/agent-port.ts'
 import { attributed } from '../shared/blame.ts'
 import { structured } from '../shared/cloudevents.ts'
-import { limits } from '../shared/limits.ts'
 import { messageSchema } from '../shared/message.ts'
 import { narrowed } from '../shared/narrowing.ts'
 import { type Outcome, outcomeOfAnswer } from '../shared/outcome.ts'
-import { leaseMarginMs, slotWaitMs } from '../shared/policy.ts'
+import { slotWaitMs } from '../shared/policy.ts'
 import type { Platform } from '../shared/ports.ts'
+import { deadlineOf, noHandler, unforeseen } from './attempt.ts'
 import type { AnyAgent } from './define.ts'
+import { deliverBatch } from './deliver-batch.ts'
 import { runHandler } from './handler.ts'
 import type { Slots } from './slots.ts'
 import { postWebhook } from './webhook.ts'
 
-/** One attempt. Never throws. */
+/** One attempt of one delivery. Never throws. */
 export async function deliver(
   platform: Platform,
   handlers: ReadonlyMap<string, AnyAgent>,
@@ -25,6 +26,10 @@ export async function deliver(
   agent: AgentRecord,
   lease: LeasedDelivery,
 ): Promise<Outcome> {
+  if (agent.policy.batch !== undefined) {
+    const [report] = await deliverBatch(platform, handlers, slots, agent, [lease])
+    if (report !== undefined) return report.outcome
+  }
   const outcome = await attempt(platform, handlers, slots, agent, lease).catch(unforeseen)
   platform.log('deliver', {
     agent: agent.name,
@@ -34,11 +39,6 @@ export async function deliver(
     ...('error' in outcome ? { error: outcome.error.code, status: outcome.error.httpStatus } : {}),
   })
   return outcome
-}
-
-// A failed attempt with a reason: thrown on, it would end in silence, and nobody would learn why.
-function unforeseen(error: unknown): Outcome {
-  return { kind: 'retry', error: { code: 'broker', message: String(error).slice(0, limits.errorMessageLength) } }
 }
 
 async function attempt(
@@ -51,12 +51,8 @@ async function attempt(
   switch (agent.kind) {
     case 'handler': {
       const handler = handlers.get(agent.name)
-      if (handler === undefined)
-        return {
-          kind: 'fail',
-          error: { code: 'no_handler', message: `this deployment has no handler named ${agent.name}` },
-        }
-      return runHandler(platform, handler, lease, deadlineOf(platform, agent, lease))
+      if (handler === undefined) return noHandler(agent.name)
+      return runHandler(platform, handler, agent, lease, deadlineOf(platform, agent, lease))
     }
     case 'webhook':
       return deliverByWebhook(platform, slots, agent, lease)
@@ -99,10 +95,4 @@ async function deliverByWebhook(
   } finally {
     giveBack()
   }
-}
-
-/** A full time-out from now, but never past what leaves time to report before the lease ends. */
-function deadlineOf(platform: Platform, agent: AgentRecord, lease: LeasedDelivery): number {
-  const policy = narrowed(agent.policy, lease.head)
-  return Math.min(platform.now() + policy.timeoutSeconds * 1_000, lease.deadlineAt - leaseMarginMs(policy) / 4)
 }

@@ -3,6 +3,7 @@
  * Never here: webhooks (workers/webhook.ts).
  */
 
+import type { AgentRecord } from '../shared/agent.ts'
 import type { LeasedDelivery } from '../shared/agent-port.ts'
 import { attributed } from '../shared/blame.ts'
 import type { EffectsInput } from '../shared/effects.ts'
@@ -14,11 +15,13 @@ import type { Platform } from '../shared/ports.ts'
 import { type ResourceReport, reportFrom } from '../shared/resource-report.ts'
 import { noHandler } from './attempt.ts'
 import type { AnyAgent, HandlerContext, HandlerMessage } from './define.ts'
+import { inquirer } from './inquire.ts'
 
 /** Runs the handler until `deadlineAt`. Every way it can end is an outcome; it never throws. */
 export async function runHandler(
   platform: Platform,
   agent: AnyAgent,
+  record: AgentRecord,
   lease: LeasedDelivery,
   deadlineAt: number,
 ): Promise<Outcome> {
@@ -29,7 +32,8 @@ export async function runHandler(
   const controller = new AbortController()
   const effects: { reply?: EffectsInput['reply']; messages: unknown[] } = { messages: [] }
   const reports: ResourceReport[] = []
-  const ctx = contextOf(platform, agent, lease, deadlineAt, controller.signal, { effects, reports })
+  const request = inquirer(platform, record, lease, deadlineAt, controller.signal)
+  const ctx = { ...contextOf(platform, agent, lease, deadlineAt, controller.signal, { effects, reports }), request }
   const told = (outcome: Outcome) => attributed(outcome, reports, agent.resources)
   try {
     // Within: a schema is the user's code too, and may throw.
@@ -76,7 +80,9 @@ export function reportIn(error: unknown): ResourceReport[] {
   return report === undefined ? [] : [report]
 }
 
-export function invalidData(issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[]): Outcome {
+export function invalidData(
+  issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[],
+): Outcome {
   const where = issues.map((i) => `${['data', ...i.path.map(String)].join('.')}: ${i.message}`).join('; ')
   return { kind: 'fail', error: { code: 'invalid_data', message: where.slice(0, limits.errorMessageLength) } }
 }
@@ -111,7 +117,7 @@ function contextOf(
   deadlineAt: number,
   signal: AbortSignal,
   { effects, reports }: Said,
-): HandlerContext {
+): Omit<HandlerContext, 'request'> {
   return {
     agent: agent.name,
     delivery: lease.id,

@@ -55,10 +55,10 @@ export class Settler {
     this.#permits = permits
   }
 
-  /** Takes one report. Resolves when the call that carries it has been made, if this report triggered it. */
-  async report(report: Report): Promise<void> {
-    this.#reports.push(report)
-    this.#expected -= 1
+  /** Takes reports; those of one batch come together. Resolves when the call that carries them has been made, if they triggered it. */
+  async report(...reports: readonly Report[]): Promise<void> {
+    this.#reports.push(...reports)
+    this.#expected -= reports.length
     if (this.#expected <= 0) return this.#flush()
     this.#stop ??= this.#platform.after(coalesceMs, () => this.#platform.waitUntil(this.#flush()))
   }
