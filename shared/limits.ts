@@ -148,12 +148,12 @@ export const limits = {
   chartDepth: 16,
   chartTransitions: 1_000,
   /** States without substates that may be active at once: what a microstep costs grows with their square. */
-  chartRegions: 32,
+  chartRegions: 16,
   /** Microsteps of one step: an `always` or a `raise` that feeds itself ends here. */
-  chartMicrosteps: 256,
-  /** What the actions of one step may make of values, in characters of JSON, and how many messages they may want sent. */
+  chartMicrosteps: 128,
+  /** The actions of one step, and what they may make of values, in characters of JSON. An `update` weighs the whole state. */
+  chartStepActions: 256,
   chartStepBytes: 1_048_576,
-  chartStepEffects: 100,
   chartRetries: 100,
   /** How long a browser that logged in stays so, and how much a form may hold. */
   sessionSeconds: 43_200,
