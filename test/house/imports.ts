@@ -45,8 +45,8 @@ interface Rule {
 const nothing = /^$/
 const anything = /^/
 const rules: Readonly<Record<(typeof allRooms)[number], Rule>> = {
-  // Beside schemas and hashes: time zones for cron, and JSON Schema without generated code. All of them only calculate.
-  shared: { paths: ['shared'], packages: /^(zod|@noble\/hashes|croner|@cfworker\/json-schema)(\/|$)/ },
+  // Beside schemas and hashes: statecharts, time zones for cron, JSON Schema without generated code. All of them only calculate.
+  shared: { paths: ['shared'], packages: /^(zod|@noble\/hashes|xstate|croner|@cfworker\/json-schema)(\/|$)/ },
   'durable-objects': { paths: ['durable-objects', 'shared'], packages: /^cloudflare:workers$/ },
   workers: {
     paths: ['workers', 'shared'],
