@@ -152,14 +152,20 @@ export function step(delivery: Delivery, entry: Step): Delivery {
 }
 
 /** How a lease began, as steps. Memory knows it until the story goes on; then it is written, and only once. */
-export function withStart(delivery: Delivery, lease: Pick<Lease, 'at' | 'phase' | 'queuedAt' | 'claimedAt'>): Delivery {
+export function withStart(
+  delivery: Delivery,
+  lease: Pick<Lease, 'at' | 'phase' | 'queuedAt' | 'claimedAt' | 'batch'>,
+): Delivery {
   const pulled = lease.phase === 'claimed' && lease.queuedAt === undefined && lease.claimedAt === undefined
   const attempt = delivery.attempt + 1
   const isStart = (s: Step) => (s.step === 'dispatched' || s.step === 'claimed') && s.at === lease.at
   const isTold = delivery.steps.some((s) => isStart(s) && s.attempt === attempt)
   const queued =
     isTold || lease.queuedAt === undefined ? delivery : step(delivery, { step: 'queued', at: lease.queuedAt })
-  const begun = isTold ? delivery : step(queued, { step: pulled ? 'claimed' : 'dispatched', at: lease.at, attempt })
+  const detail = lease.batch === undefined ? {} : { detail: `in a batch of ${lease.batch.size}` }
+  const begun = isTold
+    ? delivery
+    : step(queued, { step: pulled ? 'claimed' : 'dispatched', at: lease.at, attempt, ...detail })
   return withClaim(begun, lease.claimedAt, attempt)
 }
 

@@ -11,6 +11,7 @@ import { agentOf, type Draft, leaseOf, releaseOf } from './mailbox.ts'
 import type { Head } from './message.ts'
 import { narrowed, type Unheeded, unheeded } from './narrowing.ts'
 import type { AttemptError } from './outcome.ts'
+import { ripeAtOf } from './ripe.ts'
 
 export type ReceiptStatus =
   | 'held'
@@ -146,6 +147,9 @@ export function statusOf(
       : (parkedBecause(agent, now) ?? shutBecause(draft.gate, agent))
   if (parked !== undefined) return { status: 'parked', because: parked }
   if (delivery.dueAt > now) return { status: 'held', because: `due at ${iso(delivery.dueAt)}` }
+  const ripeAt = agent === undefined ? now : ripeAtOf(agent.policy, delivery)
+  if (ripeAt > now)
+    return { status: 'held', because: `waiting for its batch to fill, until ${iso(ripeAt)} at the latest` }
   return { status: 'held', because: heldBecause(agent, delivery) }
 }
 

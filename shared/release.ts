@@ -158,7 +158,7 @@ export function take(draft: Draft, ids: readonly string[], token: string, now: n
 // A reference to one of a batch takes all of it. A repeat of this call gets what it got, whatever it was told of.
 function withMates(draft: Draft, ids: readonly string[], token: string): ReadonlySet<string> {
   const granted = [...leasesOf(draft)].filter((l) => l.takeToken === token).map((l) => l.id)
-  return new Set([...ids, ...granted])
+  return new Set([...granted, ...ids])
 }
 
 function takeTogether(

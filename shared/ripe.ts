@@ -14,7 +14,7 @@ export function goesAlone(policy: Policy, delivery: Delivery): boolean {
   return delivery.attempt + 1 >= narrowed(policy, delivery.head).maxAttempts
 }
 
-/** When its batch goes with however few there are. A retry has waited before, and waits no more than its pause. */
+/** When its batch goes with however few there are. A retry waits no longer than it would have the first time. */
 export function ripeAtOf(policy: Policy, delivery: Delivery): number {
   if (policy.batch === undefined || goesAlone(policy, delivery)) return delivery.dueAt
   return Math.max(delivery.dueAt, delivery.lineAt + policy.batch.waitSeconds * 1_000)
