@@ -44,7 +44,8 @@ function withoutUserinfo(url: URL): string {
   return `${url.protocol}//…@${url.host}${url.pathname}`
 }
 
-function isLoopback(hostname: string): boolean {
+/** This machine, by a URL's `hostname`. */
+export function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname)
 }
 

@@ -3,10 +3,10 @@
  * Never here: what they say (shared/openapi.ts, workers/docs-page.ts).
  */
 import { Hono } from 'hono'
-import { toBase64 } from '../shared/base64.ts'
 import { openApiOf } from '../shared/openapi.ts'
 import type { App } from './context.ts'
-import { docsPage, problemsPage, style } from './docs-page.ts'
+import { docsPage, problemsPage } from './docs-page.ts'
+import { openPage } from './page.ts'
 
 export const documents = new Hono<App>()
 
@@ -18,8 +18,8 @@ documents.get('/openapi.json', (c) => {
   const servers = [{ url: new URL(c.req.url).origin }]
   return c.json({ ...openApi(), servers }, 200, { 'Cache-Control': 'no-cache' })
 })
-documents.get('/docs', () => htmlResponse(docs()))
-documents.get('/problems', () => htmlResponse(problems()))
+documents.get('/docs', () => openPage(docs()))
+documents.get('/problems', () => openPage(problems()))
 
 // Made when first asked for, and once per isolate: ten milliseconds that neither the start nor a crawler should cost.
 function once<T>(make: () => T): () => T {
@@ -28,19 +28,4 @@ function once<T>(make: () => T): () => T {
     made ??= make()
     return made
   }
-}
-
-// The pages load nothing and run nothing; should something ever slip into them, the browser will not load or run it either.
-async function htmlResponse(page: string): Promise<Response> {
-  const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(style)))
-  const policy = `default-src 'none'; style-src 'sha256-${toBase64(hash)}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`
-  return new Response(page, {
-    headers: {
-      'Content-Type': 'text/html; charset=utf-8',
-      'Content-Security-Policy': policy,
-      'X-Content-Type-Options': 'nosniff',
-      'Referrer-Policy': 'no-referrer',
-      'Cache-Control': 'no-cache',
-    },
-  })
 }

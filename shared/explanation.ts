@@ -1,0 +1,158 @@
+/**
+ * An explanation: where is my message, why is it there, and what can be done? A receipt in sentences, for people. Never here:
+ * markup (workers/message-page.ts), or anything that the receipt does not tell.
+ */
+import { type DeadReason, deadReason } from './delivery.ts'
+import type { Receipt } from './receipt.ts'
+import { unreachable } from './result.ts'
+
+export interface Explanation {
+  /** `wait` goes on by itself or by an agent; `bad` needs somebody. */
+  readonly mood: 'good' | 'wait' | 'bad'
+  readonly headline: string
+  readonly why?: string
+  /** What to do next; its markup is backticks. Absent when there is nothing to do. */
+  readonly next?: string
+}
+
+export function explain(receipt: Receipt): Explanation {
+  const { status, agent, because } = receipt
+  const why = because === undefined ? {} : { why: because }
+  switch (status) {
+    case 'held':
+      return { mood: 'wait', headline: `Waiting in the mailbox of ${agent}.`, ...why, ...retryOf(receipt) }
+    case 'parked':
+      return {
+        mood: 'wait',
+        headline: `Parked: ${agent} takes no mail now.`,
+        ...why,
+        next: `It costs no attempt and goes on by itself when the agent takes mail again. \`GET /v1/agents/${agent}\` and \`GET /v1/agents/${agent}/breaker\` tell how the agent is; \`POST /v1/agents/${agent}/resume\` lifts a pause or a hold.`,
+      }
+    case 'queued':
+      return { mood: 'wait', headline: 'On the queue, about to be taken.' }
+    case 'dispatched':
+      return { mood: 'wait', headline: `${agent} is being called with it${attemptOf(receipt)}.` }
+    case 'delivered':
+      return {
+        mood: 'wait',
+        headline: `${agent} has it and has not said yet that it is done${attemptOf(receipt)}.`,
+        next: 'Without an ack in time it is delivered again.',
+      }
+    case 'claimed':
+      return {
+        mood: 'wait',
+        headline: `${agent} is working on it${attemptOf(receipt)}.`,
+        next: 'When its lease ends without an ack, it is delivered again.',
+      }
+    case 'completed':
+      return completed(receipt)
+    case 'failed':
+      return {
+        mood: 'bad',
+        headline: 'Failed, and gone: it was sent at most once.',
+        ...errorOf(receipt),
+        next: 'Send it again, or use `at_least_once` for what must not be lost.',
+      }
+    case 'cancelled':
+      return receipt.reassignedTo === undefined
+        ? { mood: 'bad', headline: 'Cancelled before it was done.', ...lastDetail(receipt) }
+        : { mood: 'wait', headline: 'It went to another mailbox and goes on there.', ...lastDetail(receipt) }
+    case 'dead_lettered':
+    case 'expired':
+      return dead(receipt, status)
+    default:
+      return unreachable(status)
+  }
+}
+
+function completed({ agent, effects = [] }: Receipt): Explanation {
+  const refused = effects.filter((effect) => effect.state.status === 'refused').length
+  const pending = effects.filter((effect) => effect.state.status === 'pending').length
+  if (refused > 0)
+    return {
+      mood: 'bad',
+      headline: `${agent} has done it, but ${refused} of the ${effects.length} effects it asked for ${refused === 1 ? 'was' : 'were'} refused.`,
+      next: 'Each refused effect says why, and is a dead letter of its own.',
+    }
+  if (pending > 0)
+    return {
+      mood: 'wait',
+      headline: `${agent} has done it; ${pending} of the ${effects.length} effects it asked for ${pending === 1 ? 'is' : 'are'} still on the way.`,
+    }
+  return { mood: 'good', headline: `Done by ${agent}.` }
+}
+
+function dead(receipt: Receipt, status: 'dead_lettered' | 'expired'): Explanation {
+  const told = deadReason.safeParse(receipt.deadLetter?.reason)
+  const reason: DeadReason = told.success ? told.data : 'terminal'
+  const { means, next } = deaths[reason]
+  const again =
+    receipt.deadLetter === undefined
+      ? 'It was purged, so it cannot come back: send it again.'
+      : `${next} To give it a new life: \`POST /v1/dead-letters/${receipt.deadLetter.id}/redrive\`.`
+  const headline = status === 'expired' ? 'Expired before it was done.' : `Dead letter: ${means}.`
+  return { mood: 'bad', headline, ...errorOf(receipt), next: again }
+}
+
+/** What each way to die means, and what to see to before a redrive. */
+const deaths: Readonly<Record<DeadReason, { readonly means: string; readonly next: string }>> = {
+  attempts_exhausted: {
+    means: 'every attempt that its policy allows has failed',
+    next: 'See below what the attempts failed of, and put that right first.',
+  },
+  terminal: {
+    means: 'the agent said that it can never work',
+    next: 'Correct what it refused, or the agent; the same message will be refused again.',
+  },
+  expired: { means: 'its time was over', next: 'A redrive takes its expiry away.' },
+  hop_limit: {
+    means: 'the chain of messages that led to it is too long',
+    next: 'Two agents probably answer each other for ever: follow its cause back and break the circle.',
+  },
+  no_handler: {
+    means: 'this Worker has no handler for its agent',
+    next: 'List the agent in `agents` and deploy.',
+  },
+  agent_deleted: { means: 'its agent was deleted', next: 'Register the agent again.' },
+  effect_refused: { means: 'an effect of it was refused', next: 'See below which, and why.' },
+  unroutable: { means: 'it reached nobody', next: 'Subscribe somebody first.' },
+  poison: {
+    means: 'it crashed its agent at once, twice in the same way',
+    next: 'Correct the agent first; until then it would crash it again.',
+  },
+}
+
+const attemptOf = ({ attempt, maxAttempts }: Receipt) => `, attempt ${attempt + 1} of ${maxAttempts}`
+
+function retryOf({ attempt, maxAttempts, nextAttemptAt }: Receipt): Pick<Explanation, 'next'> {
+  if (attempt === 0) return {}
+  const when = nextAttemptAt === undefined ? '' : ` at ${nextAttemptAt}`
+  return { next: `${attempt} of ${maxAttempts} attempts have failed; it is tried again${when}.` }
+}
+
+function errorOf({ attempts }: Receipt): Pick<Explanation, 'why'> {
+  const error = attempts.findLast((attempt) => attempt.error !== undefined)?.error
+  return error === undefined ? {} : { why: `${error.code}: ${error.message}` }
+}
+
+function lastDetail({ steps }: Receipt): Pick<Explanation, 'why'> {
+  const detail = steps.findLast((step) => step.detail !== undefined)?.detail
+  return detail === undefined ? {} : { why: detail }
+}
+
+// --- where it comes from ----------------------------------------------------------------------------------------------
+
+export type Cause =
+  | { readonly kind: 'delivery'; readonly id: string }
+  | { readonly kind: 'workflow'; readonly id: string }
+
+/**
+ * What made this message, if the broker knows: a delivery whose work emitted it, or a workflow. Told by the message's own id,
+ * which the broker made then; a publisher may choose a like one, so the source must be the one that the id names.
+ */
+export function causeOf({ id, source }: Receipt['message']): Cause | undefined {
+  const [, delivery, agent] = /^(([a-z0-9-]{1,64})_[a-z2-7]{26})(?:-r\d+)?-(?:\d+|ended)$/.exec(id) ?? []
+  if (delivery !== undefined && source === agent) return { kind: 'delivery', id: delivery }
+  const [, workflow] = /^(.+)-\d+$/.exec(id) ?? []
+  return workflow !== undefined && source === `workflow/${workflow}` ? { kind: 'workflow', id: workflow } : undefined
+}

@@ -1,0 +1,61 @@
+/**
+ * The pages for people: what became of one message. They read and change nothing. Never here: what they say
+ * (workers/message-page.ts, shared/explanation.ts).
+ */
+import { Hono } from 'hono'
+import { html } from 'hono/html'
+import { parseDeliveryId } from '../../shared/ids.ts'
+import type { Platform } from '../../shared/ports.ts'
+import { isPublicationId } from '../../shared/publication.ts'
+import type { App } from '../context.ts'
+import { type LegLine, messagePage, publicationPage, topBar } from '../message-page.ts'
+import { pageOf, privatePage } from '../page.ts'
+import { fatesOf } from '../report.ts'
+import { requireSession } from '../session.ts'
+
+export const pages = new Hono<App>()
+
+pages.use('/m/*', requireSession)
+
+pages.get('/m', async (c) => {
+  const id = c.req.query('id')?.trim()
+  if (id !== undefined && id !== '') return c.redirect(`/m/${encodeURIComponent(id)}`, 303)
+  return privatePage(lookup('Where is my message?'), 200)
+})
+
+pages.get('/m/:delivery', async (c) => {
+  const id = c.req.param('delivery')
+  const page = await messageAt(c.get('platform'), id)
+  return page === undefined ? privatePage(lookup('No such message', id), 404) : privatePage(page, 200)
+})
+
+async function messageAt(platform: Platform, id: string): Promise<string | undefined> {
+  if (isPublicationId(id)) return publicationAt(platform, id)
+  const agent = parseDeliveryId(id)?.agent
+  const receipt = agent === undefined ? undefined : await platform.agent(agent).receipt(id)
+  return receipt === undefined ? undefined : messagePage(receipt)
+}
+
+async function publicationAt(platform: Platform, id: string): Promise<string | undefined> {
+  const publication = await platform.publication(id).report()
+  if (publication === undefined) return undefined
+  const fates = await fatesOf(platform, publication.legs)
+  const legs = fates.map(({ leg: { agent, state }, receipt }): LegLine => {
+    if (state.status === 'accepted') return { agent, delivery: state.delivery, status: receipt ?? 'accepted' }
+    return { agent, status: state.status, ...(state.status === 'refused' ? { reason: state.reason } : {}) }
+  })
+  return publicationPage(publication, legs)
+}
+
+function lookup(heading: string, missing?: string): string {
+  const said =
+    missing === undefined
+      ? ''
+      : html`<p>There is nothing under <code>${missing}</code>. A receipt is kept for a day after the end, a dead letter for 30.</p>`
+  return pageOf(
+    heading,
+    html`${said}<form class="wide" method="get" action="/m"><p><label>Delivery or publication<br><input name="id" required autofocus></label></p><p><button>Show it</button></p></form>
+<p class="soft">The answer to a publish names its deliveries: <code>deliveries[0].id</code>. They look like <code>researcher_mfrggzdfmztwq2lknnwg23tpoa</code>.</p>`,
+    topBar,
+  )
+}
