@@ -7,9 +7,10 @@ import { DurableObject } from 'cloudflare:workers'
 import type { DirectoryPort, FoundKey } from '../shared/directory.ts'
 import { isStaleEntry, type KeyRecord, type RegisteredAgent, readEntry, readKey } from '../shared/directory.ts'
 import { limits } from '../shared/limits.ts'
+import { covers } from '../shared/permissions.ts'
 import type { ChancePort, SqlValue, StoragePort, Synchronous } from '../shared/ports.ts'
 import type { Schema, SchemaInput } from '../shared/schema.ts'
-import type { Audience, Candidate, Subscription, SubscriptionInput } from '../shared/subscription.ts'
+import type { Audience, Candidate, KnownSubscription, Subscription, SubscriptionInput } from '../shared/subscription.ts'
 import { chance } from './chance.ts'
 import { SchemaStore } from './schema-store.ts'
 import { SubscriptionStore } from './subscription-store.ts'
@@ -53,6 +54,7 @@ export class DirectoryObject extends DurableObject<Env> implements Synchronous<D
       // The hourly sweep puts every agent again: what has not changed costs no row.
       if (known !== undefined && record === JSON.stringify(known)) return
       if (known?.incarnation === agent.incarnation) {
+        this.#subscriptions.allow(known.permissions.subscribe, agent.permissions.subscribe)
         this.#rows('UPDATE agents SET record = ? WHERE name = ?', record, agent.agent)
         return
       }
@@ -178,15 +180,17 @@ export class DirectoryObject extends DurableObject<Env> implements Synchronous<D
     return this.#storage.transactionSync(() => {
       const before = this.#subscriptions.find(id)
       if (isForeign(before, options.by)) return { status: 'foreign' } as const
-      if (this.findAgent(input.agent) === undefined) return { status: 'unknown' } as const
+      const agent = this.findAgent(input.agent)
+      if (agent === undefined) return { status: 'unknown' } as const
       if (before?.agent !== input.agent && this.#subscriptions.countOf(input.agent) >= options.max)
         return { status: 'too_many' } as const
-      const subscription = this.#subscriptions.put(id, input, before, this.#chance.now())
+      const granted = options.by === undefined && !covers(agent.permissions.subscribe, input.topic)
+      const subscription = this.#subscriptions.put(id, { ...input, granted }, before, this.#chance.now())
       return { status: 'put', subscription, created: before === undefined } as const
     })
   }
 
-  findSubscription(id: string): Subscription | undefined {
+  findSubscription(id: string): KnownSubscription | undefined {
     return this.#subscriptions.find(id)
   }
 
@@ -211,7 +215,7 @@ export class DirectoryObject extends DurableObject<Env> implements Synchronous<D
     const all =
       audience.kind === 'topic'
         ? this.#subscriptions.subscribed(audience.topic, version).filter((c) => c.agent !== audience.except)
-        : this.#everybody(audience.except, version)
+        : this.#everybody(audience.except, audience.sender ?? audience.except, version)
     const items = all.filter((c) => cursor === undefined || c.agent > cursor)
     const page = items.slice(0, limit)
     const last = page.at(-1)
@@ -223,10 +227,15 @@ export class DirectoryObject extends DurableObject<Env> implements Synchronous<D
     }
   }
 
-  #everybody(except: string, version: number | undefined): Candidate[] {
+  version(): number {
+    return this.#subscriptions.version()
+  }
+
+  #everybody(except: string, sender: string, version: number | undefined): Candidate[] {
     const rows = this.#rows(
-      'SELECT name FROM agents WHERE name <> ? AND since <= ? ORDER BY name',
+      'SELECT name FROM agents WHERE name NOT IN (?, ?) AND since <= ? ORDER BY name',
       except,
+      sender,
       version ?? Number.MAX_SAFE_INTEGER,
     )
     return rows.map((row) => ({ agent: String(row.name), subscriptions: [] }))

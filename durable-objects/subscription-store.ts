@@ -4,10 +4,13 @@
  * of them a message reaches (shared/subscription.ts).
  */
 import { canonical } from '../shared/json.ts'
+import { readPatterns } from '../shared/permissions.ts'
 import type { SqlPort, SqlValue } from '../shared/ports.ts'
 import {
   type Candidate,
   candidatesOf,
+  isSilenced,
+  type KnownSubscription,
   readSubscription,
   type Subscription,
   type SubscriptionInput,
@@ -24,7 +27,7 @@ const rememberedCharacters = 16_777_216
 
 export class SubscriptionStore {
   readonly #sql: SqlPort
-  /** All of them, until one changes. */
+  /** All that are heard, until one changes, or what an agent may have. */
   #remembered: readonly Subscription[] | undefined
 
   constructor(sql: SqlPort) {
@@ -33,9 +36,14 @@ export class SubscriptionStore {
   }
 
   /** Puts it. Unchanged, nothing is written and its version stays. */
-  put(id: string, input: SubscriptionInput, before: Subscription | undefined, now: number): Subscription {
+  put(
+    id: string,
+    input: SubscriptionInput & { readonly granted: boolean },
+    before: KnownSubscription | undefined,
+    now: number,
+  ): Subscription {
     if (before !== undefined && isSame(before, input)) return before
-    const { filter, ...rest } = input
+    const { filter, granted, ...rest } = input
     const version = this.nextVersion()
     // A new filter on the same topic is no new subscription: what is under way still meets it.
     const kept = before !== undefined && before.agent === input.agent && before.topic === input.topic
@@ -47,6 +55,7 @@ export class SubscriptionStore {
       version,
       since: kept ? before.since : version,
       updatedAt: now,
+      ...(granted ? { granted } : {}),
     }
     this.#remembered = undefined
     this.#rows(
@@ -59,9 +68,16 @@ export class SubscriptionStore {
     return subscription
   }
 
-  find(id: string): Subscription | undefined {
-    const [row] = this.#rows('SELECT record FROM subscriptions WHERE id = ?', id)
-    return row === undefined ? undefined : readSubscription(row.record)
+  find(id: string): KnownSubscription | undefined {
+    const [row] = this.#rows(`${known} WHERE s.id = ?`, id)
+    return row === undefined ? undefined : readKnown(row)
+  }
+
+  /** An agent may subscribe to other patterns from now on: what it may not, is silenced. */
+  allow(before: readonly string[], after: readonly string[]): void {
+    if (canonical(before) === canonical(after)) return
+    this.#remembered = undefined
+    this.nextVersion()
   }
 
   remove(id: string): void {
@@ -81,17 +97,12 @@ export class SubscriptionStore {
     return Number(this.#rows('SELECT count(*) AS n FROM subscriptions WHERE agent = ?', agent)[0]?.n)
   }
 
-  page(agent: string | undefined, after: string, limit: number): Subscription[] {
+  page(agent: string | undefined, after: string, limit: number): KnownSubscription[] {
     const rows =
       agent === undefined
-        ? this.#rows('SELECT record FROM subscriptions WHERE id > ? ORDER BY id LIMIT ?', after, limit)
-        : this.#rows(
-            'SELECT record FROM subscriptions WHERE agent = ? AND id > ? ORDER BY id LIMIT ?',
-            agent,
-            after,
-            limit,
-          )
-    return rows.map((row) => readSubscription(row.record))
+        ? this.#rows(`${known} WHERE s.id > ? ORDER BY s.id LIMIT ?`, after, limit)
+        : this.#rows(`${known} WHERE s.agent = ? AND s.id > ? ORDER BY s.id LIMIT ?`, agent, after, limit)
+    return rows.map(readKnown)
   }
 
   /** Who is subscribed to the topic, by name. With a version: without those who came since. */
@@ -114,8 +125,8 @@ export class SubscriptionStore {
 
   #all(): readonly Subscription[] {
     if (this.#remembered !== undefined) return this.#remembered
-    const rows = this.#rows('SELECT record FROM subscriptions')
-    const all = rows.map((row) => readSubscription(row.record))
+    const rows = this.#rows(known)
+    const all = rows.map(readKnown).filter((s) => s.silenced !== true)
     const characters = rows.reduce((sum, row) => sum + String(row.record).length, 0)
     if (characters <= rememberedCharacters) this.#remembered = all
     return all
@@ -126,7 +137,16 @@ export class SubscriptionStore {
   }
 }
 
-function isSame(before: Subscription, input: SubscriptionInput): boolean {
-  const { agent, topic, filter } = before
-  return canonical({ ...input }) === canonical({ agent, topic, filter })
+/** Each with what its agent may subscribe to now; the directory keeps the agents. */
+const known = `SELECT s.record, json_extract(a.record, '$.permissions.subscribe') AS allowed
+  FROM subscriptions s JOIN agents a ON a.name = s.agent`
+
+function readKnown(row: Record<string, unknown>): KnownSubscription {
+  const subscription = readSubscription(row['record'])
+  return isSilenced(subscription, readPatterns(row['allowed'])) ? { ...subscription, silenced: true } : subscription
+}
+
+function isSame(before: Subscription, input: SubscriptionInput & { readonly granted: boolean }): boolean {
+  const { agent, topic, filter, granted = false } = before
+  return canonical({ ...input }) === canonical({ agent, topic, filter, granted })
 }

@@ -21,7 +21,7 @@ import {
   secretRequest,
   verifyAnswer,
 } from './api-agent-bodies.ts'
-import type { Operation, RequestBody } from './api-operation.ts'
+import { directoryVersion, type Operation, type RequestBody } from './api-operation.ts'
 import { limits } from './limits.ts'
 
 const json = (schema: z.ZodType, optional?: true): RequestBody => ({
@@ -53,8 +53,13 @@ const agents: readonly Operation[] = [
       'A webhook is verified by a challenge; until it has answered, its mail waits. The key and the secret are shown once.',
     body: json(registration),
     answers: [
-      { status: 201, description: 'Created.', schema: registeredAnswer },
-      { status: 200, description: 'Changed; its mail, pauses and secrets stay.', schema: registeredAnswer },
+      { status: 201, description: 'Created.', schema: registeredAnswer, headers: [directoryVersion] },
+      {
+        status: 200,
+        description: 'Changed; its mail, pauses and secrets stay.',
+        schema: registeredAnswer,
+        headers: [directoryVersion],
+      },
     ],
     faults: ['forbidden', 'invalid_url'],
   },
@@ -78,7 +83,7 @@ const agents: readonly Operation[] = [
     description:
       'Refused while it has mail, unless `mail` says what becomes of it. Reassigned mail is accepted by the other mailbox first, in the order of its line, and then ends here as `cancelled` with a step `reassigned` that names the new delivery. What is in flight is fenced: a late ack is refused. When the other mailbox is full, what did not fit stays; the same call again goes on.',
     query: deleteAgentQuery,
-    answers: [{ status: 204, description: 'Gone.' }],
+    answers: [{ status: 204, description: 'Gone.', headers: [directoryVersion] }],
     faults: ['forbidden', 'agent_not_found', 'agent_has_mail', 'backpressure'],
   },
 ]

@@ -28,7 +28,7 @@ import {
   redriveManyRequest,
   settledAnswer,
 } from './api-bodies.ts'
-import type { Operation, Parameter } from './api-operation.ts'
+import { directoryVersion, type Operation, type Parameter } from './api-operation.ts'
 import type { FaultCode } from './fault.ts'
 import { limits } from './limits.ts'
 import { publishInput } from './message.ts'
@@ -81,7 +81,7 @@ const publishing: readonly Operation[] = [
     summary: 'Publish a message',
     description:
       'Answered when the message and its dedupe key are stored together; nothing earlier is a 202. Takes plain JSON with CloudEvents’ attribute names, and CloudEvents 1.0 in structured and binary mode, where `specversion` is required and `chain` is a comma-separated string. An array is answered as by `POST /v1/messages/batch`.',
-    headers: [idempotencyKey],
+    headers: [idempotencyKey, directoryVersion],
     body: {
       types: {
         'application/json': publishInput,
@@ -107,7 +107,7 @@ const publishing: readonly Operation[] = [
     summary: 'Publish up to 100 messages',
     description:
       'Each message is accepted or refused on its own: a refused one spoils none of the others, and the answer has one result for each, in order. With an `Idempotency-Key`, each message’s key is that and its place in the array.',
-    headers: [idempotencyKey],
+    headers: [idempotencyKey, directoryVersion],
     body: {
       types: { 'application/json': batchRequest, 'application/cloudevents-batch+json': batchRequest },
       limitBytes: limits.batchBytes,

@@ -82,6 +82,14 @@ export const pathParameters: Readonly<Record<string, Omit<Parameter, 'name'>>> =
   subscription: { description: 'An id of your own choice.', schema: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/) },
 }
 
+/** Told with every change of who is meant by a publish to many; sent back with a publish, it is sure to meet that change. */
+export const directoryVersion = {
+  name: 'switchboard-directory-version',
+  description:
+    'The directory’s version. An answer tells it after a change; a publish that sends it back meets whoever was subscribed or registered by then, at once. Without it, within 5 seconds.',
+  schema: z.string().regex(/^[0-9]{1,15}$/),
+} as const satisfies Parameter
+
 /** Lists are read page by page. */
 export const pageQuery = {
   cursor: z.string().max(limits.attributeLength).optional().describe('Where the page before this one ended.'),

@@ -4,7 +4,7 @@
  */
 import * as z from 'zod'
 import { receiptStatus } from './api-bodies.ts'
-import { type Operation, pageOf, pageQuery } from './api-operation.ts'
+import { directoryVersion, type Operation, pageOf, pageQuery } from './api-operation.ts'
 import { filterSchema } from './filter.ts'
 import { limits } from './limits.ts'
 import { messageSchema } from './message.ts'
@@ -18,6 +18,10 @@ export const subscriptionAnswer = z.strictObject({
   topic: z.string().describe('A pattern: `*` stands for one token, `>` for the rest, at the end.'),
   filter: filterSchema.optional().describe('Absent: everything on the topic.'),
   version: z.int().describe('Grows with every change in the directory.'),
+  silenced: z
+    .literal(true)
+    .optional()
+    .describe('Its agent’s permissions no longer cover it: nothing is delivered for it until they do.'),
 })
 
 export const subscriptionsQuery = z.object({
@@ -90,8 +94,8 @@ const subscriptions: readonly Operation[] = [
       'The agent gets what is published from then on to a topic that the pattern matches, if it passes the filter. Matching through several subscriptions is one delivery.',
     body: { types: { 'application/json': subscriptionInput }, limitBytes: limits.requestBytes },
     answers: [
-      { status: 201, description: 'Created.', schema: subscriptionAnswer },
-      { status: 200, description: 'Changed, or as it was.', schema: subscriptionAnswer },
+      { status: 201, description: 'Created.', schema: subscriptionAnswer, headers: [directoryVersion] },
+      { status: 200, description: 'Changed, or as it was.', schema: subscriptionAnswer, headers: [directoryVersion] },
     ],
     faults: ['forbidden', 'agent_not_found', 'too_many_subscriptions'],
   },
@@ -113,7 +117,7 @@ const subscriptions: readonly Operation[] = [
     who: 'agent',
     summary: 'Unsubscribe',
     description: 'What is in the mailbox stays there. Deleting twice is deleting once.',
-    answers: [{ status: 204, description: 'Gone.' }],
+    answers: [{ status: 204, description: 'Gone.', headers: [directoryVersion] }],
     faults: ['forbidden', 'invalid_request'],
   },
 ]

@@ -6,7 +6,7 @@ import { abilitiesOf } from './card.ts'
 import { type Principal, permissionsSchema } from './permissions.ts'
 import { agentKind } from './policy.ts'
 import type { Schema, SchemaInput, SchemasAnswer } from './schema.ts'
-import type { Audience, Candidates, Subscription, SubscriptionInput } from './subscription.ts'
+import type { Audience, Candidates, KnownSubscription, Subscription, SubscriptionInput } from './subscription.ts'
 
 export const registeredAgent = z.strictObject({
   v: z.literal(1),
@@ -150,13 +150,24 @@ export interface DirectoryPort {
   ): Promise<{ readonly items: readonly Schema[]; readonly cursor?: string }>
   /** All of them, or only their version when it is the one that is known. */
   schemasSince(version: number | undefined): Promise<SchemasAnswer>
-  findSubscription(id: string): Promise<Subscription | undefined>
+  findSubscription(id: string): Promise<KnownSubscription | undefined>
   removeSubscription(id: string, by?: string): Promise<'removed' | 'unknown' | 'foreign'>
   subscriptions(
     agent: string | undefined,
     cursor: string | undefined,
     limit: number,
-  ): Promise<{ readonly items: readonly Subscription[]; readonly cursor?: string }>
-  /** Whom a publish may be for, by agent name after `cursor`. With a version: without who subscribed or joined since. */
-  candidates(audience: Audience, cursor: string | undefined, limit: number, version?: number): Promise<Candidates>
+  ): Promise<{ readonly items: readonly KnownSubscription[]; readonly cursor?: string }>
+  /**
+   * Whom a publish may be for, by agent name after `cursor`. With a version: without who subscribed or joined since. `atLeast`:
+   * an answer from before the directory had this version will not do (workers/remember.ts).
+   */
+  candidates(
+    audience: Audience,
+    cursor: string | undefined,
+    limit: number,
+    version?: number,
+    atLeast?: number,
+  ): Promise<Candidates>
+  /** Grows whenever somebody may be meant who was not before, or is not any more. */
+  version(): Promise<number>
 }

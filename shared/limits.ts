@@ -103,6 +103,9 @@ export const limits = {
   /** Legs of one publication that wait for room, by name, before its expansion waits with them. They share a row with the body. */
   legsPending: 5_000,
   subscriptionsPerAgent: 1_000,
+  /** What one isolate remembers of whom publishes to many are for: so many audiences, each a page of at most so much. */
+  audiencesRemembered: 256,
+  audienceCharacters: 65_536,
   /** Parts of one subscription's filter: what every publish to its topic pays for it. */
   filterCost: 64,
   /** One object fires them all: at most so many, and so many of one owner. */

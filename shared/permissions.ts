@@ -18,6 +18,9 @@ export const permissionsInput = z.strictObject({
 })
 export type PermissionsInput = z.infer<typeof permissionsInput>
 
+/** Stored patterns, parsed as the network's are. */
+export const readPatterns = (stored: unknown): readonly string[] => patterns.parse(JSON.parse(String(stored)))
+
 export const permissionsSchema = permissionsInput.required()
 export type Permissions = z.infer<typeof permissionsSchema>
 
@@ -91,6 +94,11 @@ export function mayOperate(principal: Principal, agent: string): boolean {
 export function maySubscribe(principal: Principal, agent: string, pattern: string): boolean {
   if (principal.kind === 'admin') return true
   if (!mayOperate(principal, agent)) return false
-  const granted = principal.permissions.subscribe.filter((p) => !isReserved(pattern) || p.startsWith(reservedPrefix))
+  return covers(principal.permissions.subscribe, pattern)
+}
+
+/** Do these permissions to subscribe cover the pattern? */
+export function covers(allowed: readonly string[], pattern: string): boolean {
+  const granted = allowed.filter((p) => !isReserved(pattern) || p.startsWith(reservedPrefix))
   return granted.some((p) => matches(p, pattern))
 }

@@ -37,6 +37,8 @@ export const publicationRecord = z.strictObject({
   key: z.string(),
   contentHash: z.string(),
   hops: z.int(),
+  /** The agent that sent it to everybody, where it spoke under another name: it is not meant. */
+  sender: z.string().exactOptional(),
   openedAt: z.number(),
   /** Up to a hundred by name; with a plan, only those that are not simply accepted. */
   legs: z.array(leg),
@@ -70,6 +72,7 @@ export interface Opening {
   readonly key: string
   readonly contentHash: string
   readonly hops: number
+  readonly sender?: string
   readonly agents: readonly string[]
   readonly plan?: Omit<Plan, 'done'>
   /** Reaching nobody is a dead letter, unless the publisher said that it does not matter. */

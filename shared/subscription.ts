@@ -5,6 +5,7 @@
 import * as z from 'zod'
 import { type Filter, filterSchema, passes } from './filter.ts'
 import { agentName } from './ids.ts'
+import { covers } from './permissions.ts'
 import { moreSpecific, topicMatches, topicPattern } from './topic.ts'
 
 /** Chosen by whoever subscribes, so that putting it again is no second one. */
@@ -31,17 +32,27 @@ export const subscriptionRecord = z.strictObject({
   /** The version since which this agent has this topic: a publication under way does not meet later ones. */
   since: z.int(),
   updatedAt: z.number(),
+  /** An admin gave it beyond what the agent's permissions covered then, so they do not end it. */
+  granted: z.literal(true).exactOptional(),
 })
 export type Subscription = z.infer<typeof subscriptionRecord>
 
 /** A stored record, parsed as the network is. */
 export const readSubscription = (stored: unknown): Subscription => subscriptionRecord.parse(JSON.parse(String(stored)))
 
+/** As it is shown: `silenced` while its agent may no longer have it. */
+export type KnownSubscription = Subscription & { readonly silenced?: true }
+
+/** Is it silenced, its agent being allowed to subscribe to these patterns now? Narrowing an agent narrows what it already hears. */
+export function isSilenced({ topic, granted }: Subscription, allowed: readonly string[]): boolean {
+  return granted !== true && !covers(allowed, topic)
+}
+
 /** Whom a publish to many is for. */
 export const audience = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('topic'), topic: z.string(), except: z.string().exactOptional() }),
-  /** Every agent, less the sender. */
-  z.strictObject({ kind: z.literal('all'), except: z.string() }),
+  /** Every agent, less the message's source, and less the agent that sent it where it spoke under another name. */
+  z.strictObject({ kind: z.literal('all'), except: z.string(), sender: z.string().exactOptional() }),
 ])
 export type Audience = z.infer<typeof audience>
 
@@ -81,6 +92,6 @@ export function candidatesOf(subscriptions: readonly Subscription[], topic: stri
 }
 
 /** What is shown of one. */
-export function publicSubscription({ id, agent, topic, filter, version }: Subscription) {
-  return { id, agent, topic, ...(filter === undefined ? {} : { filter }), version }
+export function publicSubscription({ id, agent, topic, filter, version, silenced }: KnownSubscription) {
+  return { id, agent, topic, ...(filter === undefined ? {} : { filter }), version, ...(silenced && { silenced }) }
 }

@@ -13,12 +13,16 @@ import { type Audience, type Candidates, reaches } from '../shared/subscription.
 /** A destination that is not one agent by name. */
 export type Many = Audience | { readonly kind: 'capability'; readonly skill: string }
 
-/** Whom a message is for, when it is not for one agent by name. */
-export function manyOf(message: Message): Many | undefined {
+/** A sender does not receive its own broadcast (T2), whatever name it speaks under. */
+export function everybodyBut(source: string, sender: string | undefined): Audience {
+  return { kind: 'all', except: source, ...(sender === undefined || sender === source ? {} : { sender }) }
+}
+
+/** Whom a message is for, when it is not for one agent by name. `sender`: the agent that sent it, if it spoke under another name. */
+export function manyOf(message: Message, sender: string | undefined): Many | undefined {
   const to = destinationOf(message)
   if (to.kind === 'agent' || to.kind === 'gather') return undefined
-  // A sender does not receive its own broadcast (T2).
-  return to.kind === 'all' ? { kind: 'all', except: message.source } : to
+  return to.kind === 'all' ? everybodyBut(message.source, sender) : to
 }
 
 export interface Chosen {
@@ -33,12 +37,13 @@ export interface Choice {
   readonly page?: Candidates
 }
 
-export async function choose(platform: Platform, many: Many, message: Message): Promise<Choice> {
+/** `atLeast`: the version of the directory that the caller has seen; what was read before it will not do. */
+export async function choose(platform: Platform, many: Many, message: Message, atLeast?: number): Promise<Choice> {
   if (many.kind === 'capability') {
     const agent = await chooseCapable(platform, many.skill, message.partitionkey)
     return { chosen: agent === undefined ? { agents: [], fanout: 0 } : { agents: [agent], fanout: 1 } }
   }
-  const page = await platform.directory().candidates(many, undefined, limits.legsNamed)
+  const page = await platform.directory().candidates(many, undefined, limits.legsNamed, undefined, atLeast)
   if (page.cursor !== undefined)
     return { chosen: { agents: [], plan: { audience: many, version: page.version }, fanout: page.total }, page }
   const agents = page.items.filter((c) => reaches(c, message)).map((c) => c.agent)

@@ -13,6 +13,7 @@ import type { ResourcePort } from '../shared/resource.ts'
 import type { SchedulesPort } from '../shared/schedule.ts'
 import type { WorkflowIndexPort } from '../shared/workflow-index.ts'
 import type { WorkflowPort } from '../shared/workflow-port.ts'
+import { type Audiences, remembering } from './remember.ts'
 
 /** What is used of an invocation's context. */
 export interface Invocation {
@@ -21,6 +22,8 @@ export interface Invocation {
 
 /** The agents that live in this Worker, as far as a platform has to do with them. */
 export interface Roster {
+  /** What this isolate remembers of whom publishes to many are for. */
+  readonly audiences: Audiences
   enrol(platform: Platform, name: string): Promise<boolean>
   enrolAll(platform: Platform): Promise<void>
 }
@@ -44,11 +47,15 @@ export function platformOf(env: Env, invocation: Invocation, roster: Roster, iso
   const { now, random } = chance
   const pause = (tries: number) =>
     new Promise<void>((resolve) => setTimeout(resolve, callPauseMs * 4 ** (tries - 1) * (0.5 + random())))
+  const directory = persistent<DirectoryPort>(
+    'directory',
+    () => env.DIRECTORY.getByName('all') as unknown as DirectoryPort,
+    pause,
+  )
   const platform: Platform = {
     ...chance,
     agent: (name) => persistent<AgentPort>('mailbox', () => env.AGENTS.getByName(name) as unknown as AgentPort, pause),
-    directory: () =>
-      persistent<DirectoryPort>('directory', () => env.DIRECTORY.getByName('all') as unknown as DirectoryPort, pause),
+    directory: () => remembering(directory, roster.audiences, now),
     deadLetters: () =>
       persistent<DeadLettersPort>(
         'dead letter index',

@@ -16,21 +16,22 @@ import type { PublishReceipt } from './route.ts'
 // Longer than this nobody waits for the legs' mailboxes: the publication is stored, and they are asked on.
 const legsPatienceMs = 5_000
 
-/** Stores it, and answers with what is known of its legs by then. */
+/** Stores it, and answers with what is known of its legs by then. `atLeast`: the directory's version that the publisher has seen. */
 export async function publishMany(
   platform: Platform,
   many: Many,
   incoming: Incoming,
+  atLeast?: number,
 ): Promise<Result<PublishReceipt, Fault>> {
   await platform.enrolHandlers()
   const { message, key } = incoming
-  const { chosen, page } = await choose(platform, many, message)
+  const { chosen, page } = await choose(platform, many, message, atLeast)
   const id = publicationId(message.source, key)
   // The repeat of one that was accepted is a duplicate, even if by now it would reach nobody.
   if (chosen.fanout === 0 && message.onunroutable === 'reject' && !(await isKnown(platform, id)))
     return err({ code: 'unroutable', destination: message.to ?? message.topic ?? '' })
 
-  const opened = await open(platform, id, incoming, chosen)
+  const opened = await open(platform, id, many, incoming, chosen)
   if (opened.status === 'conflict') return err({ code: 'key_reused', key, delivery: id })
   const known =
     opened.status === 'opened'
@@ -47,12 +48,14 @@ async function isKnown(platform: Platform, id: string): Promise<boolean> {
   return (await platform.publication(id).report()) !== undefined
 }
 
-function open(platform: Platform, id: string, incoming: Incoming, chosen: Chosen): Promise<Opened> {
+function open(platform: Platform, id: string, many: Many, incoming: Incoming, chosen: Chosen): Promise<Opened> {
   const { message, body, key, contentHash, hops, brokerMade } = incoming
   const { data: _data, data_base64: _base64, ...head } = message
   const told = message.onunroutable === 'drop'
   const renewable = !brokerMade && message.deliverymode !== 'exactly_once'
-  return platform.publication(id).open({ id, head, key, contentHash, hops, told, renewable, ...chosen }, body)
+  const from = many.kind === 'all' && many.sender !== undefined ? { sender: many.sender } : {}
+  const opening = { id, head, key, contentHash, hops, ...from, told, renewable, ...chosen }
+  return platform.publication(id).open(opening, body)
 }
 
 interface Known {

@@ -2,6 +2,7 @@
  * What a publish takes from the headers of its call: the key that names it, and the caller's trace. Never here: the message.
  */
 import type { Context } from 'hono'
+import { directoryVersion } from '../shared/api-operation.ts'
 import { limits } from '../shared/limits.ts'
 import type { App } from './context.ts'
 import { refuse } from './problem.ts'
@@ -15,11 +16,22 @@ export function publishOptions(c: Context<App>): PublishOptions {
   }
   const traceparent = c.req.header('traceparent')
   const tracestate = c.req.header('tracestate')
+  const directoryVersion = seenVersion(c)
   return {
     ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
     ...(traceparent === undefined ? {} : { traceparent }),
     ...(tracestate === undefined ? {} : { tracestate }),
+    ...(directoryVersion === undefined ? {} : { directoryVersion }),
   }
+}
+
+function seenVersion(c: Context<App>): number | undefined {
+  const text = c.req.header(directoryVersion.name)
+  if (text === undefined) return undefined
+  const parsed = directoryVersion.schema.safeParse(text)
+  if (parsed.success) return Number(text)
+  const message = 'the number that the answer to a change of the directory told in this header'
+  return refuse({ code: 'invalid_request', issues: [{ path: directoryVersion.name, message }] })
 }
 
 const isKey = (key: string) => key.length > 0 && key.length <= limits.idempotencyKeyLength

@@ -45,7 +45,8 @@ export async function publish(
     }
     const { to, incoming } = one.value
     if (to.kind === 'gather') others.push(arriveByHand(platform, to.gather, incoming).catch(outage).then(answered))
-    else if (to.kind !== 'agent') others.push(publishMany(platform, to, incoming).catch(outage).then(answered))
+    else if (to.kind !== 'agent')
+      others.push(publishMany(platform, to, incoming, options.directoryVersion).catch(outage).then(answered))
     else if (incoming.message.deliverymode === 'at_most_once')
       others.push(publishFleeting(platform, to.agent, incoming).catch(outage).then(answered))
     else durable.set(to.agent, [...(durable.get(to.agent) ?? []), { index, incoming }])

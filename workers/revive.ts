@@ -8,6 +8,9 @@ import { err, ok, type Result } from '../shared/result.ts'
 import { choose, manyOf } from './choose.ts'
 import { incomingOf } from './expand.ts'
 
+// Who redrives may have subscribed somebody just now, through another isolate.
+const asItIsNow = Number.MAX_SAFE_INTEGER
+
 /**
  * Its legs are chosen anew and stored; the caller has them accepted when the dead letter is gone, because a second death would
  * have the same name. One that was revived before is revived: by now it reaches somebody.
@@ -21,11 +24,13 @@ export async function revive(platform: Platform, id: string): Promise<Result<'re
     return publication.fanout > 0 ? ok('revived') : err(refusal(id, 'Its body is gone: it was purged.'))
 
   const { message } = incomingOf(publication, unheard.body)
-  const many = manyOf(message)
-  const { chosen } = many === undefined ? { chosen: { agents: [], fanout: 0 } } : await choose(platform, many, message)
+  const many = manyOf(message, publication.sender)
+  const { chosen } =
+    many === undefined ? { chosen: { agents: [], fanout: 0 } } : await choose(platform, many, message, asItIsNow)
   if (chosen.fanout === 0) return err(refusal(id, 'It would still reach nobody. Subscribe somebody first.'))
-  const { head, key, contentHash, hops } = publication
-  const opening = { id, head, key, contentHash, hops, told: false, renewable: true, ...chosen }
+  const { head, key, contentHash, hops, sender } = publication
+  const from = sender === undefined ? {} : { sender }
+  const opening = { id, head, key, contentHash, hops, ...from, told: false, renewable: true, ...chosen }
   await port.open(opening, unheard.body)
   return ok('revived')
 }

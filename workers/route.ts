@@ -24,7 +24,7 @@ import { err, ok, type Result, unreachable } from '../shared/result.ts'
 import type { SchemaWarning } from '../shared/schema.ts'
 import { isReserved, topicName } from '../shared/topic.ts'
 import { continueTrace } from '../shared/trace.ts'
-import type { Many } from './choose.ts'
+import { everybodyBut, type Many } from './choose.ts'
 
 export interface PublishOptions {
   /** Names the message instead of its id. In a batch, each item's is this and its place. */
@@ -32,6 +32,8 @@ export interface PublishOptions {
   /** The caller's trace, for messages that bring none. */
   readonly traceparent?: string
   readonly tracestate?: string
+  /** The version of the directory that the caller has seen: its subscriptions are heard, whatever is remembered here. */
+  readonly directoryVersion?: number
   /** Its id was made by the broker, and is never released. */
   readonly brokerMade?: true
 }
@@ -76,7 +78,7 @@ export function prepare(
 
   const allowed = authorisePublish(principal, input)
   if (!allowed.ok) return allowed
-  const routed = routeOf(input, input.source ?? ownSource(principal))
+  const routed = routeOf(input, principal)
   if (!routed.ok) return routed
   const headerKey =
     options.idempotencyKey === undefined
@@ -129,7 +131,7 @@ function authorisePublish(principal: Principal, input: PublishInput): Result<voi
 }
 
 /** Whom the message is for. A direct message to somebody unknown is refused by name, never broadcast (T1). */
-function routeOf(input: PublishInput, source: string): Result<Routed['to'], Fault> {
+function routeOf(input: PublishInput, principal: Principal): Result<Routed['to'], Fault> {
   const to = destinationOf(input)
   switch (to.kind) {
     case 'agent':
@@ -144,12 +146,16 @@ function routeOf(input: PublishInput, source: string): Result<Routed['to'], Faul
         : invalid('topic', 'a topic is tokens of A-Z, a-z, 0-9, _ and -, joined by dots')
     case 'all':
       // A sender does not receive its own broadcast (T2).
-      return ok({ kind: 'all', except: source })
+      return ok(everybodyBut(input.source ?? ownSource(principal), senderOf(principal)))
     case 'capability':
       return to.skill.length > 0 ? ok(to) : invalid('to', 'capability: needs the name of a skill')
     default:
       return unreachable(to)
   }
+}
+
+function senderOf(principal: Principal): string | undefined {
+  return principal.kind === 'agent' ? principal.name : undefined
 }
 
 function invalid(path: string, message: string): Result<never, Fault> {

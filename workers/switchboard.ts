@@ -8,6 +8,7 @@ import type { AnyAgent } from './define.ts'
 import { ensureAllEnrolled, ensureEnrolled, handlersOf } from './handlers.ts'
 import { nudge } from './nudge.ts'
 import { type Invocation, platformOf, type Roster } from './platform.ts'
+import { Audiences } from './remember.ts'
 import { sweep } from './sweep.ts'
 import { work } from './work.ts'
 
@@ -24,6 +25,7 @@ export function createSwitchboard(
 ): Required<Pick<ExportedHandler<Env>, 'fetch' | 'queue' | 'scheduled'>> {
   const handlers = handlersOf(options.agents)
   const roster: Roster = {
+    audiences: new Audiences(),
     enrol: async (platform, name) => {
       const handler = handlers.get(name)
       if (handler === undefined) return false

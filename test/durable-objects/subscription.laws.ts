@@ -62,6 +62,51 @@ export function subscriptionLaws(withDirectory: WithDirectory): void {
     expect(directory.removeSubscription('s', 'bob')).toBe('unknown')
   })
 
+  law(
+    'what an agent may no longer have is silenced, and the version says that somebody is not meant any more',
+    (directory) => {
+      join(directory, 'ann', 'bob')
+      put(directory, 'a', 'ann', {}, 'ann')
+      put(directory, 'b', 'bob')
+      const found = () => named(directory.candidates(news, undefined, 10))
+      expect(found()).toEqual(['ann', 'bob'])
+      const narrow = (name: string, updatedAt: number, subscribe: string[]) => {
+        const entry = agentEntry(name)
+        directory.putAgent({ ...entry, updatedAt, permissions: { ...entry.permissions, subscribe } })
+      }
+      const { version } = directory.candidates(news, undefined, 10)
+      narrow('ann', 2_000, ['sport.*'])
+      // Whoever put it: what is within an agent's permissions stands and falls with them.
+      narrow('bob', 2_000, ['news.a'])
+      expect(found()).toEqual([])
+      expect(directory.version()).toBe(version + 2)
+      expect([
+        directory.findSubscription('a')?.silenced,
+        directory.subscriptions('bob', undefined, 1).items[0]?.silenced,
+      ]).toEqual([true, true])
+      narrow('ann', 3_000, ['news.*'])
+      expect(found()).toEqual(['ann'])
+      expect(directory.findSubscription('a')?.silenced).toBeUndefined()
+    },
+  )
+
+  law(
+    'what an admin gives beyond an agent’s permissions stays; put again by an admin, a silenced one is given',
+    (directory) => {
+      const entry = agentEntry('ann')
+      const allowing = (updatedAt: number, subscribe: string[]) =>
+        directory.putAgent({ ...entry, updatedAt, permissions: { ...entry.permissions, subscribe } })
+      const found = (topic: string) => named(directory.candidates({ kind: 'topic', topic }, undefined, 10))
+      allowing(1_000, ['news.*'])
+      put(directory, 'own', 'ann')
+      put(directory, 'given', 'ann', { topic: 'switchboard.>' })
+      allowing(2_000, [])
+      expect([found('news.a'), found('switchboard.agent.bob')]).toEqual([[], ['ann']])
+      expect(put(directory, 'own', 'ann')).toMatchObject({ status: 'put', created: false })
+      expect(found('news.a')).toEqual(['ann'])
+    },
+  )
+
   law('who is subscribed is found at once after each change', (directory) => {
     join(directory, 'ann', 'bob')
     const found = () => named(directory.candidates(news, undefined, 10))
@@ -109,6 +154,8 @@ export function subscriptionLaws(withDirectory: WithDirectory): void {
   law('everybody is every agent but one', (directory) => {
     join(directory, 'ann', 'bob', 'cyd')
     expect(named(directory.candidates(all('bob'), undefined, 10))).toEqual(['ann', 'cyd'])
+    const under = { ...all('orders'), sender: 'cyd' }
+    expect(named(directory.candidates(under, undefined, 10))).toEqual(['ann', 'bob'])
   })
 
   law(

@@ -16,6 +16,7 @@ import type { Publication } from '../../shared/publication.ts'
 import { nothingKnown } from '../../shared/schema.ts'
 import type { QueuedMessage } from '../../workers/consume.ts'
 import { persistent } from '../../workers/platform.ts'
+import { Audiences, remembering } from '../../workers/remember.ts'
 import { SimStorage } from './storage.ts'
 import type { World } from './world.ts'
 
@@ -104,6 +105,8 @@ export class SimPlatform {
   readonly counts = { calls: 0, crashes: 0, sends: 0, lost: 0, alarms: 0 }
   #queued = new Map<string, { body: unknown; attempts: number }[]>()
   #epoch = 0
+  /** One isolate's memory: every invocation runs in it. */
+  #audiences = new Audiences()
   #isolate = { schemas: nothingKnown() }
 
   constructor(world: World, faults: Faults, peer: Peer, onQueue: OnQueue) {
@@ -117,6 +120,7 @@ export class SimPlatform {
   crashEverything(losesQueue: boolean): void {
     this.counts.crashes += 1
     for (const invocation of this.#invocations) invocation.alive = false
+    this.#audiences = new Audiences()
     this.#invocations.clear()
     this.#isolate = { schemas: nothingKnown() }
     for (const hosted of this.#hosted.values()) this.#dropInstance(hosted)
@@ -150,7 +154,7 @@ export class SimPlatform {
             .padStart(2, '0'),
         ).join(''),
       agent: (name) => port('agent', name),
-      directory: () => port('directory', 'all'),
+      directory: () => remembering(port('directory', 'all'), this.#audiences, () => world.now),
       deadLetters: () => port('dead-letters', 'all'),
       publication: (id) => port('publication', id),
       resource: (name) => port('resource', name),

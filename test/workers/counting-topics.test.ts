@@ -120,6 +120,18 @@ describe('a publish to a topic', () => {
     patienceMs,
   )
 
+  it('once more within five seconds costs one call fewer (because the isolate remembers who is subscribed)', async () => {
+    const topic = freshName('topic')
+    await subscribe(topic, 2)
+    await publish(topic)
+    const again = await counted.count(() => publish(topic).then(() => undefined))
+    expect(again.calls).toMatchObject({ DIRECTORY: 0, PUBLICATIONS: 2, AGENTS: 6 })
+    await counted.pass(4 * second)
+    expect((await counted.count(() => publish(topic).then(() => undefined))).calls['DIRECTORY']).toBe(0)
+    await counted.pass(1 * second)
+    expect((await counted.count(() => publish(topic).then(() => undefined))).calls['DIRECTORY']).toBe(1)
+  })
+
   it('again, as a duplicate, writes nothing', async () => {
     const topic = freshName('topic')
     await subscribe(topic, 2)

@@ -37,6 +37,16 @@ describe('a publish to everybody', () => {
     expect([status, agentsOf(body), body.fanout]).toEqual([202, others, others.length])
   })
 
+  it('does NOT come back to an agent that speaks under another of its sources, nor when it is redriven (T2)', async () => {
+    for (const name of await everybody()) await remove(name)
+    const sender = await register({ permissions: { sources: ['orders/*'] } })
+    const { body } = await publish({ to: '*', source: 'orders/eu' }, sender.key)
+    expect([agentsOf(body), body.fanout]).toEqual([[], 0])
+    expect((await own('POST', `/v1/dead-letters/${body.publication}/redrive`)).body.code).toBe('not_redrivable')
+    const other = await register()
+    expect(agentsOf((await publish({ to: '*', source: 'orders/eu' }, sender.key)).body)).toEqual([other.name])
+  })
+
   it('by somebody who is no agent reaches all of them', async () => {
     await register()
     expect(agentsOf((await publish({ to: '*' })).body)).toEqual(await everybody())

@@ -4,7 +4,7 @@
  * somebody used a binding that nobody wrapped. Never here: what it may cost (test/workers/counting.test.ts).
  */
 import { runInDurableObject } from 'cloudflare:test'
-import { env } from 'cloudflare:workers'
+import { DurableObject, env } from 'cloudflare:workers'
 import { AgentObject } from '../../durable-objects/agent.ts'
 import { DeadLettersObject } from '../../durable-objects/dead-letters.ts'
 import { DirectoryObject } from '../../durable-objects/directory.ts'
@@ -124,6 +124,15 @@ interface Evidence {
 type Patched = Record<string, (...args: unknown[]) => unknown>
 type Cursor = { readonly rowsWritten: number }
 
+// What a class inherits from one of ours is called as its own.
+function methodsOf(prototype: object): ReadonlySet<string> {
+  const own = Object.getOwnPropertyNames(prototype).filter((name) => name !== 'constructor')
+  const base: unknown = Object.getPrototypeOf(prototype)
+  return typeof base !== 'object' || base === null || base === DurableObject.prototype
+    ? new Set(own)
+    : new Set([...own, ...methodsOf(base)])
+}
+
 /** Counts at the objects' classes, their storage and the queues themselves. For the whole isolate, until `stop`. */
 export async function watchPlatform(bill: Bill): Promise<{ readonly evidence: Evidence; stop(): void }> {
   const evidence: Evidence = { calls: {}, sends: 0 }
@@ -139,8 +148,7 @@ export async function watchPlatform(bill: Bill): Promise<{ readonly evidence: Ev
   // An object that calls a method of its own is not called from outside.
   let inside = false
   for (const [binding, kind] of Object.entries(namespaces)) {
-    for (const name of Object.getOwnPropertyNames(kind.prototype)) {
-      if (name === 'constructor') continue
+    for (const name of methodsOf(kind.prototype)) {
       patch(
         kind.prototype,
         name,

@@ -11,6 +11,7 @@ import {
   pauseRequest,
   secretRequest,
 } from '../../shared/api-agent-bodies.ts'
+import { directoryVersion } from '../../shared/api-operation.ts'
 import { indexEntry, publicKey, type RegisteredAgent } from '../../shared/directory.ts'
 import { agentName } from '../../shared/ids.ts'
 import { keyBytes, secretText } from '../../shared/keys.ts'
@@ -44,6 +45,7 @@ agents.put('/agents/:agent', async (c) => {
   if (asked.policy?.alert?.fallback === name) invalid('policy.alert.fallback', 'is the agent itself')
   const { created, agent, key, secret } = unwrap(await register(c.get('platform'), name, asked))
   const shown = { ...shownAgent(c, agent), ...(key && { key }), ...(secret && { secret }) }
+  c.header(directoryVersion.name, String(await c.get('platform').directory().version()))
   return c.json(shown, created ? 201 : 200)
 })
 
@@ -66,6 +68,7 @@ agents.delete('/agents/:agent', async (c) => {
   if (retired.status === 'has_mail') refuse({ code: 'agent_has_mail', agent: name, depth: retired.depth })
   if (entry !== undefined) await directory.removeAgent(name, entry.incarnation)
   else if (retired.status === 'unknown') unknownAgent(name)
+  c.header(directoryVersion.name, String(await directory.version()))
   return c.body(null, 204)
 })
 

@@ -3,6 +3,7 @@
  * Never here: whom a publish reaches (shared/subscription.ts).
  */
 import { type Context, Hono } from 'hono'
+import { directoryVersion } from '../../shared/api-operation.ts'
 import { subscriptionsQuery } from '../../shared/api-topics.ts'
 import { indexEntry } from '../../shared/directory.ts'
 import { limits } from '../../shared/limits.ts'
@@ -34,6 +35,7 @@ subscriptions.put('/subscriptions/:subscription', async (c) => {
   const answer = await put(c.get('platform'), id, input, asker(c))
   switch (answer.status) {
     case 'put':
+      c.header(directoryVersion.name, String(answer.subscription.version))
       return c.json(publicSubscription(answer.subscription), answer.created ? 201 : 200)
     case 'foreign':
       return forbid('change the subscription', id)
@@ -56,7 +58,9 @@ subscriptions.delete('/subscriptions/:subscription', async (c) => {
   const id = idOf(c)
   if (c.get('principal').kind === 'app') forbid('change the subscription', id)
   const removed = await c.get('platform').directory().removeSubscription(id, asker(c))
-  return removed === 'foreign' ? forbid('change the subscription', id) : c.body(null, 204)
+  if (removed === 'foreign') return forbid('change the subscription', id)
+  c.header(directoryVersion.name, String(await c.get('platform').directory().version()))
+  return c.body(null, 204)
 })
 
 async function put(platform: Platform, id: string, input: SubscriptionInput, by: string | undefined) {
