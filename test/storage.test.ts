@@ -98,20 +98,23 @@ function built(title: string): SimStorage {
   return storage
 }
 
-describe.each(['AgentObject', 'DirectoryObject', 'DeadLettersObject', 'PublicationObject'])('%s', (title) => {
-  let storage: SimStorage
-  beforeAll(() => {
-    storage = built(title)
-  })
+describe.each(['AgentObject', 'DirectoryObject', 'DeadLettersObject', 'PublicationObject', 'ResourceObject'])(
+  '%s',
+  (title) => {
+    let storage: SimStorage
+    beforeAll(() => {
+      storage = built(title)
+    })
 
-  it('makes the tables that docs/storage.md names, column by column, and no other', () => {
-    expect(made(storage).tables).toEqual(told(title))
-  })
+    it('makes the tables that docs/storage.md names, column by column, and no other', () => {
+      expect(made(storage).tables).toEqual(told(title))
+    })
 
-  it('has each of its indexes named', () => {
-    for (const index of made(storage).indexes) expect(section(title)).toContain(`\`${index}\``)
-  })
-})
+    it('has each of its indexes named', () => {
+      for (const index of made(storage).indexes) expect(section(title)).toContain(`\`${index}\``)
+    })
+  },
+)
 
 describe('records', () => {
   const rows = [...section('Records').matchAll(/^\| ([a-z ]+) \| (\d+) \| `([^`]+)` `([^`]+)` \|/gm)]

@@ -197,9 +197,9 @@ export class SimPlatform {
     if (instance !== undefined) this.afterPublication(instance as unknown as PublicationObject, storage)
   }
 
-  /** As if whatever bug had forgotten an agent's alarm. */
-  loseAlarm(name: string): void {
-    const hosted = this.#hosted.get(`agent/${name}`)
+  /** As if whatever bug had forgotten an object's alarm. */
+  loseAlarm(name: string, kind: Kind = 'agent'): void {
+    const hosted = this.#hosted.get(`${kind}/${name}`)
     if (hosted === undefined) return
     hosted.alarmEvent?.cancel()
     hosted.alarmEvent = undefined

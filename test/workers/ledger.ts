@@ -124,13 +124,11 @@ interface Evidence {
 type Patched = Record<string, (...args: unknown[]) => unknown>
 type Cursor = { readonly rowsWritten: number }
 
-// What a class inherits from one of ours is called as its own.
-function methodsOf(prototype: object): ReadonlySet<string> {
-  const own = Object.getOwnPropertyNames(prototype).filter((name) => name !== 'constructor')
-  const base: unknown = Object.getPrototypeOf(prototype)
-  return typeof base !== 'object' || base === null || base === DurableObject.prototype
-    ? new Set(own)
-    : new Set([...own, ...methodsOf(base)])
+/** Every method of a class and of what it extends, up to the platform's own class, each where it is defined. */
+function ownMethods(prototype: object): [object, string][] {
+  if (prototype === DurableObject.prototype) return []
+  const names = Object.getOwnPropertyNames(prototype).filter((name) => name !== 'constructor')
+  return [...names.map((name): [object, string] => [prototype, name]), ...ownMethods(Object.getPrototypeOf(prototype))]
 }
 
 /** Counts at the objects' classes, their storage and the queues themselves. For the whole isolate, until `stop`. */
@@ -148,9 +146,9 @@ export async function watchPlatform(bill: Bill): Promise<{ readonly evidence: Ev
   // An object that calls a method of its own is not called from outside.
   let inside = false
   for (const [binding, kind] of Object.entries(namespaces)) {
-    for (const name of methodsOf(kind.prototype)) {
+    for (const [prototype, name] of ownMethods(kind.prototype)) {
       patch(
-        kind.prototype,
+        prototype,
         name,
         (real) =>
           function (this: unknown, ...args) {
