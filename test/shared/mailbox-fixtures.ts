@@ -101,6 +101,7 @@ export const later: Outcome = { kind: 'later', httpStatus: 202 }
 export interface ReportOptions {
   readonly token?: string
   readonly external?: boolean
+  readonly whole?: boolean
   readonly dice?: number
 }
 
@@ -162,7 +163,8 @@ export class Box {
   /** Reports under the lease in force, unless another token is named. */
   settle(id: string, outcome: Outcome, options: ReportOptions = {}): Settlement {
     const token = options.token ?? this.leaseOf(id)?.token ?? 'none'
-    const report = { id, token, outcome, external: options.external ?? false }
+    const whole = options.whole === true ? { whole: true as const } : {}
+    const report = { id, token, outcome, external: options.external ?? false, ...whole }
     return this.step((draft, now) => settle(draft, [report], this.stored, now, () => options.dice ?? 0.5)[0]!)
   }
 

@@ -62,6 +62,7 @@ const report = fc.record({
   outcome: fc.constantFrom('ok' as const, 'ok' as const, ...outcomeKinds),
   token: fc.constantFrom('held' as const, 'held' as const, 'held' as const, 'old' as const, 'foreign' as const),
   external: fc.boolean(),
+  whole: fc.boolean(),
   delayMs: optional(ms),
 })
 const kind = <K extends string>(name: K) => fc.constant(name)
@@ -96,20 +97,40 @@ export const command = fc.oneof(
 export type Command = typeof command extends fc.Arbitrary<infer T> ? T : never
 type Of<K extends Command['kind']> = Extract<Command, { readonly kind: K }>
 
-export const world: fc.Arbitrary<AgentOptions> = fc.record({
-  kind: fc.constantFrom('webhook' as const, 'webhook' as const, 'pull' as const),
-  policy: fc.record({
-    depth: fc.constantFrom(1, 3, 10),
-    maxAttempts: fc.integer({ min: 1, max: 3 }),
-    concurrency: fc.integer({ min: 1, max: 4 }),
-    timeoutSeconds: fc.constant(1),
-    ack: fc.constantFrom('response' as const, 'later' as const),
-    ackSeconds: fc.constant(3),
-    dedupeSeconds: fc.constantFrom(1, 3_600),
-    rate: fc.constantFrom({ limit: 1_000, perSeconds: 1 }, { limit: 2, perSeconds: 5 }),
-    breaker: fc.record({ failureThreshold: fc.integer({ min: 1, max: 4 }), openSeconds: fc.constant(2) }),
-  }) satisfies fc.Arbitrary<PolicyInput>,
-})
+export const world: fc.Arbitrary<AgentOptions> = fc
+  .record({ options: plainWorld(), batch: fc.option(batches(), { nil: undefined, freq: 2 }) })
+  // Nothing is batched for a pull agent (shared/agent.ts), and a last attempt is made alone.
+  .map(({ options, batch }) =>
+    options.kind === 'pull' || batch === undefined
+      ? options
+      : { ...options, policy: { ...options.policy, maxAttempts: 3, depth: 10, batch } },
+  )
+
+function batches() {
+  return fc.record({
+    size: fc.integer({ min: 2, max: 3 }),
+    waitSeconds: fc.constantFrom(0, 0.5, 6),
+    bytes: fc.constantFrom(400, 100_000),
+    key: fc.constantFrom('type' as const, 'type' as const, 'partitionkey' as const),
+  })
+}
+
+function plainWorld(): fc.Arbitrary<AgentOptions> {
+  return fc.record({
+    kind: fc.constantFrom('webhook' as const, 'webhook' as const, 'pull' as const),
+    policy: fc.record({
+      depth: fc.constantFrom(1, 3, 10),
+      maxAttempts: fc.integer({ min: 1, max: 3 }),
+      concurrency: fc.integer({ min: 1, max: 4 }),
+      timeoutSeconds: fc.constant(1),
+      ack: fc.constantFrom('response' as const, 'later' as const),
+      ackSeconds: fc.constant(3),
+      dedupeSeconds: fc.constantFrom(1, 3_600),
+      rate: fc.constantFrom({ limit: 1_000, perSeconds: 1 }, { limit: 2, perSeconds: 5 }),
+      breaker: fc.record({ failureThreshold: fc.integer({ min: 1, max: 4 }), openSeconds: fc.constant(2) }),
+    }) satisfies fc.Arbitrary<PolicyInput>,
+  })
+}
 
 // --- the walk -----------------------------------------------------------------------------------------------------------
 
@@ -281,9 +302,9 @@ export class Walk {
     const outcome = plain.kind === 'retry' && one.delayMs !== undefined ? retry({ delayMs: one.delayMs }) : plain
     const held = box.leaseOf(id)
     if (held !== undefined && held.token !== token) this.fenced = id
-    const { status } = box.settle(id, outcome, { token: token ?? 'none', external: one.external })
+    const { status } = box.settle(id, outcome, { token: token ?? 'none', external: one.external, whole: one.whole })
     const start = held === undefined ? undefined : this.starts.get(held.token)
-    if (start !== undefined && status === 'settled' && ['hold', 'gone', 'unsent'].includes(outcome.kind))
+    if (start !== undefined && status === 'settled' && ['hold', 'gone', 'unsent', 'parked'].includes(outcome.kind))
       start.begun = false
     return `${one.outcome} ${one.token} ${status}`
   }
@@ -315,7 +336,8 @@ export class Walk {
       const { chores } = step(() => this.#tick(due))
       const ids = box.references.flatMap((r) => [...r.deliveries])
       for (const id of ids)
-        if (step(() => box.take([id])).grants.length > 0 && turn >= quietTurns) step(() => box.settle(id, ok()))
+        for (const { delivery } of step(() => box.take([id])).grants)
+          if (turn >= quietTurns) step(() => box.settle(delivery.id, ok()))
       for (const id of chores) {
         step(() => box.step((draft) => buried(draft, [id])))
         step(() =>

@@ -87,15 +87,32 @@ const doneOnce: Law = ({ box, before, fenced }) => {
 const inLine: Law = ({ box, before }) => {
   const fresh = [...box.mailbox.releases.keys()].filter((id) => !before.releases.has(id))
   for (const [id, lease] of box.mailbox.leases) if (before.leases.get(id)?.token !== lease.token) fresh.push(id)
+  const callOf = (id: string) => (box.leaseOf(id) ?? box.mailbox.releases.get(id))?.batch?.n
   for (const id of fresh) {
     const mine = box.delivery(id)
     for (const other of box.rows.values()) {
       if (other.id === id || other.partitionKey === undefined || other.partitionKey !== mine.partitionKey) continue
+      // Of one batch they go together, in order (docs/decisions/0024).
+      if (callOf(id) !== undefined && callOf(id) === callOf(other.id)) continue
       const first = other.lineAt < mine.lineAt || (other.lineAt === mine.lineAt && other.sequence < mine.sequence)
       const ahead = other.state.at === 'waiting' && other.lineAt <= box.now && first
       must(!ahead, () => `${id} went before ${other.id}`)
       must(!hasOpenJournal(other), () => `${id} went while the effects of ${other.id} were open`)
       must(box.leaseOf(other.id) === undefined, () => `${id} went while ${other.id} was in flight`)
+    }
+  }
+}
+
+/** M3: nobody's work counts before that of whoever stands before it in its key has ended. */
+const endsInLine: Law = ({ box, before }) => {
+  for (const is of box.rows.values()) {
+    if (is.state.at !== 'ended' || before.rows.get(is.id)?.state.at !== 'waiting' || is.partitionKey === undefined)
+      continue
+    if (is.state.status !== 'completed' && is.state.reason !== 'terminal') continue
+    for (const other of box.rows.values()) {
+      const sameKey = other.partitionKey === is.partitionKey && other.state.at === 'waiting'
+      const first = other.lineAt < is.lineAt || (other.lineAt === is.lineAt && other.sequence < is.sequence)
+      must(!(sameKey && first && other.lineAt <= box.now), () => `${is.id} ended before ${other.id}`)
     }
   }
 }
@@ -175,6 +192,11 @@ const suspectsAlone: Law = ({ box, starts }) => {
     )
 }
 
+/** A batch is one call (docs/decisions/0024). */
+function calls(all: Iterable<{ readonly batch?: { readonly n: number }; readonly takeToken?: string }>): number {
+  return new Set([...all].map((one) => (one.batch === undefined ? one : `${one.takeToken} ${one.batch.n}`))).size
+}
+
 /** M5: depth and concurrency are bounds, whoever asks. */
 const bounded: Law = ({ box, policy, before, reserved }) => {
   const { depth, leases, releases, fleeting } = box.mailbox
@@ -185,7 +207,7 @@ const bounded: Law = ({ box, policy, before, reserved }) => {
     newcomers.length === 0 || depth <= publisherDepth(policy),
     () => `a publisher took place ${depth} of ${policy.depth}`,
   )
-  const used = leases.size + releases.size + fleeting.size
+  const used = calls(leases.values()) + calls(releases.values()) + fleeting.size
   must(used <= policy.concurrency, () => `${leases.size} leased, ${releases.size} released, ${fleeting.size} fleeting`)
 }
 
@@ -199,7 +221,8 @@ const gated: Law = ({ box, policy, before, starts }) => {
   must(breaker.state.at !== 'half_open' || probes <= policy.breaker.probes, () => `${probes} probes`)
   const { rate } = policy
   if (rate === undefined) return
-  const began = [...starts.values()].filter(({ lease }) => lease.at > box.now - rate.perSeconds * second).length
+  const recent = [...starts.values()].filter(({ lease }) => lease.at > box.now - rate.perSeconds * second)
+  const began = calls(recent.map(({ lease }) => lease))
   must(began <= rate.limit, () => `${began} began within ${rate.perSeconds} s; ${rate.limit} may`)
 }
 
@@ -239,6 +262,10 @@ describe('on every walk', () => {
     holdsOnEveryWalk(inLine)
   })
 
+  it('M3: within a key they end in line: nobody is done before its predecessor is, also within a batch', () => {
+    holdsOnEveryWalk(endsInLine)
+  })
+
   it('M3: a retry keeps its place in line, and a redrive joins the tail', () => {
     holdsOnEveryWalk(placesKept)
   })
@@ -275,6 +302,7 @@ describe('on every walk', () => {
 describe('the walks', () => {
   it('go everywhere: each answer of each step is seen', () => {
     const told: Record<string, number> = {}
+    let batches = 0
     const sample = fc.sample(fc.tuple(world, fc.array(command, { minLength: 60, maxLength: 80, size: 'max' })), {
       numRuns: 400,
       seed: 7,
@@ -282,6 +310,7 @@ describe('the walks', () => {
     for (const [options, commands] of sample) {
       const walk = new Walk(options)
       for (const one of commands) walk.run(one)
+      for (const { lease } of walk.starts.values()) batches += lease.batch === undefined ? 0 : 1
       for (const [answer, count] of Object.entries(walk.told)) told[answer] = (told[answer] ?? 0) + count
     }
     const seen = Object.keys(told)
@@ -291,6 +320,7 @@ describe('the walks', () => {
     for (const status of ['redriven', 'not_redrivable', 'full']) expect(seen).toContain(`redrive ${status}`)
     for (const status of ['cancelled', 'already_settled']) expect(seen).toContain(`cancel ${status}`)
     for (const status of ['admitted', 'busy', 'dropped']) expect(seen).toContain(`fleeting ${status}`)
+    expect(batches).toBeGreaterThan(100)
     for (const answer of ['take true', 'take false', 'lease true', 'lease false', 'extend extended', 'purge true'])
       expect(seen).toContain(answer)
   })
