@@ -233,7 +233,8 @@ export class DirectoryObject extends DurableObject<Env> implements Synchronous<D
 
   #everybody(except: string, sender: string, version: number | undefined): Candidate[] {
     const rows = this.#rows(
-      'SELECT name FROM agents WHERE name NOT IN (?, ?) AND since <= ? ORDER BY name',
+      // Callbacks' mailboxes are the broker's own, and nobody.
+      "SELECT name FROM agents WHERE name NOT IN (?, ?) AND since <= ? AND name NOT LIKE 'callback-%' ORDER BY name",
       except,
       sender,
       version ?? Number.MAX_SAFE_INTEGER,

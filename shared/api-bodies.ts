@@ -52,6 +52,10 @@ export const publishAnswer = z.strictObject({
     .enum(['counted', 'duplicate', 'late'])
     .optional()
     .describe('Only for a reply to a request: it counted, another came before it, or the request was over.'),
+  reception: z
+    .enum(['taken', 'ignored', 'deferred'])
+    .optional()
+    .describe('Only for a message to a workflow: its statechart took it or not, or it waits while the workflow is paused.'),
 })
 
 /** One item's answer: what the same message would have been answered alone. */

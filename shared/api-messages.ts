@@ -65,7 +65,10 @@ const publishFaults: readonly FaultCode[] = [
   'already_expired',
   'not_durable',
   'unroutable',
+  'schema_mismatch',
   'backpressure',
+  // A reply to a gather that is no longer kept.
+  'not_found',
 ]
 
 const settleFaults: readonly FaultCode[] = ['forbidden', 'not_found', 'stale_lease', 'already_settled']

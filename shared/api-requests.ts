@@ -43,6 +43,7 @@ export const requestAnswer = z.strictObject({
     .optional()
     .describe('Replies that did not count: another came before them, or the request was over.'),
   unkept: z.int().optional().describe('How many more came than are kept.'),
+  callbackDelivery: z.string().optional().describe('What came of the callback: a delivery in a mailbox of its own.'),
   callbackSecret: z
     .string()
     .optional()

@@ -158,6 +158,7 @@ export type Destination =
   | { readonly kind: 'all' }
   | { readonly kind: 'capability'; readonly skill: string }
   | { readonly kind: 'gather'; readonly gather: string }
+  | { readonly kind: 'workflow'; readonly workflow: string }
 
 const capabilityPrefix = 'capability:'
 const gatherPrefix = 'gather:'
@@ -173,6 +174,7 @@ export function destinationOf(input: {
   if (input.to.startsWith(capabilityPrefix))
     return { kind: 'capability', skill: input.to.slice(capabilityPrefix.length) }
   if (input.to.startsWith(gatherPrefix)) return { kind: 'gather', gather: input.to.slice(gatherPrefix.length) }
+  if (input.to.startsWith(workflowPrefix)) return { kind: 'workflow', workflow: input.to.slice(workflowPrefix.length) }
   return { kind: 'agent', agent: input.to }
 }
 

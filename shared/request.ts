@@ -3,6 +3,7 @@
  * gather itself (shared/gather.ts), waiting (workers/routes/requests.ts).
  */
 import * as z from 'zod'
+import { callbackOf } from './callback.ts'
 import { type Fault, problemOf } from './fault.ts'
 import { type Gather, onTimeoutSchema, wasRefused } from './gather.ts'
 import type { GatherReport } from './gather-port.ts'
@@ -103,6 +104,7 @@ export function requestView({ gather, replies }: GatherReport) {
   const { id, head, outcome, context, openedAt, deadlineAt, legs, arrivals, unkept, rounds } = gather
   const fault = faultOfRequest(gather)
   const reply = replyOf({ gather, replies })
+  const callback = callbackOf(gather)
   const beside = arrivals.filter((a) => a.standing !== 'counted')
   return {
     id,
@@ -123,6 +125,7 @@ export function requestView({ gather, replies }: GatherReport) {
       ? {}
       : { beside: beside.map((a) => ({ standing: a.standing, at: iso(a.at), reply: textOf(replies, a.n) })) }),
     ...(unkept === 0 ? {} : { unkept }),
+    ...(callback === undefined ? {} : { callbackDelivery: callback.delivery }),
   }
 }
 

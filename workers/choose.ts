@@ -19,9 +19,9 @@ export function everybodyBut(source: string, sender: string | undefined): Audien
 }
 
 /** Whom a message is for, when it is not for one agent by name. `sender`: the agent that sent it, if it spoke under another name. */
-export function manyOf(message: Message, sender: string | undefined): Many | undefined {
+export function manyOf(message: Message, sender?: string): Many | undefined {
   const to = destinationOf(message)
-  if (to.kind === 'agent' || to.kind === 'gather') return undefined
+  if (to.kind === 'agent' || to.kind === 'gather' || to.kind === 'workflow') return undefined
   return to.kind === 'all' ? everybodyBut(message.source, sender) : to
 }
 

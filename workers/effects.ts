@@ -10,6 +10,7 @@ import { deadLetterOfEffect } from '../shared/dead-letter.ts'
 import type { Effect, EffectStatus } from '../shared/effects.ts'
 import { problemOf } from '../shared/fault.ts'
 import { limits } from '../shared/limits.ts'
+import { destinationOf } from '../shared/message.ts'
 import type { Principal } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
 import { ok, unreachable } from '../shared/result.ts'
@@ -21,6 +22,7 @@ import type { Many } from './choose.ts'
 import { conform } from './conform.ts'
 import { enqueue } from './enqueue.ts'
 import { publishMany } from './publish-many.ts'
+import { receiveFromJournal, receiveNotice } from './receive.ts'
 import { prepare, type Routed } from './route.ts'
 
 /** Finishes what ended deliveries of one agent left to do. Failures are left to the mailbox's alarm, which asks again. */
@@ -49,7 +51,8 @@ async function carry(platform: Platform, name: string, agent: AgentRecord | unde
   for (const effect of one.effects) {
     if (effect.state.status !== 'pending') continue
     if (effect.kind === 'notice') {
-      states.set(effect.n, await arriveNotice(platform, name, one, effect))
+      const told = await tellEnding(platform, name, one, effect)
+      if (told !== undefined) states.set(effect.n, told)
       continue
     }
     const prepared =
@@ -59,7 +62,10 @@ async function carry(platform: Platform, name: string, agent: AgentRecord | unde
     if ('status' in prepared) states.set(effect.n, prepared)
     else if (prepared.to.kind === 'gather')
       states.set(effect.n, await arriveFromJournal(platform, name, one, prepared.to.gather, prepared.incoming))
-    else if (prepared.to.kind !== 'agent') toMany.push({ effect, to: prepared.to, incoming: prepared.incoming })
+    else if (prepared.to.kind === 'workflow') {
+      const received = await receiveFromJournal(platform, prepared.to.workflow, one, prepared.incoming)
+      if (received !== undefined) states.set(effect.n, received)
+    } else if (prepared.to.kind !== 'agent') toMany.push({ effect, to: prepared.to, incoming: prepared.incoming })
     else {
       const target = prepared.to.agent
       byTarget.set(target, [...(byTarget.get(target) ?? []), { effect, incoming: prepared.incoming }])
@@ -91,13 +97,19 @@ async function carry(platform: Platform, name: string, agent: AgentRecord | unde
   await tell(platform, name, one, states)
 }
 
+function tellEnding(platform: Platform, name: string, one: Unfinished, effect: Effect) {
+  const to = destinationOf({ to: String(effect.publish.to) })
+  if (to.kind === 'workflow') return receiveNotice(platform, to.workflow, name, one, effect)
+  return arriveNotice(platform, name, one, effect)
+}
+
 function prepareEffect(platform: Platform, agent: AgentRecord, one: Unfinished, effect: Effect): EffectStatus | Routed {
   const hops = one.hops + 1
   if (hops > limits.hops) return refused('hop_limit', `the causal chain is longer than ${limits.hops}`)
   // A reply goes where its asker was allowed to send; anything else needs the agent's own permission.
   const speaker: Principal =
     effect.kind === 'reply'
-      ? { kind: 'agent', name: agent.name, permissions: { ...agent.permissions, send: ['*'], publish: ['*'] } }
+      ? { kind: 'agent', name: agent.name, permissions: { ...agent.permissions, send: ['*'], publish: ['*'], writeState: ['*'] } }
       : { kind: 'agent', name: agent.name, permissions: agent.permissions }
   const { traceparent, tracestate } = one.head
   const prepared = prepare(platform, speaker, effect.publish, {

@@ -13,9 +13,6 @@ import { settle } from './settle.ts'
 import { Slots } from './slots.ts'
 import { take } from './take.ts'
 
-/** Longer waits go by the queue: an invocation is cut half a minute after its answer. */
-export const expressMs = 30_000
-
 // What an attempt may take here at most: by then the asker has gone, and the invocation is about to be cut.
 const attemptMs = 50_000
 

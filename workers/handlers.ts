@@ -3,6 +3,7 @@
  * their policy and permissions is what is in force. Never here: running them (workers/handler.ts).
  */
 import { isRegisteredAs, type Registration, registration } from '../shared/agent.ts'
+import { isCallbackAgent } from '../shared/callback.ts'
 import { cardPartsOf } from '../shared/card.ts'
 import { indexEntry } from '../shared/directory.ts'
 import { issuesOf } from '../shared/fault.ts'
@@ -20,6 +21,7 @@ export function handlersOf(agents: readonly AnyAgent[]): Handlers {
     const parsed = registration.safeParse(registrationOf(agent))
     const issues = [
       ...(agentName.safeParse(name).success ? [] : ['its name is not 1 to 64 of a-z, 0-9 and -']),
+      ...(isCallbackAgent(name) ? ['names that begin with callback- are the broker’s own'] : []),
       ...(handlers.has(name) ? ['another agent has the same name'] : []),
       ...((agent.handleBatch !== undefined) === (agent.policy?.batch !== undefined)
         ? []

@@ -18,6 +18,7 @@ import { enqueue } from './enqueue.ts'
 import { publishFleeting } from './fleeting.ts'
 import { Unavailable } from './platform.ts'
 import { publishMany } from './publish-many.ts'
+import { receiveByHand } from './receive.ts'
 import { type PublishOptions, type PublishReceipt, prepare } from './route.ts'
 
 type Published = Result<PublishReceipt, Fault>
@@ -45,6 +46,8 @@ export async function publish(
     }
     const { to, incoming } = one.value
     if (to.kind === 'gather') others.push(arriveByHand(platform, to.gather, incoming).catch(outage).then(answered))
+    else if (to.kind === 'workflow')
+      others.push(receiveByHand(platform, to.workflow, incoming).catch(outage).then(answered))
     else if (to.kind !== 'agent')
       others.push(publishMany(platform, to, incoming, options.directoryVersion).catch(outage).then(answered))
     else if (incoming.message.deliverymode === 'at_most_once')

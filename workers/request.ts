@@ -11,19 +11,18 @@ import type { Incoming } from '../shared/admission.ts'
 import { type Fault, issuesOf } from '../shared/fault.ts'
 import { callbackSchema, type Gather, type GatherOpening, gatherAddress, gatherId, unsent } from '../shared/gather.ts'
 import type { GatherReport } from '../shared/gather-port.ts'
-import { digest } from '../shared/ids.ts'
+import { digest, parseDeliveryId } from '../shared/ids.ts'
 import { canonical } from '../shared/json.ts'
 import type { LegFailure } from '../shared/leg-failure.ts'
 import { headOf } from '../shared/message.ts'
 import { ownSource, type Principal } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
+import type { References } from '../shared/release.ts'
 import { type RequestOptions, requestInput, splitRequest } from '../shared/request.ts'
 import { err, ok, type Result } from '../shared/result.ts'
 import { prepareCallback } from './callback.ts'
 import { choose } from './choose.ts'
-import type { Handlers } from './context.ts'
 import { enqueue } from './enqueue.ts'
-import { express, expressMs } from './express.ts'
 import { gather, list, offer } from './gather.ts'
 import { poll, type Waiting } from './poll.ts'
 import { type PublishOptions, prepare } from './route.ts'
@@ -31,6 +30,8 @@ import { type PublishOptions, prepare } from './route.ts'
 export interface AskOptions extends PublishOptions {
   /** Somebody waits for the answer of this very call. */
   readonly waits: boolean
+  /** Takes what the mailbox let go at once, in place of the queue (workers/express.ts). */
+  readonly express?: (agent: string, delivery: string, references: References) => void
   /** Deliveries whose handlers wait for this request, the nearest first. */
   readonly path?: readonly string[]
   readonly hops?: number
@@ -46,7 +47,6 @@ export interface Asked {
 /** Opens a request, or finds the one that its key names, and has it sent. An `ok` means that it is stored. */
 export async function ask(
   platform: Platform,
-  handlers: Handlers,
   principal: Principal,
   raw: unknown,
   options: AskOptions,
@@ -60,6 +60,8 @@ export async function ask(
   const routed = await route(platform, principal, id, asked, options)
   if (!routed.ok) return routed
   const { agent, incoming } = routed.value
+  const waiting = await waitsFor(platform, agent, options.path ?? [])
+  if (waiting !== undefined) return err({ code: 'would_deadlock', agent, delivery: waiting })
   const called = await callbacks(platform, source, own)
   if (!called.ok) return called
   const { secrets, ...targets } = called.value
@@ -68,7 +70,7 @@ export async function ask(
   if (opened.status === 'conflict') return err({ code: 'key_reused', key: key ?? id, delivery: id })
   platform.log('request', { gather: id, agent, status: opened.status })
   const isNew = opened.status === 'opened'
-  const known = isNew ? await begin(platform, handlers, opened.gather, incoming.body, own, options) : opened.gather
+  const known = isNew ? await begin(platform, opened.gather, incoming.body, own, options) : opened.gather
   return ok({ gather: known, opened: isNew, secrets })
 }
 
@@ -88,6 +90,9 @@ export async function awaitReply(
 }
 
 const confirmMs = 1_000
+
+// Longer waits go by the queue: an invocation is cut half a minute after its answer.
+const expressMs = 30_000
 
 // --- inside -----------------------------------------------------------------------------------------------------------
 
@@ -121,6 +126,18 @@ async function route(
     : ok({ agent, incoming })
 }
 
+// The agent is at work on something that waits, through others, for this very request.
+async function waitsFor(platform: Platform, agent: string, path: readonly string[]): Promise<string | undefined> {
+  for (const id of path) {
+    if (parseDeliveryId(id)?.agent !== agent) continue
+    const receipt = await platform.agent(agent).receipt(id)
+    if (receipt !== undefined && atWork.has(receipt.status)) return id
+  }
+  return undefined
+}
+
+const atWork: ReadonlySet<string> = new Set(['dispatched', 'delivered', 'claimed'])
+
 type Targets = Pick<GatherOpening, 'callback' | 'failureCallback'>
 
 async function callbacks(
@@ -153,15 +170,16 @@ function openingOf(
 ): GatherOpening {
   // What the asker sent, less what names the call and what differs from one try to the next.
   const { id: _id, time: _time, traceparent: _traceparent, tracestate: _tracestate, ...content } = asked
+  const { timeoutSeconds, whenOpen: _whenOpen, ...kept } = own
   return {
     id,
     owner,
-    contentHash: digest(canonical({ ...content, ...own })),
+    contentHash: digest(canonical({ ...content, ...kept })),
     head: headOf(message),
     hops: above,
     join: { kind: 'all' },
     onTimeout: own.onTimeout,
-    timeoutMs: own.timeoutSeconds * 1_000,
+    timeoutMs: timeoutSeconds * 1_000,
     ...(own.context === undefined ? {} : { context: own.context }),
     path: [...path],
     agents: [agent],
@@ -172,11 +190,10 @@ function openingOf(
 // The first try is this call's; the rest is the alarm's and the verb's (workers/gather.ts).
 async function begin(
   platform: Platform,
-  handlers: Handlers,
   opened: Gather,
   body: string,
   own: RequestOptions,
-  { waits }: AskOptions,
+  { waits, express }: AskOptions,
 ): Promise<Gather> {
   const [send] = unsent(opened)
   if (send === undefined) return opened
@@ -187,7 +204,7 @@ async function begin(
     enqueue(platform, agent, references)
     return (await port.progress(news)) ?? opened
   }
-  if (waits && own.timeoutSeconds * 1_000 <= expressMs) express(platform, handlers, agent, delivery, references)
+  if (express !== undefined && own.timeoutSeconds * 1_000 <= expressMs) express(agent, delivery, references)
   else enqueue(platform, agent, references)
   if (!waits) confirm(platform, opened)
   const refuses = own.whenOpen === undefined ? waits : own.whenOpen === 'refuse'
@@ -200,17 +217,22 @@ async function begin(
 
 async function openBreaker(platform: Platform, agent: string): Promise<LegFailure | undefined> {
   const breaker = await platform.agent(agent).breaker()
-  if (breaker?.state.at !== 'open') return undefined
-  const { openedAt, until } = breaker.state
-  const cause = breaker.history.at(-1)?.cause ?? 'it failed too often'
+  if (breaker === undefined || (breaker.forced !== 'open' && breaker.state.at !== 'open')) return undefined
+  const last = breaker.history.at(-1)
+  const openedAt = breaker.state.at === 'open' ? breaker.state.openedAt : last?.at
+  const untilMs =
+    breaker.forced !== 'open' && breaker.state.at === 'open' ? breaker.state.until - platform.now() : forcedMs
   return {
     why: 'breaker_open',
     agent,
-    openedAt,
-    retryAfterSeconds: Math.max(1, Math.ceil((until - platform.now()) / 1_000)),
-    error: { code: 'breaker', message: cause },
+    ...(openedAt === undefined ? {} : { openedAt }),
+    retryAfterSeconds: Math.max(1, Math.ceil(untilMs / 1_000)),
+    error: { code: 'breaker', message: last?.cause ?? 'it was opened by hand' },
   }
 }
+
+// What a person opened, a person closes: nobody knows when.
+const forcedMs = 60_000
 
 // The list first: what is confirmed is not looked at again before its deadline.
 function confirm(platform: Platform, asked: Gather): void {

@@ -3,6 +3,7 @@
  * whether this principal may send it there. Never here: storing anything (workers/accept.ts).
  */
 import type { Incoming } from '../shared/admission.ts'
+import { isCallbackAgent } from '../shared/callback.ts'
 import { type Fault, issuesOf } from '../shared/fault.ts'
 import { isGatherId, type Standing } from '../shared/gather.ts'
 import { agentName } from '../shared/ids.ts'
@@ -18,12 +19,13 @@ import {
   publishInput,
   topicReply,
 } from '../shared/message.ts'
-import { allows, brokerSource, maySpeakAs, ownSource, type Principal } from '../shared/permissions.ts'
+import { allows, brokerSource, maySpeakAs, mayTell, ownSource, type Principal } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
 import { err, ok, type Result, unreachable } from '../shared/result.ts'
 import type { SchemaWarning } from '../shared/schema.ts'
 import { isReserved, topicName } from '../shared/topic.ts'
 import { continueTrace } from '../shared/trace.ts'
+import { workflowId } from '../shared/workflow.ts'
 import { everybodyBut, type Many } from './choose.ts'
 
 export interface PublishOptions {
@@ -49,6 +51,8 @@ export interface PublishReceipt {
   readonly fanout?: number
   /** Present for a reply to a gather: whether it counted. */
   readonly standing?: Standing
+  /** Present for a message to a workflow: what its statechart made of it, or that it waits while the workflow is paused. */
+  readonly reception?: 'taken' | 'ignored' | 'deferred'
   /** What does not fit a schema that says `warn`. */
   readonly warnings?: readonly SchemaWarning[]
 }
@@ -56,9 +60,12 @@ export interface PublishReceipt {
 /** A reply. Its gather decides whether it was asked for. */
 export type AtGather = Extract<Destination, { kind: 'gather' }>
 
+/** An event of a workflow's statechart. */
+export type AtWorkflow = Extract<Destination, { kind: 'workflow' }>
+
 /** A message that may be accepted, and by whom. */
 export interface Routed {
-  readonly to: { readonly kind: 'agent'; readonly agent: string } | AtGather | Many
+  readonly to: { readonly kind: 'agent'; readonly agent: string } | AtGather | AtWorkflow | Many
   readonly incoming: Incoming
 }
 
@@ -115,9 +122,12 @@ function authorisePublish(principal: Principal, input: PublishInput): Result<voi
   // A reply goes where the publisher might have sent it: nobody may borrow another's permissions through `replyto`.
   for (const subject of [input.to, input.replyto]) {
     if (subject === undefined || subject.startsWith(topicReply)) continue
+    if (principal.kind !== 'admin' && isCallbackAgent(subject))
+      return err({ code: 'forbidden', action: 'send to', subject })
     // Whom a gather expects is the gather's to say: nobody else is heard there.
-    if (destinationOf({ to: subject }).kind === 'gather') continue
-    if (!allows(principal, 'send', subject)) return err({ code: 'forbidden', action: 'send to', subject })
+    const to = destinationOf({ to: subject })
+    if (to.kind === 'gather' || (to.kind === 'workflow' && mayTell(principal, to.workflow))) continue
+    if (to.kind === 'workflow' || !allows(principal, 'send', subject)) return err({ code: 'forbidden', action: 'send to', subject })
   }
   for (const topic of [
     input.topic,
@@ -140,6 +150,8 @@ function routeOf(input: PublishInput, principal: Principal): Result<Routed['to']
         : invalid('to', 'an agent name is 1 to 64 of a-z, 0-9 and -')
     case 'gather':
       return isGatherId(to.gather) ? ok(to) : invalid('to', 'gather: needs the id of a gather, as in a `replyto`')
+    case 'workflow':
+      return workflowId.safeParse(to.workflow).success ? ok(to) : invalid('to', 'workflow: needs the id of a workflow')
     case 'topic':
       return topicName.safeParse(to.topic).success
         ? ok(to)

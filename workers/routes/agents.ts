@@ -12,11 +12,12 @@ import {
   secretRequest,
 } from '../../shared/api-agent-bodies.ts'
 import { directoryVersion } from '../../shared/api-operation.ts'
+import { isCallbackAgent } from '../../shared/callback.ts'
 import { indexEntry, publicKey, type RegisteredAgent } from '../../shared/directory.ts'
+import type { Figures } from '../../shared/figures.ts'
 import { agentName } from '../../shared/ids.ts'
 import { keyBytes, secretText } from '../../shared/keys.ts'
 import { limits } from '../../shared/limits.ts'
-import type { Figures } from '../../shared/figures.ts'
 import { mayOperate } from '../../shared/permissions.ts'
 import { challenge } from '../challenge.ts'
 import type { App } from '../context.ts'
@@ -41,6 +42,8 @@ agents.get('/agents', async (c) => {
 agents.put('/agents/:agent', async (c) => {
   const name = administered(c, 'register')
   if (!agentName.safeParse(name).success) invalid('agent', 'an agent name is 1 to 64 of a-z, 0-9 and -')
+  if (isCallbackAgent(name))
+    invalid('agent', 'names that begin with callback- are the broker’s own, for the callbacks of requests')
   const asked = asDeployed(c, name, await readJson(c, registration))
   if (asked.policy?.alert?.fallback === name) invalid('policy.alert.fallback', 'is the agent itself')
   const { created, agent, key, secret } = unwrap(await register(c.get('platform'), name, asked))

@@ -8,8 +8,10 @@ import { requestQuery, requestsQuery } from '../../shared/api-requests.ts'
 import { isGatherId } from '../../shared/gather.ts'
 import type { GatherReport } from '../../shared/gather-port.ts'
 import { maySpeakAs, ownSource } from '../../shared/permissions.ts'
+import type { References } from '../../shared/release.ts'
 import { faultOfRequest, requestInput, requestStatusOf, requestView, waitOf } from '../../shared/request.ts'
 import type { App } from '../context.ts'
+import { express } from '../express.ts'
 import { gather } from '../gather.ts'
 import { poll } from '../poll.ts'
 import { readJson, refuse, unwrap, validate } from '../problem.ts'
@@ -22,11 +24,13 @@ requests.post('/requests', async (c) => {
   const platform = c.get('platform')
   const input = await readJson(c, requestInput, wireBytes)
   const seconds = waitOf(c.req.header('prefer'), input.timeoutSeconds)
-  const options = { ...publishOptions(c), waits: seconds > 0 }
-  const asked = unwrap(await ask(platform, c.get('handlers'), c.get('principal'), input, options))
+  const waits = seconds > 0
+  const take = (...released: [string, string, References]) => express(platform, c.get('handlers'), ...released)
+  const options = { ...publishOptions(c), waits, ...(waits ? { express: take } : {}) }
+  const asked = unwrap(await ask(platform, c.get('principal'), input, options))
   const { id } = asked.gather
   const report =
-    seconds > 0 && asked.gather.outcome === undefined
+    waits && asked.gather.outcome === undefined
       ? await awaitReply(platform, asked.gather, { seconds, signal: c.req.raw.signal })
       : await platform.gather(id).report()
   // Without one the client is gone, or it took longer than a request is kept.

@@ -1,0 +1,320 @@
+/**
+ * Requests in virtual time: what each death on the way leaves behind, late and double replies, retries, callbacks, and handlers
+ * that ask in the middle of their work.
+ */
+
+import { describe, expect, it } from 'vitest'
+import * as z from 'zod'
+import { indexEntry } from '../../shared/directory.ts'
+import type { Platform } from '../../shared/ports.ts'
+import { requestView } from '../../shared/request.ts'
+import { type AnyAgent, defineAgent, type HandlerContext } from '../../workers/define.ts'
+import { express } from '../../workers/express.ts'
+import { ask, awaitReply } from '../../workers/request.ts'
+import { Invocation } from './platform.ts'
+import { admin, never, Scene } from './scene.ts'
+
+const second = 1_000
+const minute = 60 * second
+const hour = 60 * minute
+const secret = 'whsec_c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0'
+
+/** Asks as the gateway does for a caller who waits. */
+async function request(scene: Scene, json: object, platform = scene.platform()) {
+  const take = (...released: Parameters<NonNullable<Parameters<typeof ask>[3]['express']>>) =>
+    express(platform, scene.handlers, ...released)
+  const asked = await ask(platform, admin, { type: 'ask', ...json }, { waits: true, express: take })
+  if (!asked.ok) throw new Error(JSON.stringify(asked.error))
+  const waiting = { seconds: 60, signal: new AbortController().signal }
+  const report = await awaitReply(platform, asked.value.gather, waiting)
+  if (report === undefined) throw new Error('forgotten')
+  return requestView(report)
+}
+
+async function open(scene: Scene, json: object, key?: string) {
+  const named = key === undefined ? {} : { idempotencyKey: key }
+  const asked = await scene.done(ask(scene.platform(), admin, { type: 'ask', ...json }, { waits: false, ...named }))
+  if (!asked.ok) throw new Error(JSON.stringify(asked.error))
+  return asked.value.gather.id
+}
+
+async function view(scene: Scene, id: string) {
+  const report = await scene.done(scene.platform().gather(id).report())
+  if (report === undefined) throw new Error(`no gather ${id}`)
+  return requestView(report)
+}
+
+const json = (value: unknown) => ({ status: 200, body: JSON.stringify(value) })
+
+function handler(name: string, handle: (data: unknown, ctx: HandlerContext) => unknown, policy = {}): AnyAgent {
+  return defineAgent({ name, accepts: z.unknown(), policy, handle: async (message, ctx) => handle(message.data, ctx) })
+}
+
+async function withHandlers(...handlers: AnyAgent[]): Promise<Scene> {
+  const scene = new Scene({ handlers })
+  for (const { name, policy } of handlers) await scene.handler(name, policy ?? {})
+  return scene
+}
+
+describe('a request in virtual time', () => {
+  it('(A49) takes the express lane: a webhook is called before any queue has moved', async () => {
+    const scene = new Scene()
+    await scene.webhook('writer', () => json({ reply: { data: 'done' } }))
+    const sends = scene.sim.counts.sends
+    const told = await scene.done(request(scene, { to: 'writer' }))
+    expect(told).toMatchObject({ status: 'replied', reply: { data: 'done', type: 'ask.reply' } })
+    expect(scene.sim.counts.sends).toBe(sends)
+  })
+
+  it('a gateway that dies on the express lane is the broker’s failure: no attempt is counted, and the reply still comes', async () => {
+    const scene = new Scene()
+    const invocation = new Invocation()
+    await scene.webhook('writer', () => {
+      if (scene.calls.length > 1) return json({ reply: { data: 'second' } })
+      invocation.alive = false
+      return never(scene.calls[0]!)
+    })
+    request(
+      scene,
+      { to: 'writer', timeoutSeconds: 30, id: 'r', onTimeout: { kind: 'retry', times: 10 } },
+      scene.platform(invocation),
+    ).catch(() => undefined)
+    await scene.pass(3 * minute)
+    const told = await scene.done(
+      request(scene, { to: 'writer', timeoutSeconds: 30, id: 'r', onTimeout: { kind: 'retry', times: 10 } }),
+    )
+    expect(told).toMatchObject({ status: 'replied', reply: { data: 'second' } })
+  })
+
+  it('an attempt that the express lane cuts short is not begun again for an asker who has gone', async () => {
+    const scene = await withHandlers(handler('thinker', () => never(scene.calls[0]!)))
+    const told = await scene.done(request(scene, { to: 'thinker', timeoutSeconds: 20 }))
+    expect(told.status).toBe('timed_out')
+    await scene.pass(hour)
+    const receipt = await scene.receipt(told.deliveries[0]!.id)
+    expect(receipt).toMatchObject({ status: 'cancelled', attempts: [{ error: { code: 'broker' } }] })
+    expect(await scene.letters()).toEqual([])
+  })
+
+  it('(A52) (T7) the deadline is the broker’s: an alarm ends it with nobody there, calls back what was not begun, and announces it', async () => {
+    const scene = new Scene()
+    const directory = scene.platform().directory()
+    await scene.pull('slow')
+    await scene.done(directory.putAgent(indexEntry(await scene.pull('watcher'))))
+    const topic = 'switchboard.request.timeout'
+    await scene.done(directory.putSubscription('w', { agent: 'watcher', topic }, { max: 1 }))
+    const id = await open(scene, { to: 'slow', timeoutSeconds: 40 })
+    await scene.pass(2 * minute)
+    const told = await view(scene, id)
+    expect(told).toMatchObject({ status: 'timed_out', problem: { code: 'request_timeout', timeoutSeconds: 40 } })
+    expect((await scene.receipt(told.deliveries[0]!.id)).status).toBe('cancelled')
+    expect(scene.logged.filter((l) => l.step === 'request.timeout')).toHaveLength(1)
+    const { leases } = await scene.done(scene.platform().agent('watcher').lease(10, minute, 'watching'))
+    expect(leases.map((l) => l.head)).toMatchObject([{ topic, subject: id, agent: 'slow' }])
+    expect(JSON.parse(leases[0]!.body).data).toBeUndefined()
+    expect((await scene.done(scene.platform().requests('admin').list(undefined, 10))).items).toEqual([])
+  })
+
+  it('is forgotten a day after it is over, and a reply that comes then is late on the replier’s receipt (G1)', async () => {
+    const scene = new Scene()
+    await scene.pull('slow')
+    const id = await open(scene, { to: 'slow', timeoutSeconds: 30 })
+    const { leases } = await scene.done(
+      scene
+        .platform()
+        .agent('slow')
+        .lease(1, 48 * hour, 'work'),
+    )
+    await scene.pass(25 * hour)
+    expect(await scene.done(scene.platform().gather(id).report())).toBeUndefined()
+    const { id: delivery, token } = leases[0]!
+    const outcome = { kind: 'ok', result: 'a day late' } as const
+    await scene.done(
+      scene
+        .platform()
+        .agent('slow')
+        .settle([{ id: delivery, token, outcome, external: true }]),
+    )
+    await scene.pass(minute)
+    const { effects, status } = await scene.receipt(delivery)
+    expect([status, effects?.[0]?.state]).toEqual([
+      'completed',
+      { status: 'carried', deliveries: [], standing: 'late' },
+    ])
+    expect(await scene.letters()).toEqual([])
+  })
+
+  it('(A105) asked again, the reply to the first asking still counts', async () => {
+    const scene = new Scene()
+    const first: ((reply: { status: number; body: string }) => void)[] = []
+    await scene.webhook('writer', () => new Promise((resolve) => first.push(resolve)), {
+      timeoutSeconds: 300,
+      concurrency: 5,
+    })
+    const id = await open(scene, { to: 'writer', timeoutSeconds: 60, onTimeout: { kind: 'retry', times: 3 } })
+    await scene.pass(90 * second)
+    expect(first).toHaveLength(2)
+    first[0]!(json({ reply: { data: 'the first' } }))
+    await scene.pass(second)
+    expect(await view(scene, id)).toMatchObject({ status: 'replied', rounds: 2, reply: { data: 'the first' } })
+    first[1]!(json({ reply: { data: 'the second' } }))
+    await scene.pass(minute)
+    expect(await view(scene, id)).toMatchObject({ reply: { data: 'the first' }, beside: [{ standing: 'duplicate' }] })
+  })
+
+  it('(A106) calls back, signed, in a mailbox of its own; what cannot be told becomes a dead letter there', async () => {
+    const scene = new Scene()
+    await scene.webhook('writer', () => json({ reply: { data: 'done' } }))
+    scene.receiver('told', () => ({ status: 200 }))
+    scene.receiver('broken', () => ({ status: 422 }))
+    const callback = { url: 'http://127.0.0.1/told', secret }
+    const failureCallback = { url: 'http://127.0.0.1/broken' }
+    const id = await open(scene, { to: 'writer', callback, failureCallback, context: { page: 3 } })
+    await scene.pass(minute)
+    const [call] = scene.callsOf('told')
+    expect(JSON.parse(call!.body)).toMatchObject({
+      type: 'switchboard.request.replied',
+      data: { id, status: 'replied', reply: { data: 'done' }, context: { page: 3 } },
+    })
+    expect(call!.headers['webhook-signature']).toMatch(/^v1,/)
+
+    await scene.pull('silent')
+    const failed = await open(scene, { to: 'silent', timeoutSeconds: 5, callback, failureCallback })
+    await scene.pass(10 * minute)
+    expect(scene.callsOf('told')).toHaveLength(1)
+    expect(JSON.parse(scene.callsOf('broken')[0]!.body)).toMatchObject({
+      type: 'switchboard.request.timed_out',
+      data: { id: failed },
+    })
+    const [letter] = await scene.letters()
+    expect(letter).toMatchObject({ reason: 'terminal', agent: expect.stringMatching(/^callback-/) })
+    const { callbackDelivery } = await view(scene, failed)
+    expect(letter?.delivery).toBe(callbackDelivery)
+  })
+
+  it('T1 of callbacks: nobody else writes to a callback’s mailbox, and a broadcast does not reach it', async () => {
+    const scene = new Scene()
+    await scene.webhook('writer', () => json('done'))
+    const callback = { url: 'http://127.0.0.1/told', secret }
+    await open(scene, { to: 'writer', callback })
+    await scene.pass(minute)
+    const name = scene.calls.length > 0 ? scene.sim.agents().find((a) => a.startsWith('callback-')) : undefined
+    const [direct] = await scene.publish([{ to: name, type: 'spam' }], {}, 'writer')
+    expect(direct).toMatchObject({ ok: false, error: { code: 'forbidden' } })
+    await scene.publish([{ to: '*', type: 'news', onunroutable: 'drop' }], {}, 'writer')
+    await scene.pass(minute)
+    expect(scene.callsOf('told')).toHaveLength(1)
+  })
+
+  it('the key of a handler’s request is its place in the run: a re-run finds the reply of the first, and asks on from there', async () => {
+    let runs = 0
+    const asked: unknown[] = []
+    const scene = await withHandlers(
+      handler(
+        'planner',
+        async (_, ctx) => {
+          const facts = await ctx.request('finder', 'find', { q: 1 })
+          runs += 1
+          if (runs === 1) throw new Error('once')
+          const more = await ctx.request('finder', 'find', { q: 2 })
+          return { answers: [facts.data, more.data] }
+        },
+        { backoff: 'quick' },
+      ),
+      handler('finder', (data, ctx) => {
+        asked.push(data)
+        ctx.reply({ found: data })
+      }),
+    )
+    const told = await scene.done(request(scene, { to: 'planner' }))
+    expect(told.reply?.data).toEqual({ answers: [{ found: { q: 1 } }, { found: { q: 2 } }] })
+    expect([runs, asked]).toEqual([2, [{ q: 1 }, { q: 2 }]])
+  })
+
+  it('a request that would wait for itself fails at once as would_deadlock, however long the way round is', async () => {
+    const refused: string[] = []
+    const passOn = (to: string) => async (_: unknown, ctx: HandlerContext) => {
+      try {
+        return (await ctx.request(to, 'ask', {}, { timeoutSeconds: 20 })).data
+      } catch (error) {
+        refused.push((error as { code: string }).code)
+        return 'refused'
+      }
+    }
+    const scene = await withHandlers(
+      handler('ann', passOn('ben')),
+      handler('ben', passOn('cid')),
+      handler('cid', passOn('ann')),
+    )
+    const startedAt = scene.world.now
+    const told = await scene.done(request(scene, { to: 'ann' }))
+    expect(told.reply?.data).toBe('refused')
+    expect(refused).toEqual(['would_deadlock'])
+    expect(scene.world.now - startedAt).toBeLessThan(10 * second)
+  })
+
+  it('a run that lost its lease asks nobody any more', async () => {
+    const codes: string[] = []
+    const scene = await withHandlers(
+      handler('planner', async (_, ctx) => {
+        await scene.done(scene.platform().agent('planner').cancel(ctx.delivery))
+        await ctx.request('finder', 'find').catch((error: { code: string }) => codes.push(error.code))
+      }),
+      handler('finder', () => 'found'),
+    )
+    await scene.send('planner')
+    await scene.pass(minute)
+    expect(codes).toEqual(['stale_lease'])
+  })
+})
+
+describe('a gateway that dies at any of its calls', () => {
+  it('M1 G1: leaves a request that is answered once, or was never promised', async () => {
+    let tried = 0
+    for (const took of ['before', 'after'] as const) {
+      for (let at = 1; ; at++) {
+        const scene = new Scene({ seed: at })
+        await scene.webhook('writer', () => json({ reply: { data: scene.calls.length } }))
+        const { platform, calls } = doomed(scene, at, took)
+        const asking = { to: 'writer', id: 'r', timeoutSeconds: 29, onTimeout: { kind: 'retry', times: 5 } }
+        request(scene, asking, platform).catch(() => undefined)
+        await scene.pass(4 * minute)
+        const told = await scene.done(request(scene, asking))
+        expect([took, at, told.status]).toEqual([took, at, 'replied'])
+        tried += 1
+        if (calls() < at) break
+      }
+    }
+    expect(tried).toBeGreaterThan(10)
+  })
+})
+
+/** Dies before its `at`-th call of an object, or when that call has taken effect and its answer is on the way. */
+function doomed(scene: Scene, at: number, took: 'before' | 'after'): { platform: Platform; calls: () => number } {
+  const invocation = new Invocation()
+  const platform = scene.platform(invocation)
+  let calls = 0
+  const dying = <P extends object>(port: P): P =>
+    new Proxy(port, {
+      get:
+        (target, method) =>
+        async (...args: unknown[]) => {
+          calls += 1
+          const last = calls === at
+          if (last && took === 'before') invocation.alive = false
+          if (!invocation.alive) return new Promise(() => undefined)
+          const answer = await (target as Record<PropertyKey, (...a: unknown[]) => unknown>)[method]?.(...args)
+          if (last) invocation.alive = false
+          return invocation.alive ? answer : new Promise(() => undefined)
+        },
+    })
+  return {
+    platform: {
+      ...platform,
+      agent: (name) => dying(platform.agent(name)),
+      gather: (id) => dying(platform.gather(id)),
+      requests: (owner) => dying(platform.requests(owner)),
+    },
+    calls: () => calls,
+  }
+}
