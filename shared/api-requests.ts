@@ -92,6 +92,7 @@ const askFaults: readonly FaultCode[] = [
   'key_reused',
   'already_expired',
   'not_durable',
+  'schema_mismatch',
   'backpressure',
   'breaker_open',
   'request_timeout',

@@ -109,7 +109,7 @@ export const scheduleOperations: readonly Operation[] = [
       { status: 201, description: 'Created.', schema: scheduleAnswer },
       { status: 200, description: 'Changed, or as it was.', schema: scheduleAnswer },
     ],
-    faults: ['forbidden', 'foreign_source', 'key_required', 'schema_mismatch', 'too_many_schedules', 'agent_not_found'],
+    faults: ['forbidden', 'foreign_source', 'schema_mismatch', 'too_many_schedules', 'agent_not_found'],
   },
   {
     ...of('get', '/{schedule}', 'getSchedule', 'Read a schedule and its last firings'),

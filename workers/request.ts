@@ -22,6 +22,7 @@ import { type RequestOptions, requestInput, splitRequest } from '../shared/reque
 import { err, ok, type Result } from '../shared/result.ts'
 import { prepareCallback } from './callback.ts'
 import { choose } from './choose.ts'
+import { conform } from './conform.ts'
 import { enqueue } from './enqueue.ts'
 import { gather, list, offer } from './gather.ts'
 import { poll, type Waiting } from './poll.ts'
@@ -116,7 +117,9 @@ async function route(
   const { idempotencyKey: _key, ...trace } = options
   const prepared = prepare(platform, principal, message, trace)
   if (!prepared.ok) return prepared
-  const { to, incoming } = prepared.value
+  const [judged = prepared] = await conform(platform, [prepared])
+  if (!judged.ok) return judged
+  const { to, incoming } = judged.value
   if (to.kind === 'agent') return ok({ agent: to.agent, incoming })
   if (to.kind !== 'capability') return invalid('to', 'a request asks one agent: its name, or capability:<skill>')
   const { chosen } = await choose(platform, to, incoming.message)

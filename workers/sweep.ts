@@ -1,6 +1,6 @@
 /**
- * The hourly sweep: visits every agent, so that an alarm that was lost by whatever bug strands nobody (M6), and old receipts
- * go. Never here: what a visit does (durable-objects/agent.ts).
+ * The hourly sweep: visits every agent and the schedules, so that an alarm that was lost by whatever bug strands nobody (M6),
+ * and old receipts go. Never here: what a visit does (durable-objects/agent.ts).
  */
 import { indexEntry } from '../shared/directory.ts'
 import type { Platform } from '../shared/ports.ts'
@@ -15,6 +15,10 @@ const recentMs = 2 * 3_600_000
 /** Visits all agents, a few at a time. One that fails is noted, and the others are visited. */
 export async function sweep(platform: Platform): Promise<{ readonly visited: number; readonly failed: number }> {
   await platform.enrolHandlers().catch((error: unknown) => platform.log('sweep.handlers', { error: String(error) }))
+  await platform
+    .schedules()
+    .sweep()
+    .catch((error: unknown) => platform.log('sweep.schedules', { error: String(error) }))
   let visited = 0
   let failed = 0
   let cursor: string | undefined

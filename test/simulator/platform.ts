@@ -7,10 +7,11 @@ import { DeadLettersObject } from '../../durable-objects/dead-letters.ts'
 import { DirectoryObject } from '../../durable-objects/directory.ts'
 import { GatherObject } from '../../durable-objects/gather.ts'
 import { PublicationObject } from '../../durable-objects/publication.ts'
+import { RequestsObject } from '../../durable-objects/requests.ts'
 import { ResourceObject } from '../../durable-objects/resource.ts'
 import { SchedulesObject } from '../../durable-objects/schedules.ts'
-import { RequestsObject } from '../../durable-objects/requests.ts'
 import type { Breaker } from '../../shared/breaker.ts'
+import type { Gather } from '../../shared/gather.ts'
 import type { FetchedAnswer, Platform } from '../../shared/ports.ts'
 import type { Publication } from '../../shared/publication.ts'
 import { nothingKnown } from '../../shared/schema.ts'
@@ -102,6 +103,8 @@ export class SimPlatform {
   afterPublication: (object: PublicationObject, storage: SimStorage) => void = () => undefined
   /** The same for a resource's object. */
   afterResource: (object: ResourceObject, storage: SimStorage) => void = () => undefined
+  /** The same for a gather's. */
+  afterGather: (name: string, object: GatherObject, storage: SimStorage) => void = () => undefined
   readonly counts = { calls: 0, crashes: 0, sends: 0, lost: 0, alarms: 0 }
   #queued = new Map<string, { body: unknown; attempts: number }[]>()
   #epoch = 0
@@ -197,6 +200,18 @@ export class SimPlatform {
     if (instance !== undefined) this.afterPublication(instance as unknown as PublicationObject, storage)
   }
 
+  /** Every gather that is kept. */
+  async gathers(): Promise<Map<string, Gather>> {
+    const names = [...this.#hosted.keys()].filter((key) => key.startsWith('gather/')).map((key) => key.slice(7))
+    const all = await Promise.all(names.map((name) => this.#live('gather', name)))
+    const kept = all.flatMap(({ instance }) => (instance as GatherObject | undefined)?.report()?.gather ?? [])
+    return new Map(kept.map((gather) => [gather.id, gather]))
+  }
+
+  #lookAtGather(name: string, { instance, storage }: Hosted): void {
+    if (instance !== undefined) this.afterGather(name, instance as unknown as GatherObject, storage)
+  }
+
   /** As if whatever bug had forgotten an object's alarm. */
   loseAlarm(name: string, kind: Kind = 'agent'): void {
     const hosted = this.#hosted.get(`${kind}/${name}`)
@@ -289,14 +304,14 @@ export class SimPlatform {
         : kind === 'publication'
           ? new PublicationObject(context, env as never, ports)
           : kind === 'resource'
-          ? new ResourceObject(context, env as never, ports)
-          : kind === 'gather'
-            ? new GatherObject(context, env as never, ports)
-            : kind === 'requests'
-              ? new RequestsObject(context, env, ports)
-              : kind === 'schedules'
-                ? new SchedulesObject(context, env as never, ports)
-                : new DeadLettersObject(context, env, ports)) as unknown as Instance
+            ? new ResourceObject(context, env as never, ports)
+            : kind === 'gather'
+              ? new GatherObject(context, env as never, ports)
+              : kind === 'requests'
+                ? new RequestsObject(context, env, ports)
+                : kind === 'schedules'
+                  ? new SchedulesObject(context, env as never, ports)
+                  : new DeadLettersObject(context, env, ports)) as unknown as Instance
   }
 
   #dropInstance(hosted: Hosted): void {
@@ -328,6 +343,7 @@ export class SimPlatform {
     const agent = kind === 'agent' ? agentIn(hosted) : undefined
     if (agent !== undefined) this.afterCall(name, agent, hosted.storage)
     if (kind === 'publication') this.#lookAtPublication(hosted)
+    if (kind === 'gather') this.#lookAtGather(name, hosted)
     this.#watchAlarm(kind, name, hosted)
   }
 

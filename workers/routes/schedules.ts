@@ -7,8 +7,10 @@ import { pauseScheduleRequest, publicSchedule, schedulesQuery } from '../../shar
 import { digest } from '../../shared/ids.ts'
 import { limits } from '../../shared/limits.ts'
 import { ownSource } from '../../shared/permissions.ts'
+import { ok } from '../../shared/result.ts'
 import type { Founding, Schedule } from '../../shared/schedule.ts'
 import { scheduleId, scheduleInput } from '../../shared/schedule-input.ts'
+import { conform } from '../conform.ts'
 import type { App } from '../context.ts'
 import { fire } from '../fire.ts'
 import { readJson, refuse, unwrap, validate } from '../problem.ts'
@@ -30,7 +32,8 @@ schedules.put('/schedules/:schedule', async (c) => {
   if (before !== undefined) requireOwn(c, before)
   const founding = before ?? (await foundingOf(c, id))
   // Refused here and not at four in the morning: whatever can be said of its message without a mailbox.
-  unwrap(prepare(platform, founding.creator, { ...input.message, id }, {}))
+  const prepared = unwrap(prepare(platform, founding.creator, { ...input.message, id }, {}))
+  for (const judged of await conform(platform, [ok(prepared)])) unwrap(judged)
   const by = asker(c)
   const options = { max: limits.schedules, maxOfOwner: limits.schedulesPerOwner, ...(by === undefined ? {} : { by }) }
   const { owner, creator, incarnation } = founding
