@@ -36,6 +36,11 @@ export interface Outgoing {
   readonly timeoutseconds?: number
 }
 
+/** How `publish` says it: what a message to an agent may say, and what is to become of it when nobody is subscribed. */
+export interface Publishing extends Omit<Outgoing, 'to' | 'type' | 'data'> {
+  readonly onunroutable?: 'dead' | 'drop' | 'reject'
+}
+
 /** How `request` asks: as POST /v1/requests. */
 export interface Asking {
   /** 30 when left out; never longer than this run may take. */
@@ -73,7 +78,7 @@ export class RequestError extends Error {
 }
 
 /**
- * The handler's hands. `reply` and `send` are buffered: nothing leaves until the handler has returned and its result is
+ * The handler's hands. `reply`, `send` and `publish` are buffered: nothing leaves until the handler has returned and its result is
  * journaled, and then each leaves once. A handler that throws sends nothing and is tried again.
  */
 export interface HandlerContext {
@@ -91,6 +96,8 @@ export interface HandlerContext {
   readonly env: Readonly<Record<string, unknown>>
   reply(data: unknown, type?: string): void
   send(message: Outgoing): void
+  /** To whoever subscribes to the topic. */
+  publish(topic: string, type: string, data?: unknown, more?: Publishing): void
   /**
    * Asks another agent and waits for its reply. It acts at once. A re-run of the handler finds the replies of the one before, by
    * the order of its calls. Rejects with a RequestError.

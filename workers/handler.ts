@@ -134,6 +134,9 @@ function contextOf(
     send: (message) => {
       effects.messages.push(message)
     },
+    publish: (topic, type, data, more) => {
+      effects.messages.push({ ...more, topic, type, data })
+    },
     resource: (name, status, retryAfterSeconds) => {
       const report = reportFrom(name, status, retryAfterSeconds)
       if (report === undefined) throw new Error(`not a resource and a status: ${name} ${status}`)

@@ -30,6 +30,7 @@ export async function runAgent(agent: AnyAgent, data: unknown, around: Circumsta
     env: around.env ?? {},
     reply: () => undefined,
     send: (message) => sent.push(message),
+    publish: () => undefined,
     request: () => Promise.reject(new Error('there is nobody to ask')),
     resource: () => undefined,
     log: () => undefined,

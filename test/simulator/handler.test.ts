@@ -1,6 +1,7 @@
 /** Agents that run inside the Worker: what reaches them, what leaves them, and every way in which they can fail. */
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod'
+import { indexEntry } from '../../shared/directory.ts'
 import { limits } from '../../shared/limits.ts'
 import {
   type AnyAgent,
@@ -169,6 +170,45 @@ describe('a handler that fails', () => {
     const receipt = await scene.receipt(id)
     expect([receipt.status, receipt.result]).toEqual(['dead_lettered', undefined])
     expect(scene.callsOf('boss')).toEqual([])
+  })
+})
+
+describe('what a handler publishes to a topic', () => {
+  it('leaves once it has returned, reaches who is subscribed, once, and is caused by its message', async () => {
+    let runs = 0
+    const scene = await withHandler((_, ctx) => {
+      runs += 1
+      ctx.publish('news.a', 'news.written', { n: runs }, { subject: 's', onunroutable: 'drop' })
+      if (runs === 1) throw new Error('not yet')
+    })
+    const directory = scene.platform().directory()
+    await scene.done(directory.putAgent(indexEntry(await scene.agent('boss'))))
+    await scene.done(directory.putSubscription('s', { agent: 'boss', topic: 'news.>' }, { max: 1 }))
+    const id = await scene.send('worker', { data: {}, correlationid: 'c-1' })
+    await scene.pass(10 * second)
+    // A run that threw published nothing.
+    expect([runs, scene.callsOf('boss').length]).toEqual([2, 1])
+    expect(JSON.parse(scene.callsOf('boss')[0]!.body)).toMatchObject({
+      id: `${id}-1`,
+      source: 'worker',
+      topic: 'news.a',
+      type: 'news.written',
+      subject: 's',
+      correlationid: 'c-1',
+      data: { n: 2 },
+    })
+    expect((await scene.receipt(id)).effects).toMatchObject([{ n: 1, state: { status: 'carried' } }])
+  })
+
+  it('is refused and told when the agent may not publish there (E1)', async () => {
+    const scene = await withHandler((_, ctx) => ctx.publish('switchboard.agent.boss', 'forged'))
+    const id = await scene.send('worker', { data: {} })
+    await scene.pass(second)
+    const receipt = await scene.receipt(id)
+    expect(receipt).toMatchObject({
+      status: 'completed',
+      effects: [{ n: 1, state: { status: 'refused', reason: 'forbidden' } }],
+    })
   })
 })
 
