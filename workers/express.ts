@@ -9,6 +9,7 @@ import type { References } from '../shared/release.ts'
 import type { Handlers } from './context.ts'
 import { deliver } from './deliver.ts'
 import { enqueue } from './enqueue.ts'
+import { askPermits } from './permit.ts'
 import { settle } from './settle.ts'
 import { Slots } from './slots.ts'
 import { take } from './take.ts'
@@ -44,11 +45,16 @@ async function run(platform: Platform, handlers: Handlers, agent: string, delive
   const taken = await take(platform, agent, [delivery], false)
   const [lease] = taken.leases
   if (lease === undefined || taken.agent === undefined) return
+  const { held, permits } = await askPermits(platform, taken.agent, [lease])
+  if (held.length > 0) {
+    await settle(platform, agent, held)
+    return
+  }
   const slots = new Slots((ms, then) => platform.after(ms, then))
   const deadlineAt = Math.min(lease.deadlineAt, platform.now() + attemptMs)
   const attempted = await deliver(platform, handlers, slots, taken.agent, { ...lease, deadlineAt })
   const outcome = deadlineAt < lease.deadlineAt ? cutShort(attempted) : attempted
-  await settle(platform, agent, [{ id: lease.id, token: lease.token, outcome, external: false }])
+  await settle(platform, agent, [{ id: lease.id, token: lease.token, outcome, external: false }], permits)
 }
 
 // It had less time than its policy gives it: that it was not enough is not the agent's fault.

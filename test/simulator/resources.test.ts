@@ -7,6 +7,7 @@ import * as z from 'zod'
 import type { Transition } from '../../shared/breaker.ts'
 import { newResource, publicResource, type Resource } from '../../shared/resource.ts'
 import { defineAgent, ResourceError } from '../../workers/define.ts'
+import { express } from '../../workers/express.ts'
 import { type Faults, noFaults } from './platform.ts'
 import { type Reply, Scene } from './scene.ts'
 
@@ -199,6 +200,22 @@ describe('a resource', () => {
     await scene.resume('ann')
     await scene.pass(second)
     expect((await scene.receipt(id)).status).toBe('completed')
+  })
+
+  it('is asked also where somebody waits for the answer and no queue is between', async () => {
+    const scene = new Scene()
+    await scene.webhook('ann', () => ({ status: 200 }), {}, [gpt])
+    await scene.done(scene.platform().resource(gpt).force({ to: 'open', by: 'admin' }))
+    const message = { specversion: '1.0' as const, id: 'm', source: 'admin', type: 'x', time: '', correlationid: 'm' }
+    const rest = { body: JSON.stringify(message), key: 'm', contentHash: 'h', hops: 0, brokerMade: false }
+    const platform = scene.platform()
+    const accepting = platform.agent('ann').accept([{ message, ...rest }], 'token')
+    const { admissions, references } = await scene.done(accepting)
+    const [id] = admissions.flatMap((a) => ('id' in a ? [a.id] : []))
+    express(platform, scene.handlers, 'ann', id!, references)
+    await scene.pass(5 * second)
+    expect(await scene.receipt(id!)).toMatchObject({ status: 'parked', attempt: 0 })
+    expect(scene.callsOf('ann')).toEqual([])
   })
 
   it('drops what is at_most_once while it lets nobody through, and says so', async () => {
