@@ -103,8 +103,8 @@ export abstract class OperatedMailbox extends DurableObject<OutboxEnv> {
   }
 
   resume() {
-    const [agent, references] = this.shell.step((draft) => {
-      resume(draft)
+    const [agent, references] = this.shell.step((draft, now) => {
+      resume(draft, now)
       return agentOf(draft)
     })
     return { agent, references }

@@ -32,6 +32,11 @@ export function isExpired(delivery: Delivery, now: number): boolean {
   return delivery.expiresAt !== undefined && delivery.expiresAt <= now
 }
 
+/** Does it wait because its agent asked to be left alone? A retry's pause is its own, and not that. */
+export function isOnHold(delivery: Delivery, now: number): boolean {
+  return delivery.state.at === 'waiting' && delivery.dueAt > now && delivery.attempts.at(-1)?.outcome === 'hold'
+}
+
 /** One level gained per minute waited, so that no priority starves. */
 export function rank(delivery: Delivery, now: number): number {
   return delivery.priority + Math.max(0, Math.floor((now - delivery.lineAt) / 60_000))

@@ -22,6 +22,7 @@ import type { EffectStatus } from './effects.ts'
 import { gateTold, newGate } from './gate.ts'
 import type { ProgressInput } from './lease.ts'
 import { limits } from './limits.ts'
+import { isOnHold } from './line.ts'
 import {
   agentOf,
   type Chore,
@@ -270,12 +271,13 @@ export function pause(draft: Draft, reason: string, untilMs: number | undefined,
     }
 }
 
-/** Lifts a pause and a hold: an operator who says "resume" means now. */
-export function resume(draft: Draft): void {
+/** Lifts a pause and a hold, also that of the deliveries whose answers asked for it: an operator who says "resume" means now. */
+export function resume(draft: Draft, now: number): void {
   const agent = agentOf(draft)
   if (agent === undefined) return
   const { paused: _paused, heldUntil: _held, heldBecause: _because, ...rest } = agent
   draft.agent = rest
+  for (const delivery of [...liveOf(draft)]) if (isOnHold(delivery, now)) put(draft, { ...delivery, dueAt: now })
 }
 
 /** A person's word to the breaker (shared/breaker.ts). A pull agent has none that could hear it. */

@@ -1,10 +1,10 @@
 /** What moves a delivery besides its attempts: time, people, and the news that effects were carried. Never here: attempts. */
 import { describe, expect, it } from 'vitest'
 import type { EffectStatus } from '../../shared/effects.ts'
+import { figuresOf } from '../../shared/figures.ts'
 import { deadLetterId } from '../../shared/ids.ts'
 import type { ProgressInput } from '../../shared/lease.ts'
 import { limits } from '../../shared/limits.ts'
-import { figuresOf } from '../../shared/figures.ts'
 import { abandon, buried, cancel, choreRetryMs, extend, pause, purge, resume } from '../../shared/upkeep.ts'
 import { Box, day, fail, hold, hour, incoming, iso, minute, ok, retry, second, start } from './mailbox-fixtures.ts'
 
@@ -430,7 +430,21 @@ describe('pause and resume', () => {
     box.run(a, hold(hour))
     box.step(resume)
     expect(box.mailbox.agent).not.toHaveProperty('heldUntil')
+    // The one that was answered 429 waits no longer than the others, in its place in line and at no attempt (M4).
+    expect(box.released()).toEqual([a])
+    box.run(a, ok())
+    expect(box.receipt(a)).toMatchObject({ status: 'completed', attempt: 1 })
     expect(box.released()).toEqual([b])
+  })
+
+  it('a resume does NOT cut the pause of a retry short (because that is the delivery’s own)', () => {
+    const box = new Box()
+    const [held, failed] = [box.put('a'), box.put('b')]
+    box.run(failed, retry({ delayMs: hour }))
+    box.run(held, hold(hour))
+    box.step(resume)
+    expect(box.released()).toEqual([held])
+    expect(box.delivery(failed).dueAt).toBe(start + hour)
   })
 
   it('say nothing to a mailbox without an agent', () => {
