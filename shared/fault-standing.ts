@@ -34,7 +34,7 @@ export function wireOfStanding(f: StandingFault): {
       return {
         status: 422,
         title: 'Does not fit its schema',
-        detail: `The message does not fit the schema \`${f.schema}\`: ${f.mismatches.map((m) => `${m.pointer || '/'}: ${m.message}`).join('; ')}. Nothing was stored. Read the schema at GET /v1/schemas/${f.schema}.`,
+        detail: `The message does not fit the schema \`${f.schema}\`: ${f.mismatches.map((m) => `${m.pointer}: ${m.message.replace(/\.$/, '')}`).join('; ')}. Nothing was stored. Read the schema at GET /v1/schemas/${f.schema}.`,
       }
     case 'too_many_schemas':
       return {

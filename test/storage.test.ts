@@ -10,6 +10,7 @@ import { DeadLettersObject } from '../durable-objects/dead-letters.ts'
 import { DirectoryObject } from '../durable-objects/directory.ts'
 import { PublicationObject } from '../durable-objects/publication.ts'
 import { ResourceObject } from '../durable-objects/resource.ts'
+import { SchedulesObject } from '../durable-objects/schedules.ts'
 import { SimStorage } from './simulator/storage.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -81,6 +82,9 @@ function built(title: string): SimStorage {
     case 'DirectoryObject':
       new DirectoryObject(state, {} as Env, clock)
       break
+    case 'SchedulesObject':
+      new SchedulesObject(state, env, clock)
+      break
     case 'DeadLettersObject':
       new DeadLettersObject(state, {} as Env, clock)
       break
@@ -98,23 +102,27 @@ function built(title: string): SimStorage {
   return storage
 }
 
-describe.each(['AgentObject', 'DirectoryObject', 'DeadLettersObject', 'PublicationObject', 'ResourceObject'])(
-  '%s',
-  (title) => {
-    let storage: SimStorage
-    beforeAll(() => {
-      storage = built(title)
-    })
+describe.each([
+  'AgentObject',
+  'DirectoryObject',
+  'DeadLettersObject',
+  'PublicationObject',
+  'SchedulesObject',
+  'ResourceObject',
+])('%s', (title) => {
+  let storage: SimStorage
+  beforeAll(() => {
+    storage = built(title)
+  })
 
-    it('makes the tables that docs/storage.md names, column by column, and no other', () => {
-      expect(made(storage).tables).toEqual(told(title))
-    })
+  it('makes the tables that docs/storage.md names, column by column, and no other', () => {
+    expect(made(storage).tables).toEqual(told(title))
+  })
 
-    it('has each of its indexes named', () => {
-      for (const index of made(storage).indexes) expect(section(title)).toContain(`\`${index}\``)
-    })
-  },
-)
+  it('has each of its indexes named', () => {
+    for (const index of made(storage).indexes) expect(section(title)).toContain(`\`${index}\``)
+  })
+})
 
 describe('records', () => {
   const rows = [...section('Records').matchAll(/^\| ([a-z ]+) \| (\d+) \| `([^`]+)` `([^`]+)` \|/gm)]
