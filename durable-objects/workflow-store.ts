@@ -2,6 +2,8 @@
  * Where a workflow lives: the tables of its object (docs/storage.md). Reads and writes rows, and forgets the oldest when its
  * past has grown too long. Never here: what a step does (shared/workflow.ts), and no transaction of its own.
  */
+
+import type { ChartMove } from '../shared/chart-step.ts'
 import type { JsonObject } from '../shared/json-pointer.ts'
 import { limits } from '../shared/limits.ts'
 import { type Outgoing, readOutgoing } from '../shared/outgoing.ts'
@@ -32,6 +34,8 @@ const tables = [
 
 /** Entries forgotten at once, so that not every step pays for one. */
 const forgottenAtOnce = 200
+/** Entries that a diagram shows the way through. */
+const pathEntries = 500
 /** Rows read at once on the way back through the past. */
 const pageRows = 50
 
@@ -91,11 +95,18 @@ export class WorkflowStore {
     return row === undefined ? undefined : readOutgoing(row.record)
   }
 
-  openEffects(limit: number): Outgoing[] {
+  openEffects(after: number, limit: number): Outgoing[] {
     return this.rows(
-      "SELECT record FROM effects WHERE json_extract(record, '$.state.status') = 'pending' ORDER BY n LIMIT ?",
+      "SELECT record FROM effects WHERE json_extract(record, '$.state.status') = 'pending' AND n > ? ORDER BY n LIMIT ?",
+      after,
       limit,
     ).map((row) => readOutgoing(row.record))
+  }
+
+  effects(after: number, limit: number): Outgoing[] {
+    return this.rows('SELECT record FROM effects WHERE n > ? ORDER BY n LIMIT ?', after, limit).map((row) =>
+      readOutgoing(row.record),
+    )
   }
 
   deferred(limit: number): Deferred[] {
@@ -114,6 +125,15 @@ export class WorkflowStore {
     return this.rows('SELECT record FROM history WHERE n > ? ORDER BY n LIMIT ?', after, limit).map((row) =>
       readEntry(row.record),
     )
+  }
+
+  /** The way of the statechart, through the last entries that are kept of it. */
+  path(): ChartMove[] {
+    const rows = this.rows(
+      'SELECT record FROM (SELECT n, record FROM history WHERE version IS NOT NULL ORDER BY n DESC LIMIT ?) ORDER BY n',
+      pathEntries,
+    )
+    return rows.flatMap((row) => readEntry(row.record).path ?? [])
   }
 
   /** What every commit after `version` replaced, newest first; undefined when that is no longer known. */

@@ -4,31 +4,24 @@
  * step does (shared/workflow.ts), or sending anything (workers/perform.ts).
  */
 import { DurableObject } from 'cloudflare:workers'
+import type { Definition } from '../shared/chart-definition.ts'
 import type { ChancePort, StoragePort, Synchronous } from '../shared/ports.ts'
+import { parseDefinition } from '../shared/statechart.ts'
 import { retryAfterMs, type StateChange } from '../shared/versioned.ts'
-import {
-  type Asker,
-  type Draft,
-  dueAt,
-  isOwing,
-  isUnlisted,
-  mayAsk,
-  type Opening,
-  opened,
-  type Write,
-  type Written,
-  withChase,
-  write,
-} from '../shared/workflow.ts'
+import { type Asker, type Draft, marksOf, mayAsk, type Opening, opened } from '../shared/workflow.ts'
+import { dueAt, isOwing, isUnlisted, withChase } from '../shared/workflow-due.ts'
+import { type Arrival, answeredBefore, type Knowledge, type Received, receive } from '../shared/workflow-events.ts'
 import type { Asked, PerformedNews, WorkflowPort } from '../shared/workflow-port.ts'
 import { isOver } from '../shared/workflow-status.ts'
-import { begin, cancel, pause, purge, resume, settle, tick } from '../shared/workflow-step.ts'
+import { begin, cancel, drain, pause, purge, resume, settle, tick } from '../shared/workflow-step.ts'
+import { type Write, type Written, write } from '../shared/workflow-write.ts'
 import { chance } from './chance.ts'
 import { type OutboxEnv, sendPerformance } from './outbox.ts'
 import { WorkflowStore } from './workflow-store.ts'
 
 const alarmRetryMs = 5_000
 const effectsAtOnce = 25
+const deferredAtOnce = 50
 
 export class WorkflowObject extends DurableObject<OutboxEnv> implements Synchronous<WorkflowPort> {
   readonly #storage: StoragePort
@@ -37,6 +30,7 @@ export class WorkflowObject extends DurableObject<OutboxEnv> implements Synchron
   readonly #name: string
   /** When writers were late, within the last second: what the next one is told to wait is made of it. */
   #late: number[] = []
+  #chart: Definition | undefined
 
   constructor(ctx: DurableObjectState, env: OutboxEnv, ports: Pick<ChancePort, 'now'> = chance) {
     super(ctx, env)
@@ -57,9 +51,10 @@ export class WorkflowObject extends DurableObject<OutboxEnv> implements Synchron
         const same = record.creation === opening.creation && record.createdBy === opening.by
         return { status: same ? 'exists' : 'conflict', workflow: { record, state } } as const
       }
-      const draft = opened(opening, this.#chance.now())
-      begin(draft, this.#chance.now())
+      const now = this.#chance.now()
+      const draft = opened(opening, now)
       this.#store.create(draft.record.id, definition)
+      begin(draft, this.#knowledge(draft), now)
       this.#save(draft)
       return { status: 'created', workflow: { record: draft.record, state: draft.state } } as const
     })
@@ -79,12 +74,28 @@ export class WorkflowObject extends DurableObject<OutboxEnv> implements Synchron
     })
   }
 
+  definition(asker: Asker) {
+    return this.#asked(asker, ({ record, state }) => {
+      const definition = record.definition === undefined ? undefined : this.#store.definition()
+      return {
+        status: 'found',
+        definition,
+        marks: marksOf(record, this.#store.path()),
+        workflow: { record, state },
+      } as const
+    })
+  }
+
   history(asker: Asker, after: number, limit: number) {
     return this.#asked(asker, ({ record }) => {
       const entries = this.#store.history(after, limit)
       const ended = isOver(record.status) && (entries.at(-1)?.n ?? after) >= record.last.entry
       return { status: 'found', entries, ended } as const
     })
+  }
+
+  messages(asker: Asker, after: number, limit: number) {
+    return this.#asked(asker, () => ({ status: 'found', messages: this.#store.effects(after, limit) }) as const)
   }
 
   // --- writing ----------------------------------------------------------------------------------------------------------
@@ -103,6 +114,16 @@ export class WorkflowObject extends DurableObject<OutboxEnv> implements Synchron
     })
   }
 
+  // --- events -----------------------------------------------------------------------------------------------------------
+
+  receive(asker: Asker, arrival: Arrival): Asked<Received> {
+    return this.#asked(asker, (draft) => {
+      const known = this.#store.byOperation(arrival.operation.id)
+      if (known !== undefined) return answeredBefore(known, arrival)
+      return receive(draft, this.#knowledge(draft), arrival, this.#chance.now())
+    })
+  }
+
   // --- people -----------------------------------------------------------------------------------------------------------
 
   pause(asker: Asker, reason: string, forMs?: number) {
@@ -110,7 +131,13 @@ export class WorkflowObject extends DurableObject<OutboxEnv> implements Synchron
   }
 
   resume(asker: Asker) {
-    return this.#asked(asker, (draft) => resume(draft, asker.source, this.#chance.now()))
+    return this.#asked(asker, (draft) => {
+      const now = this.#chance.now()
+      const moved = resume(draft, asker.source, now)
+      if (moved.status === 'over') return moved
+      drain(draft, this.#knowledge(draft), this.#store.deferred(deferredAtOnce), now)
+      return { status: 'moved', workflow: { record: draft.record, state: draft.state } } as const
+    })
   }
 
   cancel(asker: Asker, reason: string) {
@@ -123,17 +150,17 @@ export class WorkflowObject extends DurableObject<OutboxEnv> implements Synchron
 
   // --- what it owes -----------------------------------------------------------------------------------------------------
 
-  unfinished() {
+  unfinished(after: number) {
     const draft = this.#store.load()
     if (draft === undefined) return undefined
     const { record } = draft
-    const effects = record.open > 0 ? this.#store.openEffects(effectsAtOnce) : []
+    const effects = record.open > 0 ? this.#store.openEffects(after, effectsAtOnce) : []
     return { record, effects, unlisted: isUnlisted(record), forgettable: record.forgetting === true }
   }
 
   performed(news: PerformedNews) {
     return this.#step((draft) => {
-      settle(draft, news, (n) => this.#store.effect(n))
+      settle(draft, this.#knowledge(draft), news, this.#chance.now())
       return { more: isOwing(draft.record) }
     })
   }
@@ -151,7 +178,8 @@ export class WorkflowObject extends DurableObject<OutboxEnv> implements Synchron
     try {
       const now = this.#chance.now()
       const asking = this.#step((draft) => {
-        const chasing = tick(draft, now)
+        const deferred = draft.record.waiting > 0 ? this.#store.deferred(deferredAtOnce) : []
+        const chasing = tick(draft, this.#knowledge(draft), deferred, now)
         this.#arm(draft)
         return chasing
       })
@@ -193,6 +221,20 @@ export class WorkflowObject extends DurableObject<OutboxEnv> implements Synchron
   #arm(draft: Draft): void {
     const due = dueAt(draft.record)
     if (due !== undefined) void this.#storage.setAlarm(due)
+  }
+
+  #knowledge({ record }: Draft): Knowledge {
+    const chart = record.definition === undefined ? undefined : this.#parsed()
+    return { chart, effectOf: (n) => this.#store.effect(n) }
+  }
+
+  // Parsing costs as much as many steps. It was sound when it was stored, and never changes.
+  #parsed(): Definition | undefined {
+    if (this.#chart === undefined) {
+      const parsed = parseDefinition(this.#store.definition())
+      this.#chart = parsed.ok ? parsed.value : undefined
+    }
+    return this.#chart
   }
 
   #noteLate(now: number): number {

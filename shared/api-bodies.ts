@@ -55,7 +55,9 @@ export const publishAnswer = z.strictObject({
   reception: z
     .enum(['taken', 'ignored', 'deferred'])
     .optional()
-    .describe('Only for a message to a workflow: its statechart took it or not, or it waits while the workflow is paused.'),
+    .describe(
+      'Only for a message to a workflow: its statechart took it or not, or it waits while the workflow is paused.',
+    ),
 })
 
 /** One item's answer: what the same message would have been answered alone. */
@@ -128,6 +130,10 @@ export const receiptAnswer = z.strictObject({
     .string()
     .optional()
     .describe('It was cancelled here because it goes on as this delivery of another agent.'),
+  collapsedInto: z
+    .string()
+    .optional()
+    .describe('It was cancelled because a newer message with its `collapsekey` took its place: the delivery of that.'),
   redrives: z.int().describe('Lives before this one.'),
   truncated: z.literal(true).optional().describe('Older steps or attempts gave way to newer ones.'),
   reached: z.boolean().optional().describe('Only when asked for `until` a rung: whether it was reached.'),

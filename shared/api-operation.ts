@@ -75,6 +75,7 @@ export const pathParameters: Readonly<Record<string, Omit<Parameter, 'name'>>> =
   agent: { description: 'An agent’s name.', schema: z.string().regex(/^[a-z0-9-]{1,64}$/) },
   id: { description: 'The id, as answers and lists tell it.', schema: z.string() },
   resource: { description: 'A resource’s name, percent-encoded: `openai%2Fgpt-5`.', schema: z.string() },
+  definition: { description: 'A name of your own choice.', schema: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/) },
   workflow: { description: 'A workflow’s id.', schema: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/) },
   key: { description: 'A key’s id; not the key.', schema: z.string() },
   schedule: { description: 'An id of your own choice.', schema: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/) },

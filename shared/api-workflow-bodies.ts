@@ -3,7 +3,7 @@
  * shows. Never here: the operations (shared/api-workflows.ts).
  */
 import * as z from 'zod'
-import { pageOf, pageQuery } from './api-operation.ts'
+import { type Parameter, pageOf, pageQuery } from './api-operation.ts'
 import { jsonPatch, mergePatch } from './json-patch.ts'
 import { limits } from './limits.ts'
 import { selection } from './projection.ts'
@@ -107,14 +107,20 @@ export const removeQuery = z.object({
 
 // --- out --------------------------------------------------------------------------------------------------------------
 
-const value = anyJson.optional().describe('The statechart’s state value.')
+export const chartValue = anyJson.optional().describe('The statechart’s state value.')
+
+export const key: Parameter = {
+  name: 'Idempotency-Key',
+  description: 'Names the change: sent again with the same key it happens once, and is answered as the first time.',
+  schema: z.string().max(limits.idempotencyKeyLength),
+}
 
 export const workflowAnswer = z.strictObject({
   id: z.string(),
   status: workflowStatus,
   version: z.int().describe('Grows by one with every commit of state or statechart.'),
   state: stateSchema,
-  value,
+  value: chartValue,
   definition: z.strictObject({ name: z.string().optional(), version: z.int().optional() }).optional(),
   input: anyJson.optional(),
   output: anyJson.optional().describe('Of a completed one.'),
@@ -162,7 +168,7 @@ export const entryAnswer = z.strictObject({
   kind: entryKind,
   version: z.int(),
   status: workflowStatus,
-  value,
+  value: chartValue,
   event: z.strictObject({ type: z.string(), id: z.string().optional() }).optional(),
   path: z.array(chartMove).optional().describe('Every step that the statechart took, through transient states too.'),
   fields: z.array(z.string()).optional().describe('The fields of the state that changed.'),

@@ -4,11 +4,13 @@
  */
 
 import * as z from 'zod'
+import { definitionOperations } from './api-definitions.ts'
 import type { Operation, Parameter } from './api-operation.ts'
 import {
   createRequest,
   historyAnswer,
   historyQuery,
+  key,
   mergeRequest,
   operationsQuery,
   operationsRequest,
@@ -27,11 +29,6 @@ import {
 import { limits } from './limits.ts'
 
 const etag: Parameter = { name: 'ETag', description: 'The version, in quotes.', schema: z.string() }
-const key: Parameter = {
-  name: 'Idempotency-Key',
-  description: 'Names the change: sent again with the same key it happens once, and is answered as the first time.',
-  schema: z.string().max(limits.idempotencyKeyLength),
-}
 const path = '/v1/workflows/{workflow}'
 
 const lifecycle: readonly Operation[] = [
@@ -225,4 +222,4 @@ const past: readonly Operation[] = [
 ]
 
 /** In the order of the reference page. */
-export const workflowOperations: readonly Operation[] = [...lifecycle, ...state, ...past]
+export const workflowOperations: readonly Operation[] = [...lifecycle, ...state, ...past, ...definitionOperations]

@@ -22,7 +22,7 @@ export interface ChartSnapshot {
   readonly output?: unknown
 }
 
-const chartValue: z.ZodType<ChartValue> = z.union([
+export const chartValue: z.ZodType<ChartValue> = z.union([
   z.string(),
   z.record(
     z.string(),

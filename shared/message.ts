@@ -50,6 +50,10 @@ const known = {
   /** At most what its agent's policy allows: a message may narrow it (shared/narrowing.ts). */
   maxattempts: z.int().min(1).max(limits.attemptsPerReceipt).optional(),
   timeoutseconds: z.int().min(1).max(limits.timeoutSeconds).optional(),
+  /** The latest of its key counts: what still waits gives way to it (shared/collapse.ts). */
+  collapsekey: nonEmpty(limits.idLength).optional(),
+  debounceseconds: z.int().min(1).max(limits.debounceSeconds).optional(),
+  debouncemaxseconds: z.int().min(1).max(limits.debounceSeconds).optional(),
   /** For a publish to many that reaches nobody: a dead letter (the default), nothing, or a refusal of the publish. */
   onunroutable: z.enum(['dead', 'drop', 'reject']).optional(),
   chain: z.array(nonEmpty(limits.agentNameLength)).min(1).max(limits.hops).optional(),
@@ -57,6 +61,26 @@ const known = {
   tracestate: z.string().max(limits.attributeLength).optional(),
 }
 const knownNames: ReadonlySet<string> = new Set(Object.keys(known))
+
+function collapseIssues(input: {
+  readonly collapsekey?: string | undefined
+  readonly debounceseconds?: number | undefined
+  readonly debouncemaxseconds?: number | undefined
+  readonly deliverymode?: string | undefined
+}): (readonly [string, string])[] {
+  const { collapsekey, debounceseconds, debouncemaxseconds, deliverymode } = input
+  return [
+    ...(collapsekey !== undefined && deliverymode === 'exactly_once'
+      ? [['collapsekey', 'what is to be done exactly once cannot give way to another'] as const]
+      : []),
+    ...(debounceseconds !== undefined && collapsekey === undefined
+      ? [['debounceseconds', 'needs a `collapsekey`: what it waits for is the next of that key'] as const]
+      : []),
+    ...(debouncemaxseconds !== undefined && (debounceseconds ?? Number.POSITIVE_INFINITY) > debouncemaxseconds
+      ? [['debouncemaxseconds', 'needs `debounceseconds`, and is no less'] as const]
+      : []),
+  ]
+}
 
 /** A message as a publisher sends it. Exactly one of `to` and `topic`; absent never means broadcast (T1). */
 export const publishInput = z
@@ -86,6 +110,7 @@ export const publishInput = z
       })
     if (input.data !== undefined && input.data_base64 !== undefined)
       ctx.addIssue({ code: 'custom', path: ['data_base64'], message: 'only one of `data` and `data_base64`' })
+    for (const [path, message] of collapseIssues(input)) ctx.addIssue({ code: 'custom', path: [path], message })
   })
 export type PublishInput = z.infer<typeof publishInput>
 

@@ -21,8 +21,14 @@ export const outgoingRecord = z.strictObject({
   /** The message that caused the step, and its trace. */
   causationid: z.string().exactOptional(),
   traceparent: z.string().exactOptional(),
-  /** The number of the effect that this one is a repeat of, after an agent's error. */
+  /** The state of the statechart that waits for it. */
+  origin: z.string(),
+  /** After an agent's error: which effect this one stands for, how often it was sent again, whether to the fallback agent. */
   instead: z.int().exactOptional(),
+  retried: z.int(),
+  fellBack: z.boolean(),
+  /** Why it can never be sent, if that was known when it was made. */
+  flaw: z.string().exactOptional(),
   state: effectStatus,
 })
 export type Outgoing = z.infer<typeof outgoingRecord>

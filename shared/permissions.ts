@@ -28,6 +28,8 @@ export const principalSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('admin') }),
   z.strictObject({ kind: z.literal('agent'), name: z.string(), permissions: permissionsSchema }),
   z.strictObject({ kind: z.literal('app'), name: z.string(), permissions: permissionsSchema }),
+  /** With what its creator might do. It sends; it never calls. */
+  z.strictObject({ kind: z.literal('workflow'), id: z.string(), permissions: permissionsSchema }),
 ])
 export type Principal = z.infer<typeof principalSchema>
 
@@ -43,6 +45,11 @@ export function resolvePermissions(ownSource: string, input: PermissionsInput = 
   }
 }
 
+/** What a principal hands on to what it makes: all that it may, but to speak as anybody (S1). */
+export function permissionsOf(principal: Principal): Permissions {
+  return { ...(principal.kind === 'admin' ? resolvePermissions('admin') : principal.permissions), sources: [] }
+}
+
 /** Under this name the broker itself speaks, and nobody else (S1). */
 export const brokerSource = reservedPrefix
 
@@ -55,6 +62,8 @@ export function ownSource(principal: Principal): string {
       return principal.name
     case 'app':
       return `app/${principal.name}`
+    case 'workflow':
+      return `workflow/${principal.id}`
   }
 }
 
@@ -64,6 +73,12 @@ export function matches(pattern: string, subject: string): boolean {
 
 export function allows(principal: Principal, action: Exclude<keyof Permissions, 'sources'>, subject: string): boolean {
   return principal.kind === 'admin' || principal.permissions[action].some((p) => matches(p, subject))
+}
+
+/** May this principal send events to a workflow, itself or by having answers go there? A workflow hears what it asked for. */
+export function mayTell(principal: Principal, workflow: string): boolean {
+  if (principal.kind === 'workflow' && principal.id === workflow) return true
+  return allows(principal, 'send', `workflow:${workflow}`) && allows(principal, 'writeState', workflow)
 }
 
 /** May this principal publish as `source`? (S1) */

@@ -3,6 +3,7 @@
  * that made it, so that a repeat is recognised, and what its change replaced. Never here: making entries (shared/workflow.ts).
  */
 import * as z from 'zod'
+import { chartValue } from './chart-snapshot.ts'
 import { digest } from './ids.ts'
 import { canonical } from './json.ts'
 import type { Difference } from './versioned.ts'
@@ -14,6 +15,8 @@ export const entryKind = z.enum([
   'state',
   /** The statechart took an event. */
   'transition',
+  /** An agent failed, and its message was sent again, or to the fallback agent. */
+  'remedy',
   /** The statechart did not take an event, or the workflow had ended. */
   'ignored',
   /** An event came while the workflow was paused, and waits. */
@@ -26,7 +29,7 @@ export const entryKind = z.enum([
 export type EntryKind = z.infer<typeof entryKind>
 
 /** One microstep of the statechart, transient states too. */
-export const chartMove = z.strictObject({ from: z.unknown(), to: z.unknown(), event: z.string() })
+export const chartMove = z.strictObject({ from: chartValue.nullable(), to: chartValue, event: z.string() })
 
 export const historyEntry = z.strictObject({
   v: z.literal(1),
@@ -38,7 +41,7 @@ export const historyEntry = z.strictObject({
   /** After it. */
   version: z.int(),
   status: workflowStatus,
-  value: z.unknown().optional(),
+  value: chartValue.exactOptional(),
   event: z.strictObject({ type: z.string(), id: z.string().exactOptional() }).exactOptional(),
   path: z.array(chartMove).exactOptional(),
   /** The fields of the state that it changed, at most so many by name. */

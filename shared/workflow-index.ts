@@ -54,6 +54,11 @@ export type DefinitionRecord = z.infer<typeof definitionRecord>
 export const readDefinitionRecord = (stored: unknown): DefinitionRecord =>
   definitionRecord.parse(JSON.parse(String(stored)))
 
+/** A stored definition as it is listed. */
+export function publicDefinition({ name, version, by, at }: DefinitionRecord) {
+  return { name, version, by, at: new Date(at).toISOString() }
+}
+
 export const definitionNamePattern = /^[A-Za-z0-9_-]{1,64}$/
 
 export interface NewDefinition {

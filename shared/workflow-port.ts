@@ -2,12 +2,16 @@
  * What the verbs may ask of one workflow's object, and what it answers. Every changing call names its operation: repeated, it
  * gets the same answer. Never here: an implementation (durable-objects/workflow.ts).
  */
+import type { ChartValue } from './chart-snapshot.ts'
+import type { ChartMove } from './chart-step.ts'
 import type { JsonObject } from './json-pointer.ts'
 import type { Outgoing, Performed } from './outgoing.ts'
 import type { StateChange } from './versioned.ts'
-import type { Asker, Opening, WorkflowRecord, Write, Written } from './workflow.ts'
+import type { Asker, Opening, WorkflowRecord } from './workflow.ts'
+import type { Arrival, Received } from './workflow-events.ts'
 import type { HistoryEntry } from './workflow-history.ts'
 import type { WorkflowStatus } from './workflow-status.ts'
+import type { Write, Written } from './workflow-write.ts'
 
 /** What is asked of a workflow that may not exist, by somebody who may not ask. */
 export type Asked<T> = T | { readonly status: 'unknown' } | { readonly status: 'forbidden' }
@@ -29,6 +33,19 @@ export interface HistoryFound {
   readonly status: 'found'
   readonly entries: readonly HistoryEntry[]
   readonly ended: boolean
+}
+
+/** Its definition, with where its statechart is and the way that it took. */
+export interface DefinitionFound {
+  readonly status: 'found'
+  readonly definition: unknown
+  readonly marks: { readonly value?: ChartValue; readonly path: readonly ChartMove[] }
+  readonly workflow: Workflow
+}
+
+export interface MessagesFound {
+  readonly status: 'found'
+  readonly messages: readonly Outgoing[]
 }
 
 export type Moved =
@@ -66,14 +83,20 @@ export interface WorkflowPort {
   ): Promise<Asked<StateFound | { readonly status: 'forgotten' }>>
   /** `retryAfterMs`: for one that was late, how long to wait. */
   write(asker: Asker, change: StateChange, asked: Write): Promise<Asked<Written & { readonly retryAfterMs?: number }>>
+  /** An event comes to it. The same operation is answered as the first time. */
+  receive(asker: Asker, arrival: Arrival): Promise<Asked<Received>>
+  /** Its definition, as it was given. */
+  definition(asker: Asker): Promise<Asked<DefinitionFound>>
   history(asker: Asker, after: number, limit: number): Promise<Asked<HistoryFound>>
+  /** What it sent, by number after that one, and what became of each. */
+  messages(asker: Asker, after: number, limit: number): Promise<Asked<MessagesFound>>
   pause(asker: Asker, reason: string, forMs?: number): Promise<Asked<Moved>>
   resume(asker: Asker): Promise<Asked<Moved>>
   cancel(asker: Asker, reason: string): Promise<Asked<Moved>>
   /** Ended ones only: it is forgotten as soon as the index has let go of it. */
   purge(asker: Asker): Promise<Asked<Purged>>
-  /** What somebody has to do for it; undefined when there is no such workflow. */
-  unfinished(): Promise<Unfinished | undefined>
+  /** What somebody has to do for it, effects by number after that one; undefined when there is no such workflow. */
+  unfinished(after: number): Promise<Unfinished | undefined>
   /** What became of that. `more`: there is something left to do. Undefined when there is no such workflow any more. */
   performed(news: PerformedNews): Promise<{ readonly more: boolean } | undefined>
   /** Its own storage goes, if its time has come. */

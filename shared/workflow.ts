@@ -5,24 +5,16 @@
  *   created at version 1 ──► each commit of state or statechart is the next version ──► ended ──► forgotten
  *
  * W1 versions are gap-free, each with one writer. W2 a stale write changes nothing. W3 snapshot, version, history and outgoing
- * effects are one draft, so they are saved together. Never here: running the statechart (shared/workflow-step.ts).
+ * effects are one draft, so they are saved together. Never here: running the statechart (shared/workflow-events.ts).
  */
 import * as z from 'zod'
+import { chartValue } from './chart-snapshot.ts'
+import type { ChartMove } from './chart-step.ts'
 import type { JsonObject } from './json-pointer.ts'
 import { limits } from './limits.ts'
 import type { Outgoing } from './outgoing.ts'
 import { type Permissions, permissionsSchema } from './permissions.ts'
-import {
-  applyChange,
-  type ChangeFault,
-  type Difference,
-  difference,
-  type Expectation,
-  judge,
-  type StateChange,
-  stateSchema,
-  touchedFields,
-} from './versioned.ts'
+import { type Difference, difference, stateSchema } from './versioned.ts'
 import { type EntryKind, fieldsNamed, type HistoryEntry } from './workflow-history.ts'
 import { isOver, type WorkflowStatus, workflowStatus } from './workflow-status.ts'
 
@@ -31,7 +23,7 @@ export const workflowId = z
   .string()
   .regex(/^[A-Za-z0-9_-]{1,64}$/, 'a workflow id is 1 to 64 of A-Z, a-z, 0-9, _ and -')
 
-const timer = z.strictObject({ id: z.string(), event: z.unknown(), dueAt: z.number() })
+const timer = z.strictObject({ id: z.string(), event: z.looseObject({ type: z.string() }), dueAt: z.number() })
 export type Timer = z.infer<typeof timer>
 
 const definitionName = z.strictObject({ name: z.string().exactOptional(), version: z.int().exactOptional() })
@@ -52,7 +44,7 @@ export const workflowRecord = z.strictObject({
   definition: definitionName.exactOptional(),
   input: z.unknown().optional(),
   snapshot: z.unknown().optional(),
-  value: z.unknown().optional(),
+  value: chartValue.exactOptional(),
   output: z.unknown().optional(),
   error: z.strictObject({ code: z.string(), detail: z.string() }).exactOptional(),
   paused: z.strictObject({ at: z.number(), reason: z.string(), untilAt: z.number().exactOptional() }).exactOptional(),
@@ -68,8 +60,8 @@ export const workflowRecord = z.strictObject({
   forgetting: z.literal(true).exactOptional(),
   /** When somebody must be asked to carry out what is open, if nobody did by then. */
   chaseAt: z.number().exactOptional(),
-  /** Attempts after agents' errors, by what they are attempts at. */
-  tries: z.record(z.string(), z.int()),
+  /** Its messages beyond this number pause it, until a person lets it go on. */
+  effectsUntil: z.int(),
   /** The status that the index of workflows has been told. */
   listed: workflowStatus.exactOptional(),
 })
@@ -78,17 +70,23 @@ export type WorkflowRecord = z.infer<typeof workflowRecord>
 export const readWorkflow = (record: unknown): WorkflowRecord => workflowRecord.parse(JSON.parse(String(record)))
 export const readState = (state: unknown): JsonObject => stateSchema.parse(JSON.parse(String(state)))
 
-/** An event that waits for its turn. */
-export const deferredRecord = z.strictObject({
-  v: z.literal(1),
-  n: z.int(),
+const happening = {
   type: z.string(),
   data: z.unknown().optional(),
+  /** The source that says it. */
   by: z.string(),
   /** The message that it came as. */
   id: z.string().exactOptional(),
   traceparent: z.string().exactOptional(),
-})
+  /** The number of the workflow's own effect that it is about: the message that it answers, or that failed. */
+  about: z.int().exactOptional(),
+}
+const happeningSchema = z.strictObject(happening)
+/** An event, as it comes to a workflow. */
+export type Happening = z.infer<typeof happeningSchema>
+
+/** An event that waits for its turn. */
+export const deferredRecord = z.strictObject({ v: z.literal(1), n: z.int(), ...happening })
 export type Deferred = z.infer<typeof deferredRecord>
 
 export const readDeferred = (stored: unknown): Deferred => deferredRecord.parse(JSON.parse(String(stored)))
@@ -144,7 +142,7 @@ export function opened(opening: Opening, now: number): Draft {
     last: { entry: 0, effect: 0, deferred: 0 },
     waiting: 0,
     open: 0,
-    tries: {},
+    effectsUntil: limits.workflowEffects,
   }
   return draftOf(record, state)
 }
@@ -199,7 +197,14 @@ export function commit(
 }
 
 /** A status and what belongs to it, with the entry that tells it. */
-export function move(draft: Draft, status: WorkflowStatus, by: string, now: number, detail?: string): void {
+export function move(
+  draft: Draft,
+  status: Exclude<WorkflowStatus, 'completed'>,
+  by: string,
+  now: number,
+  detail?: string,
+  told: Told = {},
+): void {
   const { paused: _paused, ...rest } = draft.record
   draft.record = {
     ...rest,
@@ -207,70 +212,9 @@ export function move(draft: Draft, status: WorkflowStatus, by: string, now: numb
     ...(status === 'paused' ? { paused: { at: now, reason: detail ?? 'paused' } } : {}),
     ...(isOver(status) ? { endedAt: now, timers: [], waiting: 0 } : {}),
   }
-  if (status === 'completed') return
-  note(draft, status === 'running' ? 'resumed' : status, by, now, detail === undefined ? {} : { detail })
-}
-
-// --- writing ----------------------------------------------------------------------------------------------------------
-
-export interface Write {
-  readonly operation: { readonly id: string; readonly content: string }
-  readonly by: string
-  readonly expectation: Expectation
-}
-
-/** Who was late, and what they need to merge without asking again. */
-export interface Stale {
-  readonly status: 'stale'
-  readonly expected: number
-  readonly actual: number
-  readonly state: JsonObject
-  readonly lastWriter: { readonly by: string; readonly at: number }
-  /** Absent when so much has happened since that it is no longer known. */
-  readonly changedFields?: readonly string[]
-}
-
-export type Written =
-  /** `state` is absent in the repeat of a change whose version can no longer be made again. */
-  | { readonly status: 'written'; readonly version: number; readonly state?: JsonObject }
-  | Stale
-  | { readonly status: 'refused'; readonly fault: ChangeFault }
-  | { readonly status: 'over'; readonly ended: WorkflowStatus }
-  | { readonly status: 'conflict' }
-
-/** What every commit after a version replaced, newest first; undefined when that is no longer known. */
-export type Since = (version: number) => readonly Difference[] | undefined
-
-/** Changes the shared state, if the writer is not late (W2). The statechart does not move. */
-export function write(draft: Draft, change: StateChange, asked: Write, since: Since, now: number): Written {
-  const { record, state } = draft
-  if (isOver(record.status)) return { status: 'over', ended: record.status }
-  const { expectation, by, operation } = asked
-  const changed = expectation.version === 'any' ? undefined : changedSince(expectation.version, record.version, since)
-  if (judge(expectation, record.version, changed, touchedFields(change)) === 'stale')
-    return staleOf(draft, expectation, changed)
-  const applied = applyChange(state, change)
-  if (!applied.ok) return { status: 'refused', fault: applied.error }
-  commit(draft, applied.value, 'state', by, now, { operation })
-  return { status: 'written', version: draft.record.version, state: draft.state }
-}
-
-function changedSince(expected: number, actual: number, since: Since): ReadonlySet<string> | undefined {
-  if (expected >= actual) return new Set()
-  const differences = since(expected)
-  return differences === undefined ? undefined : new Set(differences.flatMap((d) => d.fields))
-}
-
-function staleOf({ record, state }: Draft, expectation: Expectation, changed: ReadonlySet<string> | undefined): Stale {
-  const { version, updatedBy, updatedAt } = record
-  return {
-    status: 'stale',
-    expected: expectation.version === 'any' ? version : expectation.version,
-    actual: version,
-    state,
-    lastWriter: { by: updatedBy, at: updatedAt },
-    ...(changed === undefined ? {} : { changedFields: [...changed].slice(0, limits.pageSize) }),
-  }
+  if (isOver(status)) draft.drainedTo = draft.record.last.deferred
+  const kind = status === 'running' ? 'resumed' : status
+  note(draft, kind, by, now, { ...told, ...(detail === undefined ? {} : { detail }) })
 }
 
 // --- what is seen of it -----------------------------------------------------------------------------------------------
@@ -300,46 +244,7 @@ function shownPause({ at, reason, untilAt }: NonNullable<WorkflowRecord['paused'
   return { since: shownTime(at), reason, ...(untilAt === undefined ? {} : { until: shownTime(untilAt) }) }
 }
 
-// --- what is due ------------------------------------------------------------------------------------------------------
-
-const chaseMinMs = 5_000
-const chaseMaxMs = 300_000
-
-/** The index does not know yet how it stands. */
-export const isUnlisted = (record: WorkflowRecord): boolean => record.listed !== record.status
-
-/** When an ended one is forgotten. */
-export function forgetAt({ endedAt, keptMs }: WorkflowRecord): number | undefined {
-  return endedAt === undefined ? undefined : endedAt + keptMs
-}
-
-/** Has somebody outside something to do for it: carry effects, or tell the index? */
-export const isOwing = (record: WorkflowRecord): boolean =>
-  record.open > 0 || isUnlisted(record) || record.forgetting === true
-
-/**
- * Sets when somebody is to be asked to do what it owes. Only the asking moves that on: steps that follow each other quickly
- * must not put it off for ever.
- */
-export function withChase(record: WorkflowRecord, now: number): WorkflowRecord {
-  if (isOwing(record)) return record.chaseAt === undefined ? { ...record, chaseAt: now + chaseMinMs } : record
-  const { chaseAt: _chaseAt, ...rest } = record
-  return rest
-}
-
-/** It was asked for now; the next time comes at intervals that grow with how long it has been owing. */
-export function chased(record: WorkflowRecord, now: number): WorkflowRecord {
-  const since = Math.max(record.updatedAt, record.endedAt ?? 0)
-  return { ...record, chaseAt: now + Math.min(chaseMaxMs, Math.max(chaseMinMs, (now - since) / 2)) }
-}
-
-/** When its alarm must ring next; undefined while nothing is due by itself (M6). */
-export function dueAt(record: WorkflowRecord): number | undefined {
-  const { status, timers, paused, waiting, updatedAt, chaseAt, forgetting } = record
-  const times = [
-    ...(status === 'running' ? timers.map((t) => t.dueAt) : []),
-    ...(status === 'running' && waiting > 0 ? [updatedAt] : []),
-    ...[paused?.untilAt, chaseAt, forgetting === true ? undefined : forgetAt(record)],
-  ].filter((time) => time !== undefined)
-  return times.length === 0 ? undefined : Math.min(...times)
+/** Where a statechart is and the way that it took, as a diagram marks them. */
+export function marksOf({ value }: WorkflowRecord, path: readonly ChartMove[]) {
+  return { ...(value === undefined ? {} : { value }), path }
 }

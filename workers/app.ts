@@ -7,6 +7,7 @@ import type { Fault } from '../shared/fault.ts'
 import type { Platform } from '../shared/ports.ts'
 import { type Acquaintances, authorise, newAcquaintances } from './authorise.ts'
 import type { App, Handlers } from './context.ts'
+import { type Shipped, shippedOf } from './definitions.ts'
 import { documents } from './openapi.ts'
 import { type Invocation, Unavailable } from './platform.ts'
 import { problemResponse, Refusal, readBounded, refuse, unwrap } from './problem.ts'
@@ -27,6 +28,8 @@ import { session } from './routes/session.ts'
 import { schedules } from './routes/schedules.ts'
 import { schemas } from './routes/schemas.ts'
 import { subscriptions } from './routes/subscriptions.ts'
+import { workflowDefinitions } from './routes/workflow-definitions.ts'
+import { workflowEvents } from './routes/workflow-events.ts'
 import { workflowHistory } from './routes/workflow-history.ts'
 import { workflowState } from './routes/workflow-state.ts'
 import { workflows } from './routes/workflows.ts'
@@ -36,6 +39,7 @@ export function buildApp(
   handlers: Handlers,
   makePlatform: (env: Env, invocation: Invocation) => Platform,
   known: Acquaintances = newAcquaintances(),
+  shipped: Shipped = shippedOf({}),
 ): Hono<App> {
   const app = new Hono<App>()
   app.onError(answerError)
@@ -44,6 +48,7 @@ export function buildApp(
   app.use(async (c, next) => {
     c.set('platform', makePlatform(c.env, c.executionCtx))
     c.set('handlers', handlers)
+    c.set('shipped', shipped)
     await next()
   })
   app.use(requireRoute(app))
@@ -68,7 +73,7 @@ export function buildApp(
     app.route('/v1', routes)
   app.route('/v1', resources)
   app.route('/v1', handshakes)
-  for (const routes of [workflows, workflowState, workflowHistory]) app.route('/v1', routes)
+  for (const routes of [workflows, workflowState, workflowEvents, workflowHistory, workflowDefinitions]) app.route('/v1', routes)
   return app
 }
 

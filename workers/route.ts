@@ -127,7 +127,8 @@ function authorisePublish(principal: Principal, input: PublishInput): Result<voi
     // Whom a gather expects is the gather's to say: nobody else is heard there.
     const to = destinationOf({ to: subject })
     if (to.kind === 'gather' || (to.kind === 'workflow' && mayTell(principal, to.workflow))) continue
-    if (to.kind === 'workflow' || !allows(principal, 'send', subject)) return err({ code: 'forbidden', action: 'send to', subject })
+    if (to.kind === 'workflow' || !allows(principal, 'send', subject))
+      return err({ code: 'forbidden', action: 'send to', subject })
   }
   for (const topic of [
     input.topic,
@@ -182,6 +183,7 @@ function checkMode(platform: Platform, input: PublishInput, headerKey: string | 
       return err({ code: 'not_durable', attribute: input.topic === undefined ? 'to' : 'topic' })
     if (input.partitionkey !== undefined) return err({ code: 'not_durable', attribute: 'partitionkey' })
     if (input.delivertime !== undefined) return err({ code: 'not_durable', attribute: 'delivertime' })
+    if (input.collapsekey !== undefined) return err({ code: 'not_durable', attribute: 'collapsekey' })
   }
   if (input.expirytime !== undefined) {
     const expiresAt = Date.parse(input.expirytime)

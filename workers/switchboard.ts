@@ -2,9 +2,12 @@
  * Switchboard as a library: give it your agents, get a Worker. `workers/index.ts` is its first user. Never here: logic.
  */
 import type { Platform } from '../shared/ports.ts'
+import { nothingKnown } from '../shared/schema.ts'
 import { buildApp } from './app.ts'
+import { newAcquaintances } from './authorise.ts'
 import { consume } from './consume.ts'
 import type { AnyAgent } from './define.ts'
+import { shippedOf } from './definitions.ts'
 import { ensureAllEnrolled, ensureEnrolled, handlersOf } from './handlers.ts'
 import { nudge } from './nudge.ts'
 import { type Invocation, platformOf, type Roster } from './platform.ts'
@@ -15,6 +18,8 @@ import { work } from './work.ts'
 export interface SwitchboardOptions {
   /** Agents that run inside this Worker. */
   readonly agents: readonly AnyAgent[]
+  /** Definitions of workflows, by name: statecharts as JSON. */
+  readonly workflows?: Readonly<Record<string, unknown>>
   /** Lays other ports over the platform's: for another queue, another clock, or a test that wants trouble. */
   readonly ports?: (platform: Platform, env: Env) => Platform
 }
@@ -34,11 +39,12 @@ export function createSwitchboard(
     },
     enrolAll: (platform) => ensureAllEnrolled(platform, handlers),
   }
+  const isolate = { schemas: nothingKnown() }
   const make = (env: Env, invocation: Invocation): Platform => {
-    const platform = platformOf(env, invocation, roster)
+    const platform = platformOf(env, invocation, roster, isolate)
     return options.ports === undefined ? platform : options.ports(platform, env)
   }
-  const app = buildApp(handlers, make)
+  const app = buildApp(handlers, make, newAcquaintances(), shippedOf(options.workflows ?? {}))
   return {
     fetch: (request, env, ctx) => app.fetch(request, env, ctx),
     queue: async (batch, env, ctx) => {

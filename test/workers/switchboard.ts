@@ -11,6 +11,7 @@ import { type Answered, adminKey, type Sent } from './gateway.ts'
 
 export interface Own {
   readonly agents?: readonly AnyAgent[]
+  readonly workflows?: Readonly<Record<string, unknown>>
   /** Laid over the platform's ports. */
   readonly ports?: (platform: Platform) => Partial<Platform>
   readonly env?: Readonly<Record<string, unknown>>
@@ -18,8 +19,12 @@ export interface Own {
 
 export type OwnCall = (method: string, path: string, sent?: Sent) => Promise<Answered>
 
-export function ownSwitchboard({ agents = [], ports = () => ({}), env: more = {} }: Own = {}): OwnCall {
-  const { fetch } = createSwitchboard({ agents, ports: (platform) => ({ ...platform, ...ports(platform) }) })
+export function ownSwitchboard({ agents = [], workflows = {}, ports = () => ({}), env: more = {} }: Own = {}): OwnCall {
+  const { fetch } = createSwitchboard({
+    agents,
+    workflows,
+    ports: (platform) => ({ ...platform, ...ports(platform) }),
+  })
   return async (method, path, sent = {}) => {
     const headers = new Headers(sent.headers)
     if (sent.key !== null) headers.set('Authorization', `Bearer ${sent.key ?? adminKey}`)

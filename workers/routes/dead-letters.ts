@@ -55,7 +55,7 @@ deadLetters.delete('/dead-letters/:id', async (c) => {
 function confined(c: Context<App>, filter: DeadLetterFilter): DeadLetterFilter {
   const principal = c.get('principal')
   if (principal.kind === 'admin') return filter
-  if (principal.kind === 'app') return forbid('read', 'dead letters')
+  if (principal.kind !== 'agent') return forbid('read', 'dead letters')
   if (filter.agent !== undefined && filter.agent !== principal.name)
     return forbid('read the dead letters of', filter.agent)
   return { ...filter, agent: principal.name }

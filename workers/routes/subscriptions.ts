@@ -96,7 +96,7 @@ function asker(c: Context<App>): string | undefined {
 function confined(c: Context<App>, agent: string | undefined): string | undefined {
   const principal = c.get('principal')
   if (principal.kind === 'admin') return agent
-  if (principal.kind === 'app') return forbid('read', 'subscriptions')
+  if (principal.kind !== 'agent') return forbid('read', 'subscriptions')
   return agent === undefined || agent === principal.name ? principal.name : forbid('read the subscriptions of', agent)
 }
 

@@ -3,15 +3,18 @@
  * what moves them (shared/workflow-step.ts).
  */
 import { type Context, Hono } from 'hono'
+import type * as z from 'zod'
 import { createRequest, pauseWorkflowRequest, removeQuery, workflowsQuery } from '../../shared/api-workflow-bodies.ts'
 import { digest } from '../../shared/ids.ts'
 import { limits } from '../../shared/limits.ts'
 import { allows, ownSource, permissionsOf } from '../../shared/permissions.ts'
+import { parseDefinition } from '../../shared/statechart.ts'
 import { etagOf, sound } from '../../shared/versioned.ts'
 import { publicWorkflow } from '../../shared/workflow.ts'
 import { contentOf } from '../../shared/workflow-history.ts'
 import { publicListing } from '../../shared/workflow-index.ts'
 import type { App } from '../context.ts'
+import { definitionNamed } from '../definitions.ts'
 import { performSoon } from '../perform.ts'
 import { readJson, refuse, validate } from '../problem.ts'
 import { faultOf, moved, operationOf, permitted, requestOf } from '../workflow-access.ts'
@@ -22,24 +25,51 @@ workflows.post('/workflows', async (c) => {
   const input = await readJson(c, createRequest, limits.stateBytes * 2)
   const platform = c.get('platform')
   const principal = c.get('principal')
-  const { id: asked, retainSeconds, definition: _definition, state: given = {}, ...rest } = input
+  const { id: asked, retainSeconds, definition: wanted, state: given = {}, input: chartInput } = input
   // A repeat with the same key finds the same one, without having been told its id.
   const id = asked ?? `w-${digest('workflow', operationOf(c, {}).id)}`
   if (!allows(principal, 'writeState', id)) refuse({ code: 'forbidden', action: 'create the workflow', subject: id })
   const state = sound(given)
   if (!state.ok) return refuse(faultOf(id, state.error))
+  const chart = wanted === undefined ? undefined : await chartOf(c, wanted)
   const opening = {
     ...{ id, by: ownSource(principal), permissions: permissionsOf(principal), creation: contentOf(input) },
-    ...(rest.input === undefined ? {} : { input: rest.input }),
+    ...(chartInput === undefined ? {} : { input: chartInput }),
+    ...(chart === undefined ? {} : { definition: chart.named }),
     ...{ state: state.value, keptMs: retainSeconds * 1_000 },
   }
-  const { status, workflow } = await platform.workflow(id).create(opening)
+  const { status, workflow } = await platform.workflow(id).create(opening, chart?.definition)
   if (status === 'conflict') return refuse({ code: 'workflow_exists', workflow: id })
   performSoon(platform, id)
   c.header('ETag', etagOf(workflow.record.version))
   c.header('Location', `/v1/workflows/${id}`)
   return c.json(publicWorkflow(workflow), status === 'created' ? 201 : 200)
 })
+
+type Wanted = NonNullable<z.infer<typeof createRequest>['definition']>
+
+/** The definition that is asked for, by name or as it stands. */
+async function chartOf(c: Context<App>, wanted: Wanted): Promise<Chosen> {
+  if (typeof wanted === 'object' && 'states' in wanted) {
+    const parsed = parseDefinition(wanted)
+    return parsed.ok ? { definition: wanted, named: {} } : refuse({ code: 'invalid_definition', issues: parsed.error })
+  }
+  // What has no `states` is the other object of the union; its index signature hides that from the compiler.
+  const { name, version } = typeof wanted === 'string' ? { name: wanted } : (wanted as Named)
+  const found = await definitionNamed(c.get('platform'), c.get('shipped'), name, version)
+  if (found === undefined) return refuse({ code: 'not_found', what: 'definition', id: name })
+  return { definition: found.definition, named: { name: found.record.name, version: found.record.version } }
+}
+
+interface Named {
+  readonly name: string
+  readonly version?: number
+}
+
+interface Chosen {
+  readonly definition: unknown
+  readonly named: Partial<Named>
+}
 
 workflows.get('/workflows', async (c) => {
   const { status, definition, cursor, limit } = validate(workflowsQuery, c.req.query())

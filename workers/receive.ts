@@ -1,0 +1,171 @@
+/**
+ * Receive: a message comes to a workflow, as an event of its statechart. By hand, out of an agent's journal, or as the news that
+ * a delivery will not be answered. Never here: what the statechart makes of it (shared/workflow-events.ts).
+ */
+import type { Incoming } from '../shared/admission.ts'
+import type { Unfinished } from '../shared/agent-port.ts'
+import type { Effect, EffectStatus } from '../shared/effects.ts'
+import { type Fault, problemOf } from '../shared/fault.ts'
+import { limits } from '../shared/limits.ts'
+import { outgoingNumber, workflowAddress, workflowSource } from '../shared/outgoing.ts'
+import type { Platform } from '../shared/ports.ts'
+import { err, ok, type Result, unreachable } from '../shared/result.ts'
+import { effectGiveUpMs } from '../shared/upkeep.ts'
+import type { Happening } from '../shared/workflow.ts'
+import type { Received } from '../shared/workflow-events.ts'
+import { contentOf, operationId } from '../shared/workflow-history.ts'
+import type { Asked } from '../shared/workflow-port.ts'
+import { performSoon } from './perform.ts'
+import type { PublishReceipt } from './route.ts'
+
+/** Whoever may publish to it was asked before (workers/route.ts). */
+const admitted = (source: string) => ({ source, permitted: true })
+
+/** A message published to a workflow. */
+export async function receiveByHand(
+  platform: Platform,
+  workflow: string,
+  incoming: Incoming,
+): Promise<Result<PublishReceipt, Fault>> {
+  const received = await receive(
+    platform,
+    workflow,
+    happeningOf(workflow, incoming),
+    incoming.key,
+    incoming.contentHash,
+  )
+  const fault = faultOf(workflow, received)
+  if (fault !== undefined) return err(fault)
+  const { status: reception } = received
+  if (reception !== 'taken' && reception !== 'ignored' && reception !== 'deferred')
+    return err({ code: 'unavailable', what: 'workflow', retryAfterSeconds: 1 })
+  return ok({ id: incoming.message.id, deliveries: [], duplicate: 'repeated' in received, reception })
+}
+
+/** A reply or a message out of a journal. Undefined: it is tried again, because too many wait for the workflow to be resumed. */
+export async function receiveFromJournal(
+  platform: Platform,
+  workflow: string,
+  one: Unfinished,
+  incoming: Incoming,
+): Promise<EffectStatus | undefined> {
+  const happening = happeningOf(workflow, incoming, one)
+  const received = await receive(platform, workflow, happening, incoming.key, incoming.contentHash)
+  if (received.status === 'full' && platform.now() - one.openedAt < effectGiveUpMs) return undefined
+  const fault = faultOf(workflow, received)
+  if (fault === undefined) return { status: 'carried', deliveries: [] }
+  return { status: 'refused', reason: fault.code, detail: problemOf(fault).body.detail }
+}
+
+/** The news that a delivery will not be answered comes as `agent_error`. Whoever no longer waits for it need not be told. */
+export async function receiveNotice(
+  platform: Platform,
+  workflow: string,
+  agent: string,
+  one: Unfinished,
+  { publish }: Effect,
+): Promise<EffectStatus | undefined> {
+  const { traceparent } = one.head
+  const about = aboutOf(workflow, one)
+  const happening: Happening = {
+    ...{ type: 'agent_error', data: publish.data, by: agent, id: String(publish.id) },
+    ...(traceparent === undefined ? {} : { traceparent }),
+    ...(about === undefined ? {} : { about }),
+  }
+  const key = String(publish.id)
+  const received = await receive(platform, workflow, happening, key, contentOf(publish.data ?? null))
+  const waits = received.status === 'full' && platform.now() - one.openedAt < effectGiveUpMs
+  return waits ? undefined : { status: 'carried', deliveries: [] }
+}
+
+/** An effect of an agent's answer that was refused for good is told to the workflow that it belongs to. */
+export async function receiveRefusal(
+  platform: Platform,
+  workflow: string,
+  agent: string,
+  id: string,
+  data: unknown,
+): Promise<void> {
+  const happening: Happening = { type: 'effect_refused', data, by: agent, id }
+  await receive(platform, workflow, happening, `${id}-refused`, contentOf(data))
+}
+
+/** An event that an agent's answer names, without a message. */
+export async function receiveEvent(
+  platform: Platform,
+  workflow: string,
+  one: Unfinished,
+  event: { readonly type: string; readonly data?: unknown },
+  by: string,
+  id: string,
+): Promise<EffectStatus | undefined> {
+  const { traceparent } = one.head
+  const about = aboutOf(workflow, one)
+  const happening: Happening = {
+    ...{ ...event, by, id },
+    ...(traceparent === undefined ? {} : { traceparent }),
+    ...(about === undefined ? {} : { about }),
+  }
+  const received = await receive(platform, workflow, happening, id, contentOf(event))
+  if (received.status === 'full' && platform.now() - one.openedAt < effectGiveUpMs) return undefined
+  const fault = faultOf(workflow, received)
+  if (fault === undefined) return { status: 'carried', deliveries: [] }
+  return { status: 'refused', reason: fault.code, detail: problemOf(fault).body.detail }
+}
+
+async function receive(
+  platform: Platform,
+  workflow: string,
+  happening: Happening,
+  key: string,
+  content: string,
+): Promise<Asked<Received>> {
+  const operation = { id: operationId(happening.by, key), content }
+  const received = await platform.workflow(workflow).receive(admitted(happening.by), { happening, operation })
+  platform.log('receive', { workflow, by: happening.by, event: happening.type, status: received.status })
+  if (received.status === 'taken') performSoon(platform, workflow)
+  return received
+}
+
+function happeningOf(workflow: string, { message }: Incoming, answers?: Unfinished): Happening {
+  const { type, data, source: by, id, traceparent, causationid } = message
+  const about = answers === undefined ? outgoingNumber(workflow, causationid) : aboutOf(workflow, answers)
+  return {
+    ...{ type, by, id },
+    ...(data === undefined ? {} : { data }),
+    ...(traceparent === undefined ? {} : { traceparent }),
+    ...(about === undefined ? {} : { about }),
+  }
+}
+
+/** Which of the workflow's own messages this delivery is of: the broker's word, not the agent's. */
+function aboutOf(workflow: string, { head }: Unfinished): number | undefined {
+  return head.source === workflowSource(workflow) ? outgoingNumber(workflow, head.id) : undefined
+}
+
+function faultOf(workflow: string, received: Asked<Received>): Fault | undefined {
+  switch (received.status) {
+    case 'taken':
+    case 'ignored':
+    case 'deferred':
+      return undefined
+    case 'unknown':
+      return { code: 'not_found', what: 'workflow', id: workflow }
+    case 'forbidden':
+      return { code: 'forbidden', action: 'send to', subject: workflowAddress(workflow) }
+    case 'conflict':
+      return { code: 'operation_reused', workflow }
+    case 'full':
+      return { code: 'workflow_full', workflow, max: limits.deferredEvents, retryAfterSeconds: 5 }
+    case 'reserved':
+      return { code: 'invalid_request', issues: [{ path: 'type', message: '`xstate.` is for the statechart itself' }] }
+    case 'no_chart':
+      return { code: 'no_statechart', workflow }
+    case 'over':
+      return { code: 'workflow_over', workflow, ended: received.ended }
+    case 'illegal':
+      return { code: 'illegal_transition', workflow, from: received.from, event: '', allowed: received.allowed }
+    default:
+      return unreachable(received)
+  }
+}
