@@ -1,10 +1,12 @@
 /**
- * An explanation: where is my message, why is it there, and what can be done? A receipt in sentences, for people. Never here:
- * markup (workers/message-page.ts), or anything that the receipt does not tell.
+ * An explanation: where is my message, why is it there, and what can be done? A receipt, or a workflow's record, in sentences
+ * for people. Never here: markup (workers/message-page.ts, workers/workflow-page.ts), or anything that those do not tell.
  */
+import type { ChartValue } from './chart-snapshot.ts'
 import { type DeadReason, deadReason } from './delivery.ts'
 import type { Receipt } from './receipt.ts'
 import { unreachable } from './result.ts'
+import type { WorkflowRecord } from './workflow.ts'
 
 export interface Explanation {
   /** `wait` goes on by itself or by an agent; `bad` needs somebody. */
@@ -155,4 +157,54 @@ export function causeOf({ id, source }: Receipt['message']): Cause | undefined {
   if (delivery !== undefined && source === agent) return { kind: 'delivery', id: delivery }
   const [, workflow] = /^(.+)-\d+$/.exec(id) ?? []
   return workflow !== undefined && source === `workflow/${workflow}` ? { kind: 'workflow', id: workflow } : undefined
+}
+
+// --- a workflow -------------------------------------------------------------------------------------------------------
+
+/** How a workflow stands, why, and what can be done. */
+export function explainWorkflow(record: WorkflowRecord): Explanation {
+  const { id, status, paused, error, timers, waiting, open } = record
+  const where = record.value === undefined ? '' : ` in ${valueText(record.value)}`
+  switch (status) {
+    case 'running': {
+      const due = Math.min(...timers.map((timer) => timer.dueAt))
+      const waits = [
+        ...(timers.length === 0 ? [] : [`Its next timer is due at ${new Date(due).toISOString()}.`]),
+        ...(open === 0 ? [] : [`${open} of its messages are still to be carried.`]),
+      ]
+      return { mood: 'wait', headline: `Running${where}.`, ...(waits.length === 0 ? {} : { next: waits.join(' ') }) }
+    }
+    case 'paused': {
+      const until = paused?.untilAt === undefined ? '' : ` by itself at ${new Date(paused.untilAt).toISOString()}, or`
+      return {
+        mood: 'bad',
+        headline: `Paused${where}${waiting === 0 ? '' : `; ${waiting} events wait for it`}.`,
+        ...(paused === undefined ? {} : { why: paused.reason }),
+        next: `It goes on${until} with \`POST /v1/workflows/${id}/resume\`.`,
+      }
+    }
+    case 'completed':
+      return { mood: 'good', headline: `Completed${where}.` }
+    case 'failed':
+      return {
+        mood: 'bad',
+        headline: `Failed${where}.`,
+        ...(error === undefined ? {} : { why: `${error.code}: ${error.detail}` }),
+        next: 'It will not go on. See below what happened last, put that right and create another.',
+      }
+    case 'cancelled':
+      return { mood: 'bad', headline: `Cancelled${where}.` }
+    default:
+      return unreachable(status)
+  }
+}
+
+/** A statechart's state value as one text: `a`, `a.b`, or its parallel regions beside each other. */
+export function valueText(value: ChartValue): string {
+  if (typeof value === 'string') return value
+  const parts = Object.entries(value).map(([state, child]) => {
+    const inside = valueText(child)
+    return inside === '' ? state : `${state}.${inside}`
+  })
+  return parts.join(' + ')
 }

@@ -5,6 +5,7 @@
 import { html } from 'hono/html'
 import type { Effect } from '../shared/effects.ts'
 import { causeOf, type Explanation, explain } from '../shared/explanation.ts'
+import { isAtEnd } from '../shared/ladder.ts'
 import type { Publication } from '../shared/publication.ts'
 import type { Receipt } from '../shared/receipt.ts'
 import { type Html, pageOf, prose, row } from './page.ts'
@@ -40,14 +41,14 @@ export function publicationPage(publication: Publication, legs: readonly LegLine
         headline:
           fanout === 0 ? 'It reached nobody.' : `Accepted by the mailboxes of ${accepted}, refused by ${refused}.`,
       }
-  const rows = legs.map(
+  const items = legs.map(
     ({ agent, delivery, status, reason }) =>
-      html`<tr><td>${delivery === undefined ? code(agent) : link('m', delivery, agent)}</td><td>${status}</td><td class="text">${reason ?? ''}</td></tr>`,
+      html`<li>${delivery === undefined ? code(agent) : link('m', delivery, agent)} ${status}${note(reason)}</li>`,
   )
   return pageOf(
     `${head.type} to ${head.topic ?? head.to ?? ''}`,
     html`${verdict(explanation, open ? 'open' : 'closed')}
-<h2>Whom it reached</h2><div class="scroll"><table><tr><th>agent</th><th>delivery</th><th></th></tr>${rows}</table></div>
+<h2>Whom it is for</h2><ul class="lines">${items}</ul>
 <h2>The message</h2><table class="facts">${row('published', time(new Date(openedAt).toISOString()))}${attributesOf(head)}</table>`,
     topBar,
   )
@@ -98,7 +99,7 @@ function ladder({ steps, status, because, nextAttemptAt, truncated, progress }: 
   })
   const last = steps.at(-1)?.step
   const now =
-    last === status
+    last === status || isAtEnd({ status })
       ? ''
       : html`<li class="wait"><strong>${status}</strong> <span class="soft">now</span>${note(because)}${nextAttemptAt === undefined ? '' : html`<div>due at ${time(nextAttemptAt)}</div>`}</li>`
   const cut = truncated === true ? html`<p class="soft">Older steps and attempts are no longer kept.</p>` : ''
@@ -107,7 +108,7 @@ function ladder({ steps, status, because, nextAttemptAt, truncated, progress }: 
   return html`<ol class="ladder">${rungs}${far}${now}</ol>${cut}`
 }
 
-const note = (detail: string | undefined): Html =>
+export const note = (detail: string | undefined): Html =>
   detail === undefined ? html`` : html`<div class="text">${detail}</div>`
 
 function progressOf(progress: Receipt['progress']): string | undefined {
@@ -116,7 +117,7 @@ function progressOf(progress: Receipt['progress']): string | undefined {
   return `${percent}${progress.note ?? ''} (at ${progress.at})`
 }
 
-function since(before: string | undefined, at: string): string {
+export function since(before: string | undefined, at: string): string {
   if (before === undefined) return ''
   const ms = Date.parse(at) - Date.parse(before)
   return ms < 1_000 ? `+${ms} ms` : `+${(ms / 1_000).toFixed(ms < 60_000 ? 1 : 0)} s`
@@ -124,36 +125,35 @@ function since(before: string | undefined, at: string): string {
 
 function attempts({ attempts, attempt, maxAttempts }: Receipt): Html {
   if (attempts.length === 0) return html``
-  const rows = attempts.map(
-    ({ number, startedAt, endedAt, outcome, counted, httpStatus, error }) =>
-      html`<tr><td>${number}</td><td>${time(startedAt)}<br><span class="soft">${since(startedAt, endedAt)}</span></td>
-<td><span class="tag ${outcome === 'ok' ? 'good' : 'bad'}">${outcome}</span>${counted ? '' : html`<br><span class="soft">not counted</span>`}</td>
-<td>${httpStatus === undefined ? '' : html`HTTP ${httpStatus} `}${error === undefined ? '' : html`${code(error.code)} <span class="text">${error.message}</span>`}</td></tr>`,
-  )
-  return html`<h2>Attempts <span class="soft">${attempt} of ${maxAttempts}</span></h2>
-<div class="scroll"><table><tr><th>#</th><th>began</th><th>came to</th><th></th></tr>${rows}</table></div>`
+  const items = attempts.map(({ number, startedAt, endedAt, outcome, counted, httpStatus, error }) => {
+    const status = httpStatus === undefined ? '' : `HTTP ${httpStatus} `
+    const failed = error === undefined ? '' : html`${code(error.code)} <span class="text">${error.message}</span>`
+    const free = counted ? '' : html` <span class="soft">not counted</span>`
+    return html`<li><strong>${number}</strong> <span class="tag ${outcome === 'ok' ? 'good' : 'bad'}">${outcome}</span>${free} ${time(startedAt)} <span class="soft">${since(startedAt, endedAt)}</span><div>${status}${failed}</div></li>`
+  })
+  return html`<h2>Attempts <span class="soft">${attempt} of ${maxAttempts}</span></h2><ul class="lines">${items}</ul>`
 }
 
 function effects({ effects = [] }: Receipt): Html {
   if (effects.length === 0) return html``
-  return html`<h2>What it set off</h2><div class="scroll"><table><tr><th>#</th><th>effect</th><th>became</th></tr>${effects.map(effectRow)}</table></div>`
+  return html`<h2>What it set off</h2><ul class="lines">${effects.map(effectLine)}</ul>`
 }
 
-function effectRow({ n, kind, publish, state }: Effect): Html {
+function effectLine({ n, kind, publish, state }: Effect): Html {
   const type = typeof publish['type'] === 'string' ? code(publish['type']) : ''
   const to = publish['to'] ?? publish['topic']
   const target = typeof to === 'string' ? html` to ${code(to)}` : ''
-  return html`<tr><td>${n}</td><td>${kind} ${type}${target}</td><td>${became(state)}</td></tr>`
+  return html`<li><strong>${n}</strong> ${kind} ${type}${target}<div>${became(state)}</div></li>`
 }
 
-function became(state: Effect['state']): Html {
+export function became(state: Effect['state']): Html {
   switch (state.status) {
     case 'pending':
       return html`<span class="tag wait">on its way</span>`
     case 'refused':
       return html`<span class="tag bad">refused</span> ${code(state.reason)} <span class="text">${state.detail}</span>`
     case 'carried':
-      return html`<span class="tag good">carried</span>${state.deliveries.map((id) => html`<p>${link('m', id)}</p>`)}`
+      return html`<span class="tag good">carried</span>${state.deliveries.map((id) => html` ${link('m', id)}`)}`
   }
 }
 

@@ -34,7 +34,8 @@ form.wide input { width: 32rem; }
 .verdict p { margin: 0.4rem 0 0; }
 .good { border-color: var(--good); } .bad { border-color: var(--bad); } .wait { border-color: var(--wait); }
 .tag { font-weight: 600; } .tag.good { color: var(--good); } .tag.bad { color: var(--bad); } .tag.wait { color: var(--wait); }
-td p { margin: 0; }
+ul.lines { list-style: none; padding: 0; }
+ul.lines li { border-top: 1px solid var(--line); padding: 0.4rem 0; }
 .soft { opacity: 0.75; }
 .text { overflow-wrap: anywhere; unicode-bidi: isolate; white-space: pre-wrap; }
 time { white-space: nowrap; font-variant-numeric: tabular-nums; }
@@ -48,7 +49,6 @@ ol.ladder li.bad::before { background: var(--bad); } ol.ladder li.good::before {
   nav ul { columns: 1; }
   table.facts th, table.facts td { display: block; width: auto; border: 0; padding: 0; }
   table.facts tr { display: block; border-top: 1px solid var(--line); padding: 0.35rem 0; }
-  .scroll { overflow-x: auto; }
 }
 `
 

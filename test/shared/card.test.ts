@@ -1,5 +1,5 @@
 /** An agent's card: what a registration may say, what is filled in, and when its etag changes. */
-import * as fc from 'fast-check'
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { agentRecord, enrol, isRegisteredAs, publicAgent, registration } from '../../shared/agent.ts'
 import { abilitiesOf, cardOf, etagOf, type Skill } from '../../shared/card.ts'

@@ -3,9 +3,11 @@ import { describe, expect, it } from 'vitest'
 import { receiptStatus } from '../../shared/api-bodies.ts'
 import { deadReason } from '../../shared/delivery.ts'
 import type { Effect } from '../../shared/effects.ts'
-import { causeOf, explain } from '../../shared/explanation.ts'
+import { causeOf, explain, explainWorkflow } from '../../shared/explanation.ts'
 import type { Head } from '../../shared/message.ts'
+import { resolvePermissions } from '../../shared/permissions.ts'
 import type { Receipt } from '../../shared/receipt.ts'
+import { opened, type WorkflowRecord } from '../../shared/workflow.ts'
 
 const id = `ann_${'a'.repeat(26)}`
 const head: Head = {
@@ -111,5 +113,44 @@ describe('the cause of a message', () => {
     [id, 'ann'],
   ])('is not known of %s from %s: anybody may choose such an id', (own, source) => {
     expect(cause(own, source)).toBeUndefined()
+  })
+})
+
+describe('an explanation of a workflow', () => {
+  const record = (more: Partial<WorkflowRecord>): WorkflowRecord => {
+    const { record } = opened(
+      { id: 'wf', by: 'admin', permissions: resolvePermissions('admin'), creation: 'c', state: {}, keptMs: 1 },
+      0,
+    )
+    return { ...record, value: { a: 'b', c: { d: 'e' } }, ...more }
+  }
+
+  it('says where it runs, when its next timer is due and what is still to be carried', () => {
+    const timer = (dueAt: number) => ({ id: `${dueAt}`, event: { type: 'x' }, dueAt })
+    expect(explainWorkflow(record({ timers: [timer(9_000), timer(5_000)], open: 2 }))).toEqual({
+      mood: 'wait',
+      headline: 'Running in a.b + c.d.e.',
+      next: 'Its next timer is due at 1970-01-01T00:00:05.000Z. 2 of its messages are still to be carried.',
+    })
+    expect(explainWorkflow(record({ value: 'a' }))).toEqual({ mood: 'wait', headline: 'Running in a.' })
+  })
+
+  it('says why it is paused, what waits, and how it goes on', () => {
+    const told = explainWorkflow(
+      record({ status: 'paused', paused: { at: 0, reason: 'lunch', untilAt: 60_000 }, waiting: 3 }),
+    )
+    expect(told).toMatchObject({ mood: 'bad', why: 'lunch' })
+    expect(told.headline).toContain('3 events wait')
+    expect(told.next).toBe('It goes on by itself at 1970-01-01T00:01:00.000Z, or with `POST /v1/workflows/wf/resume`.')
+  })
+
+  it('says what a failed one failed of, and that a completed one is done', () => {
+    const error = { code: 'microstep_limit', detail: 'round and round' }
+    expect(explainWorkflow(record({ status: 'failed', error }))).toMatchObject({
+      mood: 'bad',
+      why: 'microstep_limit: round and round',
+    })
+    expect(explainWorkflow(record({ status: 'completed' })).mood).toBe('good')
+    expect(explainWorkflow(record({ status: 'cancelled' })).mood).toBe('bad')
   })
 })

@@ -1,5 +1,5 @@
 /** Handshakes: which version is agreed on, what is countered, what an agent's own reply is worth, and how long it all holds. */
-import * as fc from 'fast-check'
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { cardOf, etagOf, protocolVersion } from '../../shared/card.ts'
 import {

@@ -2,10 +2,23 @@
 import { runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
+import * as z from 'zod'
 import { AgentObject } from '../../durable-objects/agent.ts'
 import { handshakeId, type Shaken } from '../../shared/handshake.ts'
 import { limits } from '../../shared/limits.ts'
-import { type Answered, call, freshName, pullAgent, type Registered, type Sent, sendId } from './gateway.ts'
+import { type AnyAgent, defineAgent, type HandlerMessage } from '../../workers/define.ts'
+import {
+  type Answered,
+  type Body,
+  call,
+  freshName,
+  leaseOne,
+  pullAgent,
+  type Registered,
+  type Sent,
+  sendId,
+} from './gateway.ts'
+import { ownSwitchboard } from './switchboard.ts'
 
 const card = { protocolVersions: ['1.0', '1.10'], capabilities: ['read', 'write'] }
 
@@ -101,6 +114,89 @@ describe('a handshake', () => {
     const nothing = `${bob.name}_hs_${'a'.repeat(26)}`
     for (const id of [nothing, 'x', await sendId(bob.name)])
       expect(await read(id)).toMatchObject({ status: 404, body: { code: 'not_found', what: 'handshake' } })
+  })
+})
+
+describe('an agent that negotiates itself', () => {
+  const own = { ...card, handshake: 'agent' }
+  const offer = { protocolVersions: ['1.0', '2.0'], capabilities: ['read', 'write'] }
+
+  /** A handler that answers handshakes with what the test says. */
+  function negotiator(answer: (message: HandlerMessage<unknown>) => unknown) {
+    const name = freshName('negotiator')
+    const handle = async (message: HandlerMessage<unknown>) => answer(message)
+    const agent: AnyAgent = defineAgent({ name, ...card, handshake: 'agent', accepts: z.unknown(), handle })
+    const board = ownSwitchboard({ agents: [agent] })
+    return (json: object = offer, headers = {}) => board('POST', `/v1/agents/${name}/handshake`, { json, headers })
+  }
+
+  it('is asked with the versions and capabilities, and its answer is the one that counts (A45, T6)', async () => {
+    const heard: HandlerMessage<unknown>[] = []
+    const ask = negotiator((message) => {
+      heard.push(message)
+      return { status: 'accepted', version: '2.0', agreed: ['write', 'read'] }
+    })
+    const { status, body } = await ask()
+    expect([status, body]).toMatchObject([
+      200,
+      { status: 'accepted', version: '2.0', agreed: ['read', 'write'], answeredBy: 'agent', standing: 'in_force' },
+    ])
+    expect(heard).toMatchObject([
+      { type: 'switchboard.handshake', source: 'admin', data: { sessionId: body.sessionId, ...offer } },
+    ])
+    expect((await read(body.sessionId)).body).toEqual(body)
+  })
+
+  it('is asked once for one key', async () => {
+    let asked = 0
+    const ask = negotiator(() => {
+      asked += 1
+      return { status: 'rejected', reason: 'not today' }
+    })
+    const headers = { 'Idempotency-Key': 'once' }
+    const first = await ask(offer, headers)
+    expect(first.body).toMatchObject({ status: 'rejected', reason: 'not today', answeredBy: 'agent' })
+    expect((await ask(offer, headers)).body).toEqual(first.body)
+    expect(asked).toBe(1)
+  })
+
+  it('may be a puller that answers by its ack', async () => {
+    const bob = await pullAgent({}, own)
+    const asking = shake(bob.name, offer, { headers: { Prefer: 'wait=20' } })
+    const lease: Body = await leaseOne(bob, { waitSeconds: 15 })
+    const reply = { data: { status: 'counter', version: '1.0', agreed: ['read'] } }
+    await call('POST', `/v1/deliveries/${lease.id}/ack`, { json: { token: lease.token, effects: { reply } } })
+    expect((await asking).body).toMatchObject({ status: 'counter', missing: ['write'], answeredBy: 'agent' })
+  })
+
+  it('that answers something else is answered for by its registration, which says so', async () => {
+    const ask = negotiator(() => ({ status: 'accepted', version: '9.0' }))
+    expect((await ask({ protocolVersions: ['1.0'], capabilities: ['read'] })).body).toMatchObject({
+      status: 'accepted',
+      version: '1.0',
+      answeredBy: 'registration',
+      because: 'its reply names no version that was asked for',
+    })
+  })
+
+  it('that is parked is not asked at all', async () => {
+    const bob = await pullAgent({}, own)
+    await call('POST', `/v1/agents/${bob.name}/pause`, { json: { reason: 'holidays' } })
+    expect((await shake(bob.name, {})).body).toMatchObject({
+      status: 'accepted',
+      answeredBy: 'registration',
+      because: 'paused: holidays',
+    })
+    expect((await call('GET', `/v1/agents/${bob.name}/mailbox`)).body.depth).toBe(0)
+  })
+
+  it('that does not answer in time is answered for, and so is one that nobody waits for', async () => {
+    const bob = await pullAgent({}, own)
+    const late = await shake(bob.name, {}, { headers: { Prefer: 'wait=1' } })
+    expect(late.body).toMatchObject({ status: 'accepted', answeredBy: 'registration' })
+    expect(late.body.because).toContain('1 s')
+    const unwaited = await shake(bob.name, {}, { headers: { Prefer: 'respond-async' } })
+    expect(unwaited.body.because).toBe('the caller did not wait for the agent')
   })
 })
 

@@ -14,7 +14,7 @@ const app = buildApp(new Map(), () => {
 })
 
 /** For people with a browser and a session, not for programs with a key: test/workers/pages.test.ts. */
-const pages = ['GET /login', 'POST /login', 'POST /logout', 'GET /m', 'GET /m/{delivery}']
+const pages = ['GET /login', 'POST /login', 'POST /logout', 'GET /m', 'GET /m/{delivery}', 'GET /w/{workflow}']
 
 /** `METHOD /path/{parameter}`, of handlers; middleware answers to ALL. */
 const served = app.routes

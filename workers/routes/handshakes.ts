@@ -6,7 +6,10 @@ import { type Context, Hono } from 'hono'
 import { agentOfHandshake, handshakeInput, publicHandshake } from '../../shared/handshake.ts'
 import { limits } from '../../shared/limits.ts'
 import { mayRead } from '../../shared/permissions.ts'
+import type { References } from '../../shared/release.ts'
+import { waitOf } from '../../shared/request.ts'
 import type { App } from '../context.ts'
+import { express } from '../express.ts'
 import { readJson, refuse, unwrap } from '../problem.ts'
 import { shake } from '../shake.ts'
 
@@ -15,8 +18,13 @@ export const handshakes = new Hono<App>()
 handshakes.post('/agents/:agent/handshake', async (c) => {
   const platform = c.get('platform')
   const input = await readJson(c, handshakeInput)
-  const key = keyOf(c) ?? platform.token()
-  const kept = unwrap(await shake(platform, c.get('principal'), c.req.param('agent'), input, key))
+  const prefer = c.req.header('prefer') ?? `wait=${limits.handshakeWaitSeconds}`
+  const options = {
+    key: keyOf(c) ?? platform.token(),
+    waiting: { seconds: waitOf(prefer, 0), signal: c.req.raw.signal },
+    express: (...released: [string, string, References]) => express(platform, c.get('handlers'), ...released),
+  }
+  const kept = unwrap(await shake(platform, c.get('principal'), c.req.param('agent'), input, options))
   c.header('Location', `/v1/handshakes/${kept.handshake.id}`)
   return c.json(publicHandshake(kept.handshake, kept.standing), 200)
 })

@@ -1,21 +1,26 @@
 /**
- * The pages for people: what became of one message. They read and change nothing. Never here: what they say
- * (workers/message-page.ts, shared/explanation.ts).
+ * The pages for people: what became of one message, and of one workflow. They read and change nothing. Never here: what they
+ * say (workers/message-page.ts, workers/workflow-page.ts, shared/explanation.ts).
  */
 import { Hono } from 'hono'
 import { html } from 'hono/html'
+import { mermaid } from '../../shared/chart-diagram.ts'
 import { parseDeliveryId } from '../../shared/ids.ts'
 import type { Platform } from '../../shared/ports.ts'
 import { isPublicationId } from '../../shared/publication.ts'
+import { parseDefinition } from '../../shared/statechart.ts'
+import { type Asker, workflowId } from '../../shared/workflow.ts'
 import type { App } from '../context.ts'
 import { type LegLine, messagePage, publicationPage, topBar } from '../message-page.ts'
 import { pageOf, privatePage } from '../page.ts'
 import { fatesOf } from '../report.ts'
 import { requireSession } from '../session.ts'
+import { type WorkflowStory, workflowPage } from '../workflow-page.ts'
 
 export const pages = new Hono<App>()
 
 pages.use('/m/*', requireSession)
+pages.use('/w/*', requireSession)
 
 pages.get('/m', async (c) => {
   const id = c.req.query('id')?.trim()
@@ -27,6 +32,12 @@ pages.get('/m/:delivery', async (c) => {
   const id = c.req.param('delivery')
   const page = await messageAt(c.get('platform'), id)
   return page === undefined ? privatePage(lookup('No such message', id), 404) : privatePage(page, 200)
+})
+
+pages.get('/w/:workflow', async (c) => {
+  const id = c.req.param('workflow')
+  const story = await storyOf(c.get('platform'), id)
+  return story === undefined ? privatePage(lookup('No such workflow', id), 404) : privatePage(workflowPage(story), 200)
 })
 
 async function messageAt(platform: Platform, id: string): Promise<string | undefined> {
@@ -46,6 +57,30 @@ async function publicationAt(platform: Platform, id: string): Promise<string | u
   })
   return publicationPage(publication, legs)
 }
+
+// As much of a long life as one page shows: the end of it.
+const shownEntries = 200
+const shownMessages = 100
+
+async function storyOf(platform: Platform, id: string): Promise<WorkflowStory | undefined> {
+  if (!workflowId.safeParse(id).success) return undefined
+  const port = platform.workflow(id)
+  const [found, drawn] = [await port.read(admin), await port.definition(admin)]
+  if (found.status !== 'found' || drawn.status !== 'found') return undefined
+  const { last } = found.workflow.record
+  const past = await port.history(admin, Math.max(0, last.entry - shownEntries), shownEntries)
+  const sent = await port.messages(admin, Math.max(0, last.effect - shownMessages), shownMessages)
+  const chart = parseDefinition(drawn.definition)
+  return {
+    workflow: found.workflow,
+    ...(chart.ok ? { diagram: mermaid(chart.value, drawn.marks) } : {}),
+    history: past.status === 'found' ? past.entries : [],
+    messages: sent.status === 'found' ? sent.messages : [],
+  }
+}
+
+// A session is the admin's.
+const admin: Asker = { source: 'admin', permitted: true }
 
 function lookup(heading: string, missing?: string): string {
   const said =
