@@ -3,6 +3,7 @@
  * Never here: who may publish (shared/permissions.ts), when it is released (shared/release.ts).
  */
 import type { AgentRecord } from './agent.ts'
+import { collapse, collapsedBy, debounced } from './collapse.ts'
 import { type Delivery, hasEnded, step } from './delivery.ts'
 import { deliveryId, mid } from './ids.ts'
 import { utf8Length } from './json.ts'
@@ -70,8 +71,10 @@ function acceptOne(draft: Draft, one: Incoming, call: Call, rows: number, stored
   const found = findPlace(draft, agent, one, call, stored, now)
   if (found.status !== 'free') return found
 
+  // They make room for it.
+  const older = collapsedBy(draft, one.message)
   const max = one.reserved === true ? agent.policy.depth : publisherDepth(agent.policy)
-  if (draft.depth >= max || rows + draft.inserted.size >= limits.mailboxRows) {
+  if (draft.depth - older.length >= max || rows + draft.inserted.size >= limits.mailboxRows) {
     return {
       status: 'full',
       depth: draft.depth,
@@ -82,7 +85,8 @@ function acceptOne(draft: Draft, one: Incoming, call: Call, rows: number, stored
   // Its row is written again, and so kept as long as the new one's: forgotten first, it would let the key in a third time.
   if (found.before !== undefined) put(draft, step(found.before, { step: 'key_passed_on', at: now, detail: found.id }))
   draft.sequence += 1
-  insert(draft, newDelivery(found.id, agent.incarnation, one, call.token, draft.sequence, now), one.body)
+  insert(draft, newDelivery(found.id, agent.incarnation, one, call.token, draft.sequence, older, now), one.body)
+  for (const delivery of older) collapse(draft, delivery, found.id, now)
   return { status: 'accepted', id: found.id }
 }
 
@@ -117,8 +121,10 @@ export function isKeyReleased(holder: Delivery, agent: AgentRecord, now: number)
   if (holder.incarnation !== agent.incarnation) return true
   if (holder.brokerMade) return false
   if (holder.mode === 'exactly_once') return false
-  // What goes on in another mailbox did not die: a re-send would double it.
-  if (holder.state.status !== 'completed' && holder.state.reassignedTo === undefined) return true
+  // What goes on in another mailbox did not die: a re-send would double it. And one that gave way to a newer one must not come back
+  // after it.
+  const { status, reassignedTo, collapsedInto } = holder.state
+  if (status !== 'completed' && reassignedTo === undefined && collapsedInto === undefined) return true
   return holder.acceptedAt + agent.policy.dedupeSeconds * 1_000 <= now
 }
 
@@ -128,10 +134,12 @@ function newDelivery(
   one: Incoming,
   token: string,
   sequence: number,
+  older: readonly Delivery[],
   now: number,
 ): Delivery {
   const { message } = one
-  const dueAt = message.delivertime === undefined ? now : Math.max(now, Date.parse(message.delivertime))
+  const quiet = debounced(message, older, now)
+  const dueAt = Math.max(quiet?.until ?? now, message.delivertime === undefined ? now : Date.parse(message.delivertime))
   return {
     v: 1,
     id,
@@ -146,6 +154,7 @@ function newDelivery(
     acceptedAt: now,
     lineAt: dueAt,
     dueAt,
+    ...(quiet === undefined ? {} : { debouncedSince: quiet.since }),
     ...(message.expirytime === undefined ? {} : { expiresAt: Date.parse(message.expirytime) }),
     priority: message.priority ?? 4,
     ...(message.partitionkey === undefined ? {} : { partitionKey: message.partitionkey }),

@@ -1,11 +1,10 @@
 /**
- * What goes in and comes out over HTTP for messages, deliveries, leases and dead letters: the schemas that the routes parse
+ * What goes in and comes out over HTTP for messages, deliveries and leases: the schemas that the routes parse
  * with and that the OpenAPI document shows. Bodies that are a noun of their own stay with it (shared/message.ts).
  * Never here: which operation uses which (shared/api-messages.ts).
  */
 import * as z from 'zod'
 import { pageOf, pageQuery } from './api-operation.ts'
-import { agentsPerGroup } from './dead-letter.ts'
 import { deadReason } from './delivery.ts'
 import { effectSchema, effectsInput } from './effects.ts'
 import { faultCodes } from './fault-examples.ts'
@@ -246,65 +245,3 @@ export const extendRequest = z.strictObject({
 })
 
 export const extendAnswer = z.strictObject({ id: z.string(), deadline: time })
-
-// --- dead letters -----------------------------------------------------------------------------------------------------
-
-export const letterAnswer = z.strictObject({
-  id: z.string(),
-  delivery: z.string().describe('The delivery that died, or whose effect was refused.'),
-  agent: z.string(),
-  kind: z.enum(['delivery', 'effect', 'publication']),
-  reason: deadReason,
-  error: attemptError.optional(),
-  fingerprint: z.string().optional().describe('What failures of the same kind have in common: see the groups.'),
-  attempts: z.array(attemptAnswer),
-  at: time,
-  redrives: z.int().describe('Lives before this one.'),
-  message: messageSchema.describe('The message without its data.'),
-  effect: z.record(z.string(), z.unknown()).optional().describe('For a refused effect: what was asked for.'),
-})
-
-const letterFilter = {
-  agent: z.string().max(limits.agentNameLength).optional(),
-  reason: deadReason.optional(),
-  fingerprint: z
-    .string()
-    .regex(/^[a-z2-7]{26}$/)
-    .optional(),
-}
-
-export const lettersQuery = z.object({ ...letterFilter, ...pageQuery })
-export const lettersAnswer = pageOf(letterAnswer)
-
-export const groupsQuery = z.object({ agent: letterFilter.agent, ...pageQuery })
-export const groupsAnswer = pageOf(
-  z.strictObject({
-    fingerprint: z.string(),
-    reason: deadReason,
-    count: z.int(),
-    agents: z.array(z.string()).describe(`Whose they are; at most ${agentsPerGroup} are named.`),
-    newestAt: time,
-    oldestAt: time,
-    example: z.strictObject({ id: z.string(), error: attemptError.optional() }).describe('The newest one.'),
-  }),
-)
-
-export const redriveAnswer = z.strictObject({
-  id: z.string(),
-  delivery: z.string(),
-  status: z.literal('redriven'),
-})
-
-export const redriveManyRequest = z
-  .strictObject({
-    ...letterFilter,
-    max: z.int().min(1).max(limits.redriveMany).default(limits.redriveMany).describe('How many to look at.'),
-    cursor: z.string().max(limits.attributeLength).optional().describe('Where the call before this one ended.'),
-  })
-  .prefault({})
-
-export const redriveManyAnswer = z.strictObject({
-  redriven: z.array(redriveAnswer),
-  refused: z.array(z.strictObject({ id: z.string(), problem: problemBody })),
-  cursor: z.string().optional().describe('There is more: call again with this cursor.'),
-})

@@ -10,24 +10,26 @@ import {
   cancelAnswer,
   extendAnswer,
   extendRequest,
-  groupsAnswer,
-  groupsQuery,
   leaseAnswer,
   leaseRequest,
-  letterAnswer,
-  lettersAnswer,
-  lettersQuery,
   nackRequest,
   publishAnswer,
   receiptAnswer,
   receiptQuery,
   receiptsAnswer,
   receiptsQuery,
+  settledAnswer,
+} from './api-bodies.ts'
+import {
+  groupsAnswer,
+  groupsQuery,
+  letterAnswer,
+  lettersAnswer,
+  lettersQuery,
   redriveAnswer,
   redriveManyAnswer,
   redriveManyRequest,
-  settledAnswer,
-} from './api-bodies.ts'
+} from './api-letters.ts'
 import { directoryVersion, type Operation, type Parameter } from './api-operation.ts'
 import type { FaultCode } from './fault.ts'
 import { limits } from './limits.ts'

@@ -10,19 +10,16 @@ import {
   attemptAnswer,
   batchAnswer,
   batchRequest,
-  groupsAnswer,
   leaseAnswer,
-  letterAnswer,
-  lettersAnswer,
   problemBody,
   publishAnswer,
   receiptAnswer,
   receiptsAnswer,
-  redriveAnswer,
   settledAnswer,
 } from './api-bodies.ts'
 import { breakerAnswer, breakerOperations } from './api-breaker.ts'
 import { handshakeAnswer, handshakeOperations } from './api-handshakes.ts'
+import { groupsAnswer, letterAnswer, lettersAnswer, redriveAnswer } from './api-letters.ts'
 import { binaryData, messageOperations } from './api-messages.ts'
 import type { Operation } from './api-operation.ts'
 import { requestAnswer, requestOperations } from './api-requests.ts'

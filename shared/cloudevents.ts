@@ -117,7 +117,13 @@ function fromEvent(event: Readonly<Record<string, unknown>>): Record<string, unk
   )
 }
 
-const integers: ReadonlySet<string> = new Set(['priority', 'maxattempts', 'timeoutseconds'])
+const integers: ReadonlySet<string> = new Set([
+  'priority',
+  'maxattempts',
+  'timeoutseconds',
+  'debounceseconds',
+  'debouncemaxseconds',
+])
 
 /** Attributes of ours that plain JSON spells otherwise than CloudEvents, whose values are scalars and, in headers, strings. */
 function typed(name: string, value: string): unknown {

@@ -82,6 +82,8 @@ const ended = z.strictObject({
   buried: z.boolean().optional(),
   /** Cancelled because another mailbox accepted it: the delivery there. */
   reassignedTo: z.string().exactOptional(),
+  /** Cancelled because a newer message of its collapse key took its place: the delivery of that. */
+  collapsedInto: z.string().exactOptional(),
   /** A purged dead letter leaves its key, so that a late duplicate is still recognised. */
   purged: z.boolean().optional(),
 })
@@ -109,6 +111,8 @@ export const deliverySchema = z.strictObject({
   overdueAt: z.number().exactOptional(),
   /** Not before. A retry's pause moves it. */
   dueAt: z.number(),
+  /** Debounced: when the first of its series came. */
+  debouncedSince: z.number().exactOptional(),
   expiresAt: z.number().optional(),
   priority: z.int(),
   partitionKey: z.string().optional(),

@@ -57,6 +57,8 @@ export const limits = {
   /** Long polls. A proxy on the way commonly cuts at 60 s. */
   waitSeconds: 50,
   delaySeconds: 31_536_000,
+  /** How long a debounced message is held back, and its series with it. */
+  debounceSeconds: 604_800,
   /** One request, and each repeat of it by its `onTimeout`. People are asked too, and answer in days. */
   requestSeconds: 604_800,
   requestRetries: 10,

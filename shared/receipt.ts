@@ -62,6 +62,8 @@ export interface Receipt {
   readonly effects?: readonly Effect[]
   /** The delivery that goes on in another mailbox. */
   readonly reassignedTo?: string
+  /** The delivery of the newer message that took its place. */
+  readonly collapsedInto?: string
   readonly deadLetter?: { readonly id: string; readonly reason: string }
   readonly redrives: number
   readonly truncated?: true
@@ -93,6 +95,7 @@ export function receiptOf(draft: Draft, delivery: Delivery, agentName: string, n
     })) as Receipt['attempts'],
     ...(ended?.result === undefined ? {} : { result: ended.result }),
     ...(ended?.reassignedTo === undefined ? {} : { reassignedTo: ended.reassignedTo }),
+    ...(ended?.collapsedInto === undefined ? {} : { collapsedInto: ended.collapsedInto }),
     ...(ended?.journal === undefined ? {} : { effects: ended.journal.effects }),
     ...(isDeadLetter(delivery) && ended?.reason !== undefined
       ? { deadLetter: { id: deadLetterId(delivery.id, delivery.redrives), reason: ended.reason } }
@@ -133,7 +136,10 @@ export function statusOf(
   delivery: Delivery,
   now: number,
 ): { readonly status: ReceiptStatus; readonly because?: string } {
-  if (delivery.state.at === 'ended') return { status: delivery.state.status }
+  if (delivery.state.at === 'ended') {
+    const { status, collapsedInto } = delivery.state
+    return { status, ...(collapsedInto === undefined ? {} : { because: 'collapsed' }) }
+  }
   const lease = leaseOf(draft, delivery.id)
   if (lease !== undefined) return { status: lease.phase }
   if (delivery.state.leavingFor !== undefined)

@@ -31,6 +31,10 @@ export interface Outgoing {
   readonly delivertime?: string
   readonly expirytime?: string
   readonly priority?: number
+  /** The latest of its key counts; with `debounceseconds` once it has been quiet for so long. */
+  readonly collapsekey?: string
+  readonly debounceseconds?: number
+  readonly debouncemaxseconds?: number
   /** Fewer attempts, or less time for each, than the receiving agent's policy allows. */
   readonly maxattempts?: number
   readonly timeoutseconds?: number

@@ -3,7 +3,7 @@
  * Never here: how one is brought back (workers/exhume.ts).
  */
 import { type Context, Hono } from 'hono'
-import { groupsQuery, lettersQuery, redriveManyRequest } from '../../shared/api-bodies.ts'
+import { groupsQuery, lettersQuery, redriveManyRequest } from '../../shared/api-letters.ts'
 import type { DeadLetter, DeadLetterFilter } from '../../shared/dead-letter.ts'
 import { problemOf } from '../../shared/fault.ts'
 import { parseDeadLetterId } from '../../shared/ids.ts'
