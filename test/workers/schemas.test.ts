@@ -2,7 +2,9 @@
 import { env } from 'cloudflare:workers'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { limits } from '../../shared/limits.ts'
+import { Unavailable } from '../../workers/platform.ts'
 import { adminKey, call, freshName, leaseOne, pullAgent, receipt, send, sendId } from './gateway.ts'
+import { ownSwitchboard, stoppedClock } from './switchboard.ts'
 
 const put = (name: string, json: object, key = adminKey) => call('PUT', `/v1/schemas/${name}`, { key, json })
 const get = (name: string, key = adminKey) => call('GET', `/v1/schemas/${name}`, { key })
@@ -153,5 +155,73 @@ describe('an effect of an agent', () => {
     expect(letters).toMatchObject([
       { reason: 'effect_refused', error: { message: expect.stringContaining('/data/title') } },
     ])
+  })
+})
+
+describe('what an isolate remembers of schemas', () => {
+  /** An isolate of its own, with the calls that it made to the directory. */
+  const isolate = (broken = { directory: false }) => {
+    const [clock, asked] = [stoppedClock(), [] as string[]]
+    const own = ownSwitchboard({
+      ports: ({ directory }) => ({
+        now: clock.now,
+        directory: () =>
+          new Proxy(directory(), {
+            get: (port, method) => {
+              asked.push(String(method))
+              if (broken.directory) return () => Promise.reject(new Unavailable('directory', 'it is away'))
+              return Reflect.get(port, method)
+            },
+          }),
+      }),
+    })
+    const publish = async (to: string, type: string, key = adminKey) =>
+      (await own('POST', '/v1/messages', { key, json: { to, type, data: 1 } })).status
+    return { own, clock, asked, publish }
+  }
+
+  it('holds for five seconds: then a schema is in force there too, and one call asks for all', async () => {
+    const [{ name: to }, type, { clock, asked, publish }] = [await pullAgent(), freshType(), isolate()]
+    expect(await publish(to, type)).toBe(202)
+    await put(fresh(), { match: { type }, schema: false })
+    clock.at += 4_999
+    expect(await publish(to, type)).toBe(202)
+    clock.at += 1
+    expect(await publish(to, type)).toBe(422)
+    expect(asked).toEqual(['schemasSince', 'schemasSince'])
+  })
+
+  it('comes with a key that is looked up, so that its holder pays no other call', async () => {
+    const [agent, type, { clock, asked, publish }] = [await pullAgent(), freshType(), isolate()]
+    await publish(agent.name, type, agent.key)
+    asked.length = 0
+    for (let i = 0; i < 3; i++) {
+      clock.at += 5_000
+      expect(await publish(agent.name, type, agent.key)).toBe(202)
+    }
+    expect(asked).toEqual(['findKey', 'findKey', 'findKey'])
+    await put(fresh(), { match: { type }, schema: false })
+    clock.at += 5_000
+    expect(await publish(agent.name, type, agent.key)).toBe(422)
+    expect(asked.slice(3)).toEqual(['findKey', 'schemasSince'])
+  })
+
+  it('is enough while the directory is away; an isolate that knows nothing yet accepts nothing unjudged', async () => {
+    const [{ name: to }, type, broken] = [await pullAgent(), freshType(), { directory: false }]
+    const known = isolate(broken)
+    expect(await known.publish(to, type)).toBe(202)
+    broken.directory = true
+    known.clock.at += 60_000
+    expect(await known.publish(to, type)).toBe(202)
+    expect(await isolate(broken).publish(to, type)).toBe(503)
+  })
+
+  it('of one that changed them itself is read anew at once', async () => {
+    const [{ name: to }, type, name, { own, publish }] = [await pullAgent(), freshType(), fresh(), isolate()]
+    expect(await publish(to, type)).toBe(202)
+    await own('PUT', `/v1/schemas/${name}`, { json: { match: { type }, schema: false } })
+    expect(await publish(to, type)).toBe(422)
+    await own('DELETE', `/v1/schemas/${name}`)
+    expect(await publish(to, type)).toBe(202)
   })
 })
