@@ -244,9 +244,8 @@ export function decide(gather: Gather, now: number): Gather {
   return over(gather, { status, at: now, ...(status === 'failed' && failure !== undefined ? { failure } : {}) })
 }
 
-// G1: the one place where an outcome is written, and only over none.
+// G1: whoever calls this has looked that there is none.
 function over(gather: Gather, outcome: Outcome): Gather {
-  if (gather.outcome !== undefined) return gather
   const next = { ...gather, outcome }
   return { ...next, told: !hasMoreToTell(next) }
 }

@@ -3,42 +3,38 @@
  * (workers/effects.ts), when an attempt is complete (shared/settlement.ts).
  */
 import type { Delivery } from './delivery.ts'
-import { type Effect, expandEffects, noticeOf } from './effects.ts'
+import { type Effect, type EffectsInput, expandEffects, noticeOf } from './effects.ts'
 import { utf8Length } from './json.ts'
 import { limits } from './limits.ts'
-import { awaitsAnswer } from './message.ts'
+import { awaitsAnswer, type Head } from './message.ts'
 import { type Outcome, parseEffects } from './outcome.ts'
 
 /** What cannot be kept is refused and told; the work itself is done and stays done (E1). */
-export function journalOf(
-  delivery: Delivery,
-  outcome: Extract<Outcome, { kind: 'ok' }>,
-): { result?: unknown; effects: Effect[] } {
-  const { id, head } = delivery
+export function journalOf(delivery: Delivery, outcome: Done): { result?: unknown; effects: Effect[] } {
+  const { id, head, redrives } = delivery
   const bytes = outcome.result === undefined ? 0 : utf8Length(JSON.stringify(outcome.result))
-  const tooLarge = bytes > limits.resultBytes
+  const isKept = bytes <= limits.resultBytes
   const parsed = parseEffects(outcome.effects)
-  const waits = parsed.ok && parsed.value.reply === undefined && !tooLarge && awaitsAnswer(head.replyto)
-  // Whoever waits for an answer is told the result, where nothing else was said.
-  const asked =
-    parsed.ok && waits ? { ...parsed.value, reply: { data: outcome.result ?? null } } : parsed.ok && parsed.value
-  const effects = asked ? expandEffects(id, head, asked) : [refusedWhole(parsed.ok ? '' : parsed.reason)]
-  if (tooLarge)
-    effects.push(
-      numbered(effects, refusedWhole(`the result has ${bytes} bytes; at most ${limits.resultBytes} are kept`)),
-    )
-  if (awaitsAnswer(head.replyto) && !effects.some((e) => e.kind === 'reply')) {
-    const refused = effects.find((e) => e.state.status === 'refused')
-    const message = refused?.state.status === 'refused' ? refused.state.detail : 'it was answered without a reply'
-    const error = { code: 'no_reply', message }
-    effects.push(
-      numbered(effects, noticeOf(id, head, delivery.redrives, { status: 'completed', reason: 'no_reply', error })),
-    )
-  }
-  return tooLarge ? { effects } : { result: outcome.result, effects }
+  const effects: Effect[] = []
+  if (!parsed.ok) effects.push(refusedWhole(parsed.reason))
+  else effects.push(...expandEffects(id, head, isKept ? answered(head, parsed.value, outcome.result) : parsed.value))
+  if (!isKept) effects.push(refusedWhole(`the result has ${bytes} bytes; at most ${limits.resultBytes} are kept`))
+  if (awaitsAnswer(head.replyto) && !effects.some((e) => e.kind === 'reply'))
+    effects.push(noticeOf(id, head, redrives, { status: 'completed', reason: 'no_reply', error: noReply(effects) }))
+  return { ...(isKept ? { result: outcome.result } : {}), effects: effects.map((e, i) => ({ ...e, n: i + 1 })) }
 }
 
-const numbered = (effects: readonly Effect[], effect: Effect): Effect => ({ ...effect, n: effects.length + 1 })
+type Done = Extract<Outcome, { kind: 'ok' }>
+
+// Whoever waits for an answer is told the result, where nothing else was said.
+function answered(head: Head, asked: EffectsInput, result: unknown): EffectsInput {
+  return awaitsAnswer(head.replyto) && asked.reply === undefined ? { ...asked, reply: { data: result ?? null } } : asked
+}
+
+function noReply(effects: readonly Effect[]) {
+  const [refused] = effects.flatMap((e) => (e.state.status === 'refused' ? [e.state.detail] : []))
+  return { code: 'no_reply', message: refused ?? 'it was answered without a reply' }
+}
 
 function refusedWhole(reason: string): Effect {
   return { n: 1, kind: 'message', publish: {}, state: { status: 'refused', reason: 'invalid', detail: reason } }

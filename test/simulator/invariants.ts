@@ -1,5 +1,16 @@
 /** The promises of docs/invariants.md, checked against a finished story by name. */
 import type { Receipt } from '../../shared/receipt.ts'
+import { asker } from './askers.ts'
+
+/** A delivery that reached somebody, and with which call. */
+export interface Seen {
+  readonly at: number
+  readonly agent: string
+  readonly delivery: string
+  readonly messageId: string
+  readonly source: string
+  readonly call: string
+}
 
 /** What a story leaves behind for its invariants. */
 export interface Story {
@@ -8,7 +19,7 @@ export interface Story {
   readonly spoken: ReadonlyMap<string, string>
   readonly starts: ReadonlyMap<string, number>
   readonly nonces: ReadonlyMap<string, ReadonlySet<string>>
-  readonly seen: readonly { at: number; agent: string; delivery: string; messageId: string; source: string }[]
+  readonly seen: readonly Seen[]
   policyOf(agent: string): { readonly maxAttempts: number }
   receipts(): Promise<ReadonlyMap<string, Receipt>>
   deadLetters(): Promise<ReadonlySet<string>>
@@ -95,6 +106,8 @@ function checkDoneOnce(story: Story, receipt: Receipt, receipts: ReadonlyMap<str
     const messageId = `${receipt.id}-${effect.n}`
     // One to many is a publication of its own (publication-checks.ts).
     if (effect.publish.topic !== undefined || isMany(effect.publish.to)) continue
+    // A reply to a gather is an arrival there (askers.ts), and a notice is no message.
+    if (effect.kind === 'notice' || String(effect.publish.to).startsWith('gather:')) continue
     const copies = [...receipts.values()].filter((r) => r.message.id === messageId)
     must(copies.length === 1, 'M2', () => `effect ${messageId} exists ${copies.length} times downstream`)
   }
@@ -141,6 +154,19 @@ export function linesOf(receipts: ReadonlyMap<string, Receipt>): Receipt[][] {
   return [...lines.values()].map((line) => line.toSorted((a, b) => dueAt(a) - dueAt(b) || a.sequence - b.sequence))
 }
 
+/** Were they in one batch when the later one was first started, in order? Then they began together (docs/decisions/0024). */
+function beganTogether(story: Story, earlier: string, later: string): boolean {
+  const first = story.seen.findIndex((one) => one.delivery === later)
+  const call = story.seen[first]?.call
+  return story.seen.slice(0, Math.max(0, first)).some((one) => one.delivery === earlier && one.call === call)
+}
+
+/** When it had ended. */
+function endedAt(receipt: Receipt): number {
+  const last = receipt.steps.findLast((s) => endings.has(s.step))
+  return last === undefined ? Number.POSITIVE_INFINITY : Date.parse(last.at)
+}
+
 /** When it had ended, and its effects had been carried. */
 function overAt(receipt: Receipt): number {
   const last = receipt.steps.findLast((s) => endings.has(s.step) || s.step === 'effects')
@@ -154,12 +180,12 @@ function checkOrder(story: Story, receipts: ReadonlyMap<string, Receipt>): void 
       const startedAt = story.seen.find((one) => one.delivery === receipt.id)?.at ?? Number.POSITIVE_INFINITY
       for (const earlier of line.slice(0, place))
         must(
-          overAt(earlier) <= startedAt,
+          overAt(earlier) <= startedAt || beganTogether(story, earlier.id, receipt.id),
           'M3',
           () => `${receipt.id} was started at ${startedAt}, before ${earlier.id} was over at ${overAt(earlier)}`,
         )
     }
-    const ends = line.filter((one) => story.starts.has(one.id)).map(overAt)
+    const ends = line.filter((one) => story.starts.has(one.id)).map(endedAt)
     must(
       ends.every((at, i) => i === 0 || (ends[i - 1] ?? 0) <= at),
       'M3',
@@ -171,9 +197,13 @@ function checkOrder(story: Story, receipts: ReadonlyMap<string, Receipt>): void 
 function checkSources(story: Story): void {
   for (const seen of story.seen) {
     must(seen.delivery.startsWith(`${seen.agent}_`), 'S2', () => `${seen.delivery} reached ${seen.agent}`)
-    const announced = /^[a-z0-9-]+-breaker-\d+-\d+$/.test(seen.messageId) ? 'switchboard' : undefined
+    const announced = /^([a-z0-9-]+-breaker-\d+|g-[a-z2-7]{26}-timeout)-\d+$/.test(seen.messageId)
+      ? 'switchboard'
+      : undefined
+    const asked = /^g-[a-z2-7]{26}-\d+$/.test(seen.messageId) ? asker : undefined
     const spoken =
       story.spoken.get(seen.messageId) ??
+      asked ??
       announced ??
       (seen.messageId.includes('_') ? seen.messageId.slice(0, seen.messageId.lastIndexOf('_')) : undefined)
     must(

@@ -10,6 +10,8 @@ import { PublicationObject } from '../../durable-objects/publication.ts'
 import { RequestsObject } from '../../durable-objects/requests.ts'
 import { ResourceObject } from '../../durable-objects/resource.ts'
 import { SchedulesObject } from '../../durable-objects/schedules.ts'
+import { WorkflowObject } from '../../durable-objects/workflow.ts'
+import { WorkflowIndexObject } from '../../durable-objects/workflow-index.ts'
 import type { Breaker } from '../../shared/breaker.ts'
 import type { Gather } from '../../shared/gather.ts'
 import type { FetchedAnswer, Platform } from '../../shared/ports.ts'
@@ -62,7 +64,17 @@ interface Hosted {
   alarmEvent: { at: number; cancel: () => void } | undefined
 }
 
-type Kind = 'agent' | 'directory' | 'dead-letters' | 'publication' | 'resource' | 'gather' | 'requests' | 'schedules'
+type Kind =
+  | 'agent'
+  | 'directory'
+  | 'dead-letters'
+  | 'publication'
+  | 'resource'
+  | 'gather'
+  | 'requests'
+  | 'schedules'
+  | 'workflow'
+  | 'workflow-index'
 
 /** One run of a Worker: when it dies, nothing it awaited ever comes back. */
 export class Invocation {
@@ -105,6 +117,9 @@ export class SimPlatform {
   afterResource: (object: ResourceObject, storage: SimStorage) => void = () => undefined
   /** The same for a gather's. */
   afterGather: (name: string, object: GatherObject, storage: SimStorage) => void = () => undefined
+  /** The same for a workflow's. */
+  afterWorkflow: (name: string, storage: SimStorage, call?: Pick<ObjectCall, 'method' | 'answer'>) => void = () =>
+    undefined
   readonly counts = { calls: 0, crashes: 0, sends: 0, lost: 0, alarms: 0 }
   #queued = new Map<string, { body: unknown; attempts: number }[]>()
   #epoch = 0
@@ -163,6 +178,8 @@ export class SimPlatform {
       resource: (name) => port('resource', name),
       schedules: () => port('schedules', 'all'),
       gather: (id) => port('gather', id),
+      workflow: (id) => port('workflow', id),
+      workflowIndex: () => port('workflow-index', 'all'),
       requests: (owner) => port('requests', owner),
       deliveries: { send: (body) => mine(this.#send('deliveries', body)) },
       work: { send: (body) => mine(this.#send('work', body)) },
@@ -253,6 +270,8 @@ export class SimPlatform {
     const agent = kind === 'agent' ? agentIn(hosted) : undefined
     if (agent !== undefined) this.afterCall(name, agent, hosted.storage, { method, args, answer, breaker })
     if (kind === 'publication') this.#lookAtPublication(hosted)
+    if (kind === 'gather') this.#lookAtGather(name, hosted)
+    if (kind === 'workflow') this.afterWorkflow(name, hosted.storage, { method, answer })
     if (kind === 'resource') this.afterResource(hosted.instance as unknown as ResourceObject, hosted.storage)
     if (world.chance(faults.objectCrash)) this.#dropInstance(hosted)
     if (world.chance(faults.callFailsAfter)) throw new Error('network lost after the call took effect')
@@ -311,7 +330,11 @@ export class SimPlatform {
                 ? new RequestsObject(context, env, ports)
                 : kind === 'schedules'
                   ? new SchedulesObject(context, env as never, ports)
-                  : new DeadLettersObject(context, env, ports)) as unknown as Instance
+                  : kind === 'workflow'
+                    ? new WorkflowObject(context, env as never, ports)
+                    : kind === 'workflow-index'
+                      ? new WorkflowIndexObject(context, env, ports)
+                      : new DeadLettersObject(context, env, ports)) as unknown as Instance
   }
 
   #dropInstance(hosted: Hosted): void {
@@ -344,6 +367,7 @@ export class SimPlatform {
     if (agent !== undefined) this.afterCall(name, agent, hosted.storage)
     if (kind === 'publication') this.#lookAtPublication(hosted)
     if (kind === 'gather') this.#lookAtGather(name, hosted)
+    if (kind === 'workflow') this.afterWorkflow(name, hosted.storage)
     this.#watchAlarm(kind, name, hosted)
   }
 

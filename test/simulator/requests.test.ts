@@ -38,6 +38,8 @@ async function open(scene: Scene, json: object, key?: string) {
   return asked.value.gather.id
 }
 
+const inMs = (scene: Scene, ms: number) => new Date(scene.world.now + ms).toISOString()
+
 async function view(scene: Scene, id: string) {
   const report = await scene.done(scene.platform().gather(id).report())
   if (report === undefined) throw new Error(`no gather ${id}`)
@@ -141,6 +143,48 @@ describe('a request in virtual time', () => {
       'completed',
       { status: 'carried', deliveries: [], standing: 'late' },
     ])
+    expect(await scene.letters()).toEqual([])
+  })
+
+  it('(T18) a leg that dies ends its request at once, long before its deadline, with who failed and why', async () => {
+    const scene = new Scene()
+    await scene.webhook('writer', () => ({ status: 422, body: '{"error":"never"}' }))
+    const startedAt = scene.world.now
+    const told = await scene.done(request(scene, { to: 'writer', timeoutSeconds: 25 }))
+    expect(told).toMatchObject({
+      status: 'failed',
+      problem: { code: 'request_failed', agent: 'writer', reason: 'terminal', error: { httpStatus: 422 } },
+    })
+    expect(scene.world.now - startedAt).toBeLessThan(5 * second)
+    const expired = await open(scene, {
+      to: (await scene.pull('slow')).name,
+      expirytime: inMs(scene, minute),
+      timeoutSeconds: 3_600,
+    })
+    await scene.pass(2 * minute)
+    expect(await view(scene, expired)).toMatchObject({ problem: { code: 'request_failed', reason: 'expired' } })
+  })
+
+  it('(T16) a reply that comes late is kept on both sides, and is no dead letter', async () => {
+    const scene = new Scene()
+    await scene.pull('slow')
+    const id = await open(scene, { to: 'slow', timeoutSeconds: 30 })
+    const { leases } = await scene.done(scene.platform().agent('slow').lease(1, hour, 'work'))
+    await scene.pass(minute)
+    const { id: delivery, token } = leases[0]!
+    const outcome = { kind: 'ok', result: 'late' } as const
+    await scene.done(
+      scene
+        .platform()
+        .agent('slow')
+        .settle([{ id: delivery, token, outcome, external: true }]),
+    )
+    await scene.pass(minute)
+    expect((await scene.receipt(delivery)).effects).toMatchObject([{ state: { status: 'carried', standing: 'late' } }])
+    expect(await view(scene, id)).toMatchObject({
+      status: 'timed_out',
+      beside: [{ standing: 'late', reply: { data: 'late' } }],
+    })
     expect(await scene.letters()).toEqual([])
   })
 

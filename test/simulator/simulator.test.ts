@@ -16,9 +16,21 @@ const only = process.env.SEED
 const stories = Number(process.env.STORIES ?? 150)
 
 describe('the simulated platform loses, doubles, reorders, delays and crashes, and', () => {
-  it('M1 M2 M3 M4 M5 M6 E1 B1 B2 B3 S1 S2 hold in every story', async () => {
+  it('M1 M2 M3 M4 M5 M6 E1 B1 B2 B3 G1 S1 S2 hold in every story', async () => {
     const seeds = only === undefined ? Array.from({ length: stories }, (_, i) => i + 1) : [Number(only)]
-    const told = { accepted: 0, openings: 0, probes: 0, late: 0, inLine: 0, legs: 0, unheard: 0 }
+    const told = {
+      accepted: 0,
+      openings: 0,
+      probes: 0,
+      late: 0,
+      inLine: 0,
+      legs: 0,
+      unheard: 0,
+      replied: 0,
+      uncounted: 0,
+      deadLegs: 0,
+      timedOut: 0,
+    }
     for (const seed of seeds) {
       const story = await simulate(seed)
       told.accepted += story.accepted.size
@@ -26,6 +38,12 @@ describe('the simulated platform loses, doubles, reorders, delays and crashes, a
       for (const { fanout } of await story.platform.publications()) {
         if (fanout === 0) told.unheard += 1
         else told.legs += fanout
+      }
+      for (const { outcome, arrivals } of (await story.platform.gathers()).values()) {
+        if (outcome?.status === 'replied') told.replied += 1
+        if (outcome?.status === 'timed_out' || outcome?.fallback === true) told.timedOut += 1
+        if (outcome?.failure !== undefined) told.deadLegs += 1
+        told.uncounted += arrivals.filter((a) => a.standing !== 'counted').length
       }
       for (const { tally } of story.watches.values()) {
         told.openings += tally.openings

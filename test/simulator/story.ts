@@ -13,9 +13,10 @@ import { nudge } from '../../workers/nudge.ts'
 import { publish } from '../../workers/publish.ts'
 import { settle } from '../../workers/settle.ts'
 import { work } from '../../workers/work.ts'
+import { Askers, checkGathers } from './askers.ts'
 import { Audience } from './audience.ts'
 import { BreakerWatch } from './breaker-watch.ts'
-import { checkMailbox, checkStory, must } from './invariants.ts'
+import { checkMailbox, checkStory, must, type Seen } from './invariants.ts'
 import { type Faults, Invocation, noFaults, type ObjectCall, SimPlatform } from './platform.ts'
 import { checkArmed, checkPublications } from './publication-checks.ts'
 import type { SimStorage } from './storage.ts'
@@ -46,6 +47,15 @@ interface Outage {
   readonly way: 'refuses' | 'fails' | 'hangs'
 }
 
+const byKey = { key: 'partitionkey' } as const
+
+/** One of those that a call carries: all of a batch, or the one that it is for. */
+interface Carried {
+  readonly delivery: string
+  readonly token: string
+  readonly event: { readonly id: string; readonly source: string; readonly data?: { readonly depth?: number } }
+}
+
 export class Story {
   readonly world: World
   readonly platform: SimPlatform
@@ -55,12 +65,13 @@ export class Story {
   readonly spoken = new Map<string, string>()
   readonly starts = new Map<string, number>()
   readonly nonces = new Map<string, Set<string>>()
-  readonly seen: { at: number; agent: string; delivery: string; messageId: string; source: string }[] = []
+  readonly seen: Seen[] = []
   readonly #policies = new Map<string, Policy>()
   readonly #tempers = new Map<string, Temper>()
   readonly #outages = new Map<string, Outage>()
   readonly watches = new Map<string, BreakerWatch>()
   readonly audience: Audience
+  readonly askers: Askers
   /** Publications whose publisher saw a success. */
   readonly promised = new Set<string>()
   #peace = false
@@ -69,6 +80,7 @@ export class Story {
   constructor(seed: number, plan: Plan) {
     this.world = new World(seed)
     this.audience = new Audience(this.world)
+    this.askers = new Askers(this.world)
     this.platform = new SimPlatform(
       this.world,
       noFaults,
@@ -80,6 +92,7 @@ export class Story {
       },
     )
     this.platform.afterCall = (agent, object, storage, call) => this.#check(agent, object, storage, call)
+    this.platform.afterGather = (name, object, storage) => this.#guard(() => this.askers.watch(name, object, storage))
     this.platform.afterPublication = (object, storage) =>
       this.#guard(() => checkArmed(object.report(), storage.alarmAt))
     this.#plan = plan
@@ -110,6 +123,10 @@ export class Story {
     const count = this.#plan.messages ?? 4 + Math.floor(world.random() * 12)
     for (let i = 0; i < count; i++)
       world.in(world.random() * troubleMs * 0.7, () => this.#background(this.#client(names)))
+    for (let i = 0; i < count / 3; i++)
+      world.in(world.random() * troubleMs * 0.7, () =>
+        this.#background(this.askers.ask(() => this.platform.platform(new Invocation()), world.pick(names))),
+      )
     for (let i = 0; i < (this.#plan.processCrashes ?? Math.floor(world.random() * 3)); i++) {
       world.in(world.random() * troubleMs, () => this.platform.crashEverything(world.chance(0.7)))
     }
@@ -133,6 +150,7 @@ export class Story {
     const publications = new Map((await this.platform.publications()).map((p) => [p.id, p]))
     const [receipts, letters] = [await this.receipts(), await this.deadLetters()]
     checkPublications({ publications, promised: this.promised, receipts, letters, audience: this.audience })
+    checkGathers(await this.platform.gathers(), this.askers.promised, receipts, letters)
   }
 
   #guard(check: () => void): void {
@@ -200,6 +218,12 @@ export class Story {
         probes: world.pick([1, 1, 2]),
         window: { seconds: 5, minimum: world.pick([3, 10]), ratio: world.pick([0.5, 0.9]) },
       },
+      ...(!pulls && world.chance(0.3)
+        ? {
+            maxAttempts: world.pick([2, 4]),
+            batch: { size: world.pick([2, 4]), waitSeconds: world.pick([0, 0.3, 2]), ...world.pick([{}, byKey]) },
+          }
+        : {}),
       ...(world.chance(0.2) ? { rate: { limit: world.pick([1, 3]), perSeconds: world.pick([0.5, 3]) } } : {}),
     }
     const kind = pulls ? 'pull' : 'webhook'
@@ -274,7 +298,7 @@ export class Story {
     const platform = this.platform.platform(new Invocation())
     const leased = await platform.agent(name).lease(5, 2 * second, world.unique('lease'))
     for (const lease of leased.leases) {
-      this.#noteStart(name, lease.id, lease.head.id, lease.head.source)
+      this.#noteStart(name, lease.id, lease.head.id, lease.head.source, lease.token)
       if (!this.#peace && world.chance(0.3)) continue
       await world.sleep(world.random() * second)
       const nonce = this.#nonce(lease.id)
@@ -290,9 +314,9 @@ export class Story {
     return nonce
   }
 
-  #noteStart(agent: string, delivery: string, messageId: string, source: string): void {
+  #noteStart(agent: string, delivery: string, messageId: string, source: string, call: string): void {
     this.starts.set(delivery, (this.starts.get(delivery) ?? 0) + 1)
-    this.seen.push({ at: this.world.now, agent, delivery, messageId, source })
+    this.seen.push({ at: this.world.now, agent, delivery, messageId, source, call })
   }
 
   // A receiver: answers well, badly, late, twice, or never, by temper.
@@ -303,8 +327,7 @@ export class Story {
   }): Promise<{ status: number; body: string; headers?: Record<string, string> }> {
     const { world } = this
     const agent = call.url.slice(call.url.lastIndexOf('/') + 1)
-    const delivery = call.headers['webhook-id'] ?? ''
-    const event = JSON.parse(call.body) as { id: string; source: string; data?: { depth?: number } }
+    const carried = carriedBy(call)
     const temper = this.#peace
       ? this.#tempers.get(agent) === 'later'
         ? 'later'
@@ -313,7 +336,8 @@ export class Story {
     if (temper === 'busy' && world.chance(0.4)) return { status: 429, body: '', headers: { 'retry-after': '1' } }
     const outage = this.#outageOf(agent)
     if (outage?.way === 'refuses') throw new Error('connection refused')
-    this.#noteStart(agent, delivery, event.id, event.source)
+    const name = world.unique('call')
+    for (const { delivery, event } of carried) this.#noteStart(agent, delivery, event.id, event.source, name)
     await world.sleep(world.random() * 50)
     if (outage?.way === 'fails') return { status: 500, body: 'down' }
     if (outage?.way === 'hangs') return new Promise(() => undefined)
@@ -322,14 +346,31 @@ export class Story {
     if (temper === 'slow' && world.chance(0.5)) await world.sleep(world.random() * 6 * second)
     if (temper === 'poison' && world.chance(0.4)) this.platform.crashEverything(true)
     if (temper === 'later') {
-      if (this.#peace || world.chance(0.7))
-        world.in(world.random() * (this.#peace ? 1 : 5) * second, () =>
-          this.#background(this.#ackLater(agent, delivery, call.headers['switchboard-token'] ?? '')),
-        )
+      for (const one of carried)
+        if (this.#peace || world.chance(0.7))
+          world.in(world.random() * (this.#peace ? 1 : 5) * second, () => this.#background(this.#ackLater(agent, one)))
       return { status: 202, body: '' }
     }
-    if (world.chance(0.05)) await this.#ackLater(agent, delivery, call.headers['switchboard-token'] ?? '')
-    return { status: 200, body: JSON.stringify(this.#answer(delivery, event.data?.depth ?? 0)) }
+    const [one] = carried
+    if (one !== undefined && one.token !== '' && world.chance(0.05)) await this.#ackLater(agent, one)
+    return { status: 200, body: JSON.stringify(this.#answerTo(call, carried)) }
+  }
+
+  #answerTo(call: { readonly body: string }, carried: readonly Carried[]): unknown {
+    const [one] = carried
+    if (!call.body.startsWith('[')) {
+      const answer = this.#answer(one?.delivery ?? '', one?.event.data?.depth ?? 0)
+      // Without effects an answer is itself the result.
+      return 'messages' in answer ? answer : answer.result
+    }
+    const { world } = this
+    // Now and then it forgets one, or has not managed it; and answers as it likes.
+    const kept = this.#peace ? carried : carried.filter(() => !world.chance(0.1))
+    const results = kept.map(({ delivery, event }) => {
+      const status = this.#peace || !world.chance(0.15) ? 'ok' : world.pick(['retry', 'drop'])
+      return { id: delivery, status, ...this.#answer(delivery, event.data?.depth ?? 0) }
+    })
+    return { results: this.#peace ? results : results.toSorted(() => world.random() - 0.5) }
   }
 
   #outageOf(agent: string): Outage | undefined {
@@ -349,16 +390,16 @@ export class Story {
     }
   }
 
-  #ackLater(agent: string, delivery: string, token: string): Promise<unknown> {
+  #ackLater(agent: string, { delivery, token }: Carried): Promise<unknown> {
     return settle(this.platform.platform(new Invocation()), agent, [
       { id: delivery, token, outcome: { kind: 'ok', result: { nonce: this.#nonce(delivery) } }, external: true },
     ])
   }
 
-  #answer(delivery: string, depth: number): unknown {
+  #answer(delivery: string, depth: number): { readonly result: unknown; readonly messages?: readonly unknown[] } {
     const { world } = this
     const result = { nonce: this.#nonce(delivery) }
-    if (depth <= 0) return result
+    if (depth <= 0) return { result }
     const targets = world.chance(0.1) ? ['nobody'] : this.platform.agents()
     const messages = Array.from({ length: 1 + Math.floor(world.random() * 2) }, () => ({
       ...this.audience.pick(targets),
@@ -437,6 +478,15 @@ export class Story {
     } while (cursor !== undefined)
     return ids
   }
+}
+
+function carriedBy({ headers, body }: { readonly headers: Record<string, string>; readonly body: string }): Carried[] {
+  const parsed = JSON.parse(body) as
+    | (Carried['event'] & { deliveryid: string; deliverytoken?: string })[]
+    | Carried['event']
+  if (!Array.isArray(parsed))
+    return [{ delivery: headers['webhook-id'] ?? '', token: headers['switchboard-token'] ?? '', event: parsed }]
+  return parsed.map((event) => ({ delivery: event.deliveryid, token: event.deliverytoken ?? '', event }))
 }
 
 /** Tells the story of a seed. Throws InvariantBroken, with the seed in its message. */

@@ -11,6 +11,7 @@ import { GatherObject } from '../../durable-objects/gather.ts'
 import { RequestsObject } from '../../durable-objects/requests.ts'
 import type { AgentPort } from '../../shared/agent-port.ts'
 import type { DeadLettersPort } from '../../shared/dead-letter.ts'
+import type { GatherPort } from '../../shared/gather-port.ts'
 import type { Platform, QueuePort } from '../../shared/ports.ts'
 import { defineAgent } from '../../workers/define.ts'
 import { createSwitchboard } from '../../workers/switchboard.ts'
@@ -76,6 +77,7 @@ function mailboxPort(port: AgentPort, env: CrashEnv, agent: string): AgentPort {
     accept: async (call, _incoming, token) => {
       if (token.startsWith('effects.')) return acceptEffects(call, env, agent, token)
       const answer = await call()
+      if (token.startsWith('gather.')) await pass(env, 'leg.accepted', agent)
       if (answer.admissions.some((a) => a.status === 'accepted')) await pass(env, 'accept.after', agent)
       return answer
     },
@@ -120,6 +122,26 @@ async function acceptEffects<Answer>(
   return die(env, `${token} at ${agent}`)
 }
 
+function gatherPort(port: GatherPort, env: CrashEnv, gather: string): GatherPort {
+  return around<GatherPort>(port, {
+    open: async (call) => {
+      const answer = await call()
+      await pass(env, 'gather.opened', gather)
+      return answer
+    },
+    arrive: async (call) => {
+      await pass(env, 'arrive.before', gather)
+      const answer = await call()
+      await pass(env, 'arrive.after', gather)
+      return answer
+    },
+    progress: async (call, news) => {
+      if (news.told === true) await pass(env, 'gather.telling', gather)
+      return call()
+    },
+  })
+}
+
 function indexPort(port: DeadLettersPort, env: CrashEnv): DeadLettersPort {
   return around<DeadLettersPort>(port, {
     bury: async (call, letters) => {
@@ -150,6 +172,7 @@ function ports(platform: Platform, env: CrashEnv): Platform {
   return {
     ...platform,
     agent: (name) => mailboxPort(platform.agent(name), env, name),
+    gather: (id) => gatherPort(platform.gather(id), env, id),
     deadLetters: () => indexPort(platform.deadLetters(), env),
     deliveries: queuePort(platform.deliveries, env),
     fetch: async (url, init) => {

@@ -23,7 +23,19 @@ export const crashPoints = {
   'alarm.after': 'an alarm has sent what the queue forgot, into a queue that dies with the process',
   'redrive.between': 'the mailbox has redriven a dead letter, and the index still has it',
 } as const
-export type CrashPoint = keyof typeof crashPoints
+export type MessagePoint = keyof typeof crashPoints
+
+/** The same on the way of a request. */
+export const requestPoints = {
+  'gather.opened': 'a request is stored, and nobody has been asked',
+  'leg.accepted': 'whom it asks has the message, and the request does not know',
+  'arrive.before': 'the reply is journaled, and the request does not know',
+  'arrive.after': 'the request has its reply, and the replier’s journal does not know',
+  'gather.telling': 'nobody replied in time, and what follows from that is about to be noted as done',
+} as const
+export type RequestPoint = keyof typeof requestPoints
+
+export type CrashPoint = MessagePoint | RequestPoint
 
 /** Which point kills, on which of its calls. */
 export interface Armed {

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { arrived, faultsOf, letters } from './crash-checks.ts'
-import { type CrashPoint, crashPoints, type Fate, fates } from './crash-points.ts'
+import { crashPoints, type Fate, fates, type MessagePoint } from './crash-points.ts'
 import { Run, type Worker, workers } from './crash-run.ts'
 import { type Bundle, bundle } from './host.ts'
 
@@ -17,7 +17,7 @@ beforeAll(async () => {
 })
 
 /** On which of its calls each point kills: in the middle of things rather than at the first. */
-const nth: Readonly<Record<CrashPoint, number>> = {
+const nth: Readonly<Record<MessagePoint, number>> = {
   'accept.after': 3,
   'enqueue.before': 2,
   'take.after': 2,
@@ -66,7 +66,7 @@ async function publishSome(run: Run): Promise<void> {
   ])
 }
 
-async function crashAt(point: CrashPoint): Promise<{ where: string; faults: string[] }> {
+async function crashAt(point: MessagePoint): Promise<{ where: string; faults: string[] }> {
   const run = await Run.start(worker, { point, nth: nth[point] })
   try {
     const published = publishSome(run)
@@ -95,7 +95,7 @@ async function redrive(run: Run, published: Promise<void>): Promise<void> {
 }
 
 describe.concurrent('SIGKILL at a named point', () => {
-  for (const point of Object.keys(crashPoints) as CrashPoint[])
+  for (const point of Object.keys(crashPoints) as MessagePoint[])
     it(`${point}: ${crashPoints[point]}; after a restart everything ends once (M1, M2, M4, E1, M6)`, async () => {
       const { where, faults } = await hosting(() => crashAt(point))
       expect(where, `${point} was reached`).not.toBe('')

@@ -1,0 +1,93 @@
+/**
+ * The crash test of requests: the process is killed with SIGKILL at each named point on a request's way, and started again on
+ * the same storage. The reply still comes, once, and nobody is asked twice. Never here: the way of a message (crash.test.ts).
+ */
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { type RequestPoint, requestPoints } from './crash-points.ts'
+import { patienceMs, Run } from './crash-run.ts'
+import { type Bundle, bundle } from './host.ts'
+
+let worker: Bundle
+beforeAll(async () => {
+  worker = await bundle(join(import.meta.dirname, 'crash-entry.ts'))
+})
+
+interface Told {
+  readonly id: string
+  readonly status: string | number
+  readonly code?: string
+  readonly reply?: { readonly data: { readonly nonce: string } }
+  readonly deliveries: readonly { readonly id: string; readonly agent: string }[]
+}
+
+interface Receipt {
+  readonly status: string
+  readonly effects?: readonly {
+    readonly kind: string
+    readonly state: { readonly status: string; readonly standing?: string }
+  }[]
+}
+
+// The callers know what each path answers.
+const read = async <Body>(run: Run, path: string) => (await run.ask('GET', path)).body as unknown as Body
+
+/** Reads until it is as wanted; then what was read. */
+async function until<Body>(run: Run, path: string, isDone: (body: Body) => boolean): Promise<Body> {
+  const deadlineAt = Date.now() + patienceMs
+  for (;;) {
+    const body = await read<Body>(run, path)
+    if (isDone(body)) return body
+    if (Date.now() > deadlineAt) throw new Error(`${path} rests as ${JSON.stringify(body)}\n${run.story()}`)
+    await pause(100)
+  }
+}
+
+async function killedAt<T>(
+  point: RequestPoint,
+  request: object,
+  check: (run: Run, id: string) => Promise<T>,
+): Promise<T> {
+  const run = await Run.start(worker, { point, nth: 1 })
+  try {
+    await run.ask('PUT', '/v1/agents/deaf', { kind: 'pull' })
+    const asking = run.ask('POST', '/v1/requests', { id: 'once', type: 'crash.work', data: { fate: 'do' }, ...request })
+    expect(await run.killed(), `${point} was reached`).not.toBe('')
+    await run.startHost()
+    const { body } = await asking
+    const told = body as unknown as Told & { readonly request?: string }
+    return await check(run, told.request ?? told.id)
+  } finally {
+    await run.stop()
+  }
+}
+
+const isEnded = (receipt: Receipt) => receipt.effects?.every((e) => e.state.status !== 'pending') === true
+
+describe('SIGKILL on the way of a request', () => {
+  for (const point of ['gather.opened', 'leg.accepted', 'arrive.before', 'arrive.after'] as const)
+    it(`${point}: ${requestPoints[point]}; after a restart the reply still comes, once (M1, M2, G1)`, async () => {
+      await killedAt(point, { to: 'alpha', timeoutSeconds: 60 }, async (run, id) => {
+        const told = await until<Told>(run, `/v1/requests/${id}`, (body) => body.status !== 'pending')
+        const [delivery, ...others] = told.deliveries
+        expect([told.status, others]).toEqual(['replied', []])
+        expect(run.nonces.get(delivery!.id)).toContain(told.reply?.data.nonce)
+        const receipt = await until<Receipt>(run, `/v1/deliveries/${delivery!.id}`, isEnded)
+        const reply = receipt.effects?.find((e) => e.kind === 'reply')
+        expect([receipt.status, reply?.state]).toMatchObject(['completed', { status: 'carried', standing: 'counted' }])
+        const mail = await read<{ items: unknown[] }>(run, '/v1/agents/alpha/deliveries')
+        expect(mail.items).toHaveLength(1)
+        expect((await read<{ items: unknown[] }>(run, '/v1/dead-letters')).items).toEqual([])
+      })
+    }, 120_000)
+
+  it(`gather.telling: ${requestPoints['gather.telling']}; after a restart it is told, and nobody is still asked (M6, G1)`, async () => {
+    await killedAt('gather.telling', { to: 'deaf', timeoutSeconds: 1 }, async (run, id) => {
+      const told = await until<Told>(run, `/v1/requests/${id}`, (body) => body.status !== 'pending')
+      expect(told.status).toBe('timed_out')
+      await until<Receipt>(run, `/v1/deliveries/${told.deliveries[0]!.id}`, (receipt) => receipt.status === 'cancelled')
+      await until<{ items: unknown[] }>(run, '/v1/requests?status=pending', (body) => body.items.length === 0)
+    })
+  }, 120_000)
+})
