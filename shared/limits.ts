@@ -102,6 +102,11 @@ export const limits = {
   /** Legs of one publication that are kept by name, and answered with the 202. More are expanded by pattern. */
   legsNamed: 100,
   legsPerPage: 100,
+  /**
+   * Legs that one invocation asks, of all its publications together. Each is two calls of the platform's own services, an object
+   * and a queue, and the free plan allows a thousand of them to an invocation (docs/decisions/0016).
+   */
+  legsPerInvocation: 400,
   /** Legs of one publication that wait for room, by name, before its expansion waits with them. They share a row with the body. */
   legsPending: 5_000,
   subscriptionsPerAgent: 1_000,

@@ -80,9 +80,16 @@ export interface Platform extends ChancePort {
   log(step: string, ids: Readonly<Record<string, unknown>>): void
   /** What this isolate remembers from one invocation to the next: a cache, gone with it. */
   readonly isolate: Isolate
+  /** Shared by all that this invocation does. */
+  readonly allowance: Allowance
   readonly settings: Settings
   /** The Worker's bindings and variables, for handlers. */
   readonly bindings: Readonly<Record<string, unknown>>
+}
+
+/** What one invocation may still do, counted down. */
+export interface Allowance {
+  legs: number
 }
 
 export interface Isolate {

@@ -38,14 +38,19 @@ export type FleetingReference = z.infer<typeof fleetingReference>
 export const workReference = z.union([
   z.strictObject({ v: z.literal(1), agent: z.string(), deliveries: z.array(z.string()).min(1) }),
   z.strictObject({ v: z.literal(1), agent: z.string(), verify: z.literal(true) }),
-  z.strictObject({ v: z.literal(1), publication: z.string() }),
+  /** `after`: the agent whose leg was asked last. */
+  z.strictObject({ v: z.literal(1), publication: z.string(), after: z.string().optional() }),
   // Carry out what a workflow has to send, and tell the index how it stands.
   z.strictObject({ v: z.literal(1), workflow: z.string() }),
   // Publish what is due of these.
   z.strictObject({ v: z.literal(1), schedules: z.array(z.string()).min(1) }),
   z.strictObject({ v: z.literal(1), gather: z.string() }),
   z.strictObject({ v: z.literal(1), agent: z.string(), announce: z.strictObject({ after: z.int(), upTo: z.int() }) }),
-  z.strictObject({ v: z.literal(1), resource: z.string(), announce: z.strictObject({ after: z.int(), upTo: z.int() }) }),
+  z.strictObject({
+    v: z.literal(1),
+    resource: z.string(),
+    announce: z.strictObject({ after: z.int(), upTo: z.int() }),
+  }),
 ])
 export type WorkReference = z.infer<typeof workReference>
 

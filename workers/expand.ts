@@ -24,10 +24,6 @@ import { enqueue, sendBounded } from './enqueue.ts'
 
 // Mailboxes asked at once: each is a subrequest, and a page of a hundred should not wait for its slowest one by one.
 const askedAtOnce = 20
-// Pages in one invocation: enough for a thousand legs, short enough for anybody's patience.
-const pagesPerRun = 10
-// Legs that an earlier run left behind and this one asks again.
-const repeatsPerRun = 1_000
 
 /** A publication that has something left to do, and its message. `page`: the first page of its plan, if it is at hand. */
 export interface Begun {
@@ -42,21 +38,28 @@ export interface Expanded {
   readonly standing: ReadonlyMap<string, ReceiptStatus>
 }
 
-/** Goes on with a publication until it is closed, or this run's share is done; then the rest is asked for on the queue. */
-export async function expand(platform: Platform, id: string, begun?: Begun): Promise<Expanded | undefined> {
+/**
+ * Goes on with a publication until it is closed, or the invocation's allowance is used up; then the rest is asked for on the queue.
+ * `after`: the agent whose leg the run before this one asked last, so that no leg is asked twice in a row of runs.
+ */
+export async function expand(
+  platform: Platform,
+  id: string,
+  begun?: Begun,
+  after?: string,
+): Promise<Expanded | undefined> {
   const port = platform.publication(id)
   const left = begun ?? (await port.unfinished())
   if (left === undefined || left.publication.closedAt !== undefined) {
     const publication = left?.publication ?? (await port.report())
     return publication === undefined ? undefined : { publication, standing: new Map() }
   }
-  const run = new Run(platform, left)
-  await run.repeat()
-  await run.turnPages(begun?.page)
+  const run = new Run(platform, left, after)
+  if (await run.repeat()) await run.turnPages(begun?.page)
   await run.tell()
-  const { publication, standing } = run
-  if (publication.plan?.done === false)
-    platform.waitUntil(sendBounded(platform, platform.work, { v: 1, publication: id }, id))
+  const { publication, standing, rest } = run
+  if (rest !== undefined)
+    platform.waitUntil(sendBounded(platform, platform.work, { v: 1, publication: id, ...rest }, id))
   platform.log('expand', {
     publication: id,
     accepted: publication.accepted,
@@ -72,29 +75,41 @@ class Run {
   readonly #incoming: Incoming
   readonly standing = new Map<string, ReceiptStatus>()
   publication: Publication
+  /** Where another run has to go on at once. What only waits for room is left to the publication's alarm. */
+  rest: { readonly after?: string } | undefined
+  readonly #after: string | undefined
 
-  constructor(platform: Platform, { publication, body }: Begun) {
+  constructor(platform: Platform, { publication, body }: Begun, after: string | undefined) {
     this.#platform = platform
+    this.#after = after
     this.#incoming = incomingOf(publication, body)
     this.publication = publication
   }
 
-  /** Legs by name: those of a small publication, or what earlier pages left pending. */
-  async repeat(): Promise<void> {
-    const pending = pendingLegs(this.publication)
-    // Of very many any part, so that those that stay full do not keep the others away.
-    const from = pending.length > repeatsPerRun ? Math.floor(this.#platform.random() * pending.length) : 0
-    const named = [...pending.slice(from), ...pending.slice(0, from)].slice(0, repeatsPerRun)
+  /** Legs by name: those of a small publication, or what earlier pages left pending. False when some are left for another run. */
+  async repeat(): Promise<boolean> {
+    const after = this.#after
+    const pending = pendingLegs(this.publication).filter((agent) => after === undefined || agent > after)
+    const named = pending.sort().slice(0, this.#allowed(pending.length))
     if (named.length > 0) await this.#progress({ legs: await this.#ask(named) })
+    if (named.length === pending.length) return true
+    this.#leaveAfter(named.at(-1) ?? after)
+    return false
   }
 
   /** Pages of a plan, each written down before the next is asked for. */
   async turnPages(first: Candidates | undefined): Promise<void> {
-    for (let turned = 0; turned < pagesPerRun; turned++) {
+    for (;;) {
       const { plan } = this.publication
       if (plan === undefined || plan.done || pendingLegs(this.publication).length >= limits.legsPending) return
       const from = plan.cursor
-      const found = (from === undefined ? first : undefined) ?? (await this.#candidates(plan))
+      const size = this.#allowed(limits.legsPerPage)
+      if (size === 0) {
+        this.#leaveAfter(from)
+        return
+      }
+      const atHand = from === undefined && first !== undefined && first.items.length <= size ? first : undefined
+      const found = atHand ?? (await this.#candidates(plan, size))
       const agents = found.items.filter((c) => reaches(c, this.#incoming.message)).map((c) => c.agent)
       const page = {
         ...(from === undefined ? {} : { from }),
@@ -111,8 +126,20 @@ class Run {
     await this.#progress({ legs: [], told: true })
   }
 
-  #candidates({ audience, cursor, version }: Plan): Promise<Candidates> {
-    return this.#platform.directory().candidates(audience, cursor, limits.legsPerPage, version)
+  #candidates({ audience, cursor, version }: Plan, size: number): Promise<Candidates> {
+    return this.#platform.directory().candidates(audience, cursor, size, version)
+  }
+
+  // A page that turns out to be for few has cost its calls too: what it did not need is not given back.
+  #allowed(wanted: number): number {
+    const { allowance } = this.#platform
+    const legs = Math.min(wanted, allowance.legs)
+    allowance.legs -= legs
+    return legs
+  }
+
+  #leaveAfter(after: string | undefined): void {
+    this.rest = after === undefined ? {} : { after }
   }
 
   async #progress(news: Parameters<ReturnType<Platform['publication']>['progress']>[0]): Promise<void> {

@@ -6,6 +6,7 @@ import type { AgentPort } from '../shared/agent-port.ts'
 import type { DeadLettersPort } from '../shared/dead-letter.ts'
 import type { DirectoryPort } from '../shared/directory.ts'
 import type { GatherPort, RequestsPort } from '../shared/gather-port.ts'
+import { limits } from '../shared/limits.ts'
 import type { ChancePort, Isolate, Platform, QueuePort } from '../shared/ports.ts'
 import type { PublicationPort } from '../shared/publication.ts'
 import type { Reference, WorkReference } from '../shared/reference.ts'
@@ -99,6 +100,7 @@ export function platformOf(env: Env, invocation: Invocation, roster: Roster, iso
     },
     log: (step, ids) => console.log(JSON.stringify({ step, at: now(), ...ids })),
     isolate,
+    allowance: { legs: limits.legsPerInvocation },
     settings: {
       adminKey: env.SWITCHBOARD_ADMIN_KEY === '' ? undefined : env.SWITCHBOARD_ADMIN_KEY,
       development: env.SWITCHBOARD_DEV === '1',

@@ -29,7 +29,8 @@ export async function work(platform: Platform, messages: readonly QueuedMessage[
       }
       try {
         if ('verify' in parsed.data) await challenge(platform, parsed.data.agent)
-        else if ('publication' in parsed.data) await expand(platform, parsed.data.publication)
+        else if ('publication' in parsed.data)
+          await expand(platform, parsed.data.publication, undefined, parsed.data.after)
         else if ('workflow' in parsed.data) await perform(platform, parsed.data.workflow)
         else if ('gather' in parsed.data) await gather(platform, parsed.data.gather)
         else if ('schedules' in parsed.data) await fireAll(platform, parsed.data.schedules)

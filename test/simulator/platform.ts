@@ -14,6 +14,7 @@ import { WorkflowObject } from '../../durable-objects/workflow.ts'
 import { WorkflowIndexObject } from '../../durable-objects/workflow-index.ts'
 import type { Breaker } from '../../shared/breaker.ts'
 import type { Gather } from '../../shared/gather.ts'
+import { limits } from '../../shared/limits.ts'
 import type { FetchedAnswer, Platform } from '../../shared/ports.ts'
 import type { Publication } from '../../shared/publication.ts'
 import { nothingKnown } from '../../shared/schema.ts'
@@ -190,6 +191,7 @@ export class SimPlatform {
       after: (ms, then) => world.in(ms, () => invocation.alive && then()),
       log: () => undefined,
       isolate: this.#isolate,
+      allowance: { legs: limits.legsPerInvocation },
       settings: { adminKey: 'admin', development: true, patienceMs: 0 },
       bindings: {},
     }

@@ -181,7 +181,8 @@ describe('a queue that loses everything', () => {
       await scene.webhook(name)
       await subscribe(scene, name, 'news')
     }
-    const { platform } = doomed(scene, 3, 'before')
+    // Asked for the schemas, chosen, opened.
+    const { platform } = doomed(scene, 4, 'before')
     scene.sim.faults = { ...scene.sim.faults, queueLoses: 1 }
     publish(platform, admin, [{ id: 'm', type: 'x', topic: 'news' }]).catch(() => undefined)
     await scene.pass(20 * minute)
