@@ -13,6 +13,7 @@ import type { Principal } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
 import { err, ok, type Result } from '../shared/result.ts'
 import { verify } from '../shared/signature.ts'
+import { noteSchemas } from './conform.ts'
 import { Recent } from './recent.ts'
 
 /** A revoked key, a narrowed permission and a retired secret may work for so long in an isolate that used them just before. */
@@ -88,6 +89,7 @@ async function findKey(platform: Platform, hash: string, known: Acquaintances): 
   const recent = known.keys.get(hash, now)
   if (recent !== undefined || known.strangers.get(hash, now) === true) return recent
   const found = await platform.directory().findKey(hash)
+  if (found !== undefined) noteSchemas(platform, found.schemasVersion ?? 0)
   if (found === undefined) known.strangers.set(hash, true, now + unknownMs)
   else known.keys.set(hash, found, now + staleMs)
   return found
