@@ -1,7 +1,7 @@
 /**
  * Connection slots. The platform lets six connections of one invocation wait for response headers; a seventh waits unseen,
- * with its deadline running. So at most four webhooks wait here at once, two per agent: one dead agent leaves room for the
- * living. Never here: the request (workers/webhook.ts).
+ * with its deadline running. So at most four webhooks wait here at once, two per agent, and the last free slot is for an agent that
+ * has none: one dead agent leaves room for the living, and so do two. Never here: the request (workers/webhook.ts).
  */
 
 export const slotsInAll = 4
@@ -12,7 +12,7 @@ interface Waiter {
   readonly grant: () => void
 }
 
-/** The slots of one invocation. First come, first served, except that an agent at its share is passed over. */
+/** The slots of one invocation. First come, first served, but who has none goes before who asks for a second. */
 export class Slots {
   readonly #after: (ms: number, then: () => void) => () => void
   readonly #used = new Map<string, number>()
@@ -54,14 +54,23 @@ export class Slots {
   }
 
   #serve(): void {
-    for (const waiter of [...this.#waiters]) {
-      if (this.#total >= slotsInAll) return
-      const used = this.#used.get(waiter.agent) ?? 0
-      if (used >= slotsPerAgent) continue
+    for (let next = this.#next(); next !== undefined; next = this.#next()) {
+      const waiter = next
       this.#total += 1
-      this.#used.set(waiter.agent, used + 1)
+      this.#used.set(waiter.agent, this.#usedBy(waiter) + 1)
       this.#waiters = this.#waiters.filter((w) => w !== waiter)
       waiter.grant()
     }
+  }
+
+  #next(): Waiter | undefined {
+    const free = slotsInAll - this.#total
+    if (free <= 0) return undefined
+    const first = this.#waiters.find((w) => this.#usedBy(w) === 0)
+    return first ?? (free > 1 ? this.#waiters.find((w) => this.#usedBy(w) < slotsPerAgent) : undefined)
+  }
+
+  #usedBy({ agent }: Waiter): number {
+    return this.#used.get(agent) ?? 0
   }
 }

@@ -28,7 +28,7 @@ describe('the slots of one invocation', () => {
     expect(got).toEqual(['a1', 'a2', 'b', 'c'])
   })
 
-  it('go to who came first, except that an agent at its share is passed over', async () => {
+  it('go to who came first, except that an agent that has one is passed over for one that has none', async () => {
     const { ask, got, back, pass } = stage()
     for (const label of ['a1', 'a2', 'a3']) ask('a', label)
     for (const agent of ['b', 'c', 'd', 'e']) ask(agent)
@@ -37,7 +37,26 @@ describe('the slots of one invocation', () => {
     await pass(0)
     back.get('a1')?.()
     await pass(0)
-    expect(got).toEqual(['a1', 'a2', 'b', 'c', 'd', 'a3'])
+    expect(got).toEqual(['a1', 'a2', 'b', 'c', 'd', 'e'])
+    for (const label of ['c', 'd']) back.get(label)?.()
+    await pass(0)
+    expect(got.at(-1)).toBe('a3')
+  })
+
+  it('leave one for an agent that has none: two that never answer do NOT keep the others waiting', async () => {
+    const { ask, got, back, pass } = stage()
+    for (const label of ['a1', 'a2', 'a3']) ask('a', label)
+    for (const label of ['b1', 'b2']) ask('b', label)
+    await pass(0)
+    expect(got).toEqual(['a1', 'a2', 'b1'])
+    for (const agent of ['c', 'd', 'e']) {
+      ask(agent)
+      await pass(0)
+      expect(got.at(-1)).toBe(agent)
+      back.get(agent)?.()
+      await pass(0)
+    }
+    expect(got).toEqual(['a1', 'a2', 'b1', 'c', 'd', 'e'])
   })
 
   it('are waited for only so long, and who gave up takes no slot later', async () => {
