@@ -39,7 +39,7 @@ async function read(path: string): Promise<string> {
 }
 
 describe('logging in', () => {
-  it('is asked for before any page, and leads back to it', async () => {
+  it('is asked for before any page, and leads back to it (S2)', async () => {
     const { id } = { id: await sendId((await pullAgent()).name) }
     const asked = await visit(`/m/${id}`)
     expect([asked.status, asked.headers.get('Location')]).toEqual([303, `/login?next=%2Fm%2F${id}`])
