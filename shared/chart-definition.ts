@@ -25,13 +25,13 @@ export const stateName = z
   .refine((name) => !(name in Object.prototype), 'this name is taken by the language')
 
 /** Events of the library's own making. Nobody else may send them. */
-export const isReserved = (type: string): boolean => type === '*' || type.startsWith('xstate.')
+export const isReservedEvent = (type: string): boolean => type === '*' || type.startsWith('xstate.')
 
 const eventType = z
   .string()
   .min(1)
   .max(limits.typeLength)
-  .refine((type) => !isReserved(type), '`xstate.` is for the statechart itself, and `*` is no event')
+  .refine((type) => !isReservedEvent(type), '`xstate.` is for the statechart itself, and `*` is no event')
 
 const eventDescriptor = z
   .string()

@@ -24,7 +24,8 @@ export function mermaid(definition: Definition, { value, path = [] }: Marks = {}
   const seen = new Set(values.flatMap((one) => [...activeIn(tree.root, one)]))
   const lines = [
     'stateDiagram-v2',
-    ...insideOf(tree.root, drawing, '  '),
+    // Regions stand side by side only within a state.
+    ...(tree.root.kind === 'parallel' ? stateOf(tree.root, drawing, '  ') : insideOf(tree.root, drawing, '  ')),
     ...tree.nodes.flatMap((node) => arrowsOf(node, drawing)),
     ...marked('current', 'fill:#1f6feb,color:#ffffff,stroke:#1f6feb', leaves(current), drawing),
     ...marked(
@@ -55,11 +56,14 @@ function marked(name: string, style: string, nodes: readonly TreeNode[], drawing
 
 function insideOf(node: TreeNode, drawing: Drawing, indent: string): readonly string[] {
   const { name } = drawing
-  if (node.kind === 'parallel')
-    return node.children.flatMap((child, i) => [
-      ...(i === 0 ? [] : [`${indent}--`]),
-      ...stateOf(child, drawing, indent),
-    ])
+  if (node.kind === 'parallel') {
+    const regions = node.children.filter((child) => child.kind !== 'history')
+    const memory = node.children.filter((child) => child.kind === 'history')
+    return [...regions, ...memory].flatMap((child, i) => {
+      const isNext = i > 0 && child.kind !== 'history'
+      return [...(isNext ? [`${indent}--`] : []), ...stateOf(child, drawing, indent)]
+    })
+  }
   const first = node.children.find((child) => child.key === node.given.initial?.target)
   return [
     ...(first === undefined ? [] : [`${indent}[*] --> ${name(first)}`]),

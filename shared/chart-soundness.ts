@@ -83,6 +83,7 @@ function nodeIssues(node: TreeNode, tree: Tree): Flaw[] {
   })
   const issues = stray.map((name) => issue([...at, name], `a ${kind} state has no \`${name}\``))
   const isWhole = kind === 'compound' || kind === 'parallel'
+  if (isRoot && given.onDone !== undefined) issues.push(issue(['onDone'], 'a chart that is done has no transitions'))
   if (isRoot && !isWhole) return [...issues, issue(['states'], 'a chart has states')]
   if (isWhole && node.children.every((child) => child.kind === 'history'))
     return [...issues, issue([...at, 'states'], `a ${kind} state has states`)]
@@ -122,6 +123,8 @@ function placedIssues(tree: Tree, definition: Definition, source: TreeNode, { tr
     if (node === undefined)
       issues.push(issue([...at, 'target', i], `there is no state "${target}"${hint(source, target)}`))
     else found.push(node)
+    if (node !== undefined && isOwnHistory(node, source))
+      issues.push(issue([...at, 'target', i], 'the history of a parallel state is entered from outside it'))
   }
   if (found.some((one, i) => found.slice(i + 1).some((other) => !areOrthogonal(one, other))))
     issues.push(
@@ -135,6 +138,10 @@ function placedIssues(tree: Tree, definition: Definition, source: TreeNode, { tr
 
 const hint = (source: TreeNode, target: string) =>
   source.parent === undefined && !/^[#.]/.test(target) ? `: from the root, say ".${target}"` : ''
+
+// By the algorithm of SCXML the regions would be entered without the parallel state around them.
+const isOwnHistory = ({ kind, parent }: TreeNode, source: TreeNode): boolean =>
+  kind === 'history' && parent?.kind === 'parallel' && isBelow(source, parent)
 
 function areOrthogonal(one: TreeNode, other: TreeNode): boolean {
   const around = upward(other)

@@ -11,7 +11,7 @@
  * Never here: a definition's shape (shared/chart-definition.ts), agents' errors (shared/chart-remedy.ts).
  */
 import { getInitialMicrosteps } from 'xstate'
-import { chartRoot, type Definition, isReserved } from './chart-definition.ts'
+import { chartRoot, type Definition, isReservedEvent } from './chart-definition.ts'
 import { builtChart, type ChartContext } from './chart-machine.ts'
 import { definitionIssues } from './chart-reading.ts'
 import { type ChartSnapshot, type ChartValue, restore } from './chart-snapshot.ts'
@@ -67,7 +67,7 @@ export function stepChart(
   if (!restored.ok) return restored
   const before = restored.value
   if (before.status !== 'active') return err({ code: 'not_active', status: before.status })
-  if (isReserved(event.type)) {
+  if (isReservedEvent(event.type)) {
     const owner = chart.timers.get(event.type)
     if (owner === undefined) return err({ code: 'reserved_event', type: event.type })
     if (!before._nodes.some((node) => node.id === owner))
