@@ -36,6 +36,12 @@ export const registration = z
         path: ['policy', 'batch'],
         message: 'a pull agent leases as many as it asks for (`max`); nothing is batched for it',
       })
+    if (r.policy?.batch?.format === 'numbered-text' && r.policy.ack === 'later')
+      ctx.addIssue({
+        code: 'custom',
+        path: ['policy', 'batch', 'format'],
+        message: 'a numbered text names no deliveries that could be acked later; use `json`',
+      })
     if (r.policy?.batch !== undefined && r.policy.maxAttempts === 1)
       ctx.addIssue({
         code: 'custom',

@@ -10,10 +10,7 @@ import { brokerSource } from './permissions.ts'
 /** One of a batch. */
 export interface BatchItem {
   readonly id: string
-  readonly attempt: number
   readonly message: Message
-  /** Under `ack: "later"`: what it is settled with. */
-  readonly token?: string
 }
 
 /**
@@ -25,16 +22,12 @@ export function batchId(agent: string, ids: readonly string[]): string {
   return only !== undefined && ids.length === 1 ? only : `${agent}_batch-${digest(...ids)}`
 }
 
-/** CloudEvents JSON batch format. Beside its own attributes each event has its delivery's id and attempt. */
+/**
+ * CloudEvents JSON batch format. Beside its own attributes each event has its delivery's id, and nothing that another attempt would
+ * change (T15).
+ */
 export function batchEvents(items: readonly BatchItem[]): string {
-  return JSON.stringify(
-    items.map(({ id, attempt, message, token }) => ({
-      ...eventOf(message),
-      deliveryid: id,
-      deliveryattempt: attempt,
-      ...(token === undefined ? {} : { deliverytoken: token }),
-    })),
-  )
+  return JSON.stringify(items.map(({ id, message }) => ({ ...eventOf(message), deliveryid: id })))
 }
 
 /** One event, whose data is the text of all. */

@@ -127,16 +127,9 @@ async function postBatch(
   }
 }
 
-// A batch has no trace of its own: each event has its message's.
+// A batch continues no trace: each event has its message's.
 function letterOf(platform: Platform, agent: AgentRecord, leases: readonly LeasedDelivery[], deadlineAt: number) {
-  const items = leases.map(
-    (lease): BatchItem => ({
-      id: lease.id,
-      attempt: lease.attempt,
-      message: messageSchema.parse(JSON.parse(lease.body)),
-      ...(agent.policy.ack === 'later' ? { token: lease.token } : {}),
-    }),
-  )
+  const items = leases.map(({ id, body }): BatchItem => ({ id, message: messageSchema.parse(JSON.parse(body)) }))
   const ids = leases.map(({ id }) => id)
   const id = batchId(agent.name, ids)
   const numbered = agent.policy.batch?.format === 'numbered-text'
@@ -147,6 +140,9 @@ function letterOf(platform: Platform, agent: AgentRecord, leases: readonly Lease
     headers: {
       'content-type': `${type}; charset=utf-8`,
       'switchboard-batch': String(leases.length),
+      'switchboard-attempt': leases.map(({ attempt }) => attempt).join(','),
+      // Under `ack: "response"` the answer settles them, in the order of their lines; by token they could end in any other.
+      ...(agent.policy.ack === 'later' ? { 'switchboard-token': leases.map(({ token }) => token).join(',') } : {}),
       'switchboard-deadline': new Date(deadlineAt).toISOString(),
     },
   }

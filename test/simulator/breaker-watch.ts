@@ -32,7 +32,8 @@ export class BreakerWatch {
   readonly #agent: string
   /** Every lease that was granted, by token. A repeated take is granted the same ones again. */
   readonly #granted = new Map<string, Granted>()
-  #begun: number[] = []
+  /** When each call began: a batch is one. */
+  readonly #begun = new Map<string, number>()
   /** What was there to be watched: openings, leases in half-open, reports of an older epoch. */
   readonly tally = { openings: 0, probes: 0, late: 0 }
 
@@ -55,16 +56,17 @@ export class BreakerWatch {
   // B1, and the rate: what is leased for the first time begins now.
   #granting({ breaker, policy, now }: Shown, call: ObjectCall): void {
     const { leases } = call.answer as TakeAnswer
+    const args = JSON.stringify(call.args)
     for (const lease of leases) {
       if (this.#granted.has(lease.token)) continue
       this.#granted.set(lease.token, { id: lease.id, epoch: breaker.epoch })
       must(breaker.state.at !== 'open', 'B1', () => `${lease.id} was leased while ${JSON.stringify(breaker.state)}`)
-      this.#begun.push(now)
+      this.#begun.set(lease.batch === undefined ? lease.token : `${args} ${lease.batch}`, now)
       if (breaker.state.at === 'half_open') this.tally.probes += 1
     }
     if (policy.rate === undefined) return
     const { limit, perSeconds } = policy.rate
-    const recent = this.#begun.filter((at) => at > now - perSeconds * 1_000)
+    const recent = [...this.#begun.values()].filter((at) => at > now - perSeconds * 1_000)
     must(recent.length <= limit, 'rate', () => `${this.#agent}: ${recent.length} of ${limit} in ${perSeconds} s`)
   }
 

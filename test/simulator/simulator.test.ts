@@ -30,11 +30,16 @@ describe('the simulated platform loses, doubles, reorders, delays and crashes, a
       uncounted: 0,
       deadLegs: 0,
       timedOut: 0,
+      batched: 0,
+      collapsed: 0,
     }
     for (const seed of seeds) {
       const story = await simulate(seed)
       told.accepted += story.accepted.size
-      for (const line of linesOf(await story.receipts())) told.inLine += line.length - 1
+      const receipts = await story.receipts()
+      for (const line of linesOf(receipts)) told.inLine += line.length - 1
+      for (const { collapsedInto } of receipts.values()) told.collapsed += collapsedInto === undefined ? 0 : 1
+      told.batched += story.seen.length - new Set(story.seen.map((one) => one.call)).size
       for (const { fanout } of await story.platform.publications()) {
         if (fanout === 0) told.unheard += 1
         else told.legs += fanout

@@ -47,6 +47,13 @@ interface Outage {
   readonly way: 'refuses' | 'fails' | 'hangs'
 }
 
+/** What some messages ask for. */
+const oddities = [
+  { deliverymode: 'exactly_once' },
+  { collapsekey: 'c1' },
+  { collapsekey: 'c1', debounceseconds: 1 },
+] as const
+
 const byKey = { key: 'partitionkey' } as const
 
 /** One of those that a call carries: all of a batch, or the one that it is for. */
@@ -257,7 +264,7 @@ export class Story {
       ...(world.chance(0.15)
         ? { expirytime: new Date(world.now + (11 + world.random() * 20) * second).toISOString() }
         : {}),
-      ...(world.chance(0.2) ? { deliverymode: 'exactly_once' } : {}),
+      ...world.pick([...oddities, {}, {}, {}]),
       ...(world.chance(0.4) ? { partitionkey: world.pick(['k1', 'k2']) } : {}),
     }
     const forged = await this.#publish(principal, { ...input, id: `${id}-forged`, source: 'somebody-else' })
@@ -481,12 +488,10 @@ export class Story {
 }
 
 function carriedBy({ headers, body }: { readonly headers: Record<string, string>; readonly body: string }): Carried[] {
-  const parsed = JSON.parse(body) as
-    | (Carried['event'] & { deliveryid: string; deliverytoken?: string })[]
-    | Carried['event']
-  if (!Array.isArray(parsed))
-    return [{ delivery: headers['webhook-id'] ?? '', token: headers['switchboard-token'] ?? '', event: parsed }]
-  return parsed.map((event) => ({ delivery: event.deliveryid, token: event.deliverytoken ?? '', event }))
+  const parsed = JSON.parse(body) as (Carried['event'] & { readonly deliveryid: string })[] | Carried['event']
+  const tokens = (headers['switchboard-token'] ?? '').split(',')
+  if (!Array.isArray(parsed)) return [{ delivery: headers['webhook-id'] ?? '', token: tokens[0] ?? '', event: parsed }]
+  return parsed.map((event, i) => ({ delivery: event.deliveryid, token: tokens[i] ?? '', event }))
 }
 
 /** Tells the story of a seed. Throws InvariantBroken, with the seed in its message. */
