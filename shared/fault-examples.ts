@@ -77,7 +77,6 @@ const examples: { readonly [Code in FaultCode]: Extract<Fault, { code: Code }> }
     error: { code: 'http', message: 'answered 500', httpStatus: 500 },
   },
   request_over: { code: 'request_over', request, ended: 'replied' },
-  would_deadlock: { code: 'would_deadlock', agent: 'writer', delivery },
   breaker_open: {
     code: 'breaker_open',
     agent: 'writer',
@@ -97,7 +96,14 @@ const examples: { readonly [Code in FaultCode]: Extract<Fault, { code: Code }> }
     retryAfterMs: 40,
   },
   version_required: { code: 'version_required', workflow },
-  patch_failed: { code: 'patch_failed', workflow, index: 0, op: 'test', path: '/topic', reason: 'another value is there' },
+  patch_failed: {
+    code: 'patch_failed',
+    workflow,
+    index: 0,
+    op: 'test',
+    path: '/topic',
+    reason: 'another value is there',
+  },
   operation_reused: { code: 'operation_reused', workflow },
   workflow_exists: { code: 'workflow_exists', workflow },
   workflow_over: { code: 'workflow_over', workflow, ended: 'completed' },

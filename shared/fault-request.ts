@@ -2,8 +2,17 @@
  * The faults of a request: nobody replied in time, nobody will, or nobody may be asked (T18: each is told apart). Never here:
  * the other faults (shared/fault.ts).
  */
-import type { LegFailure } from './leg-failure.ts'
 import { unreachable } from './result.ts'
+
+/** Whom the asker hears of, and what became of the delivery. */
+interface Failed {
+  readonly why: string
+  readonly agent: string
+  readonly delivery?: string
+  readonly status?: string
+  readonly reason?: string
+  readonly error?: { readonly code: string; readonly message: string; readonly httpStatus?: number | undefined }
+}
 
 export type RequestFault =
   | {
@@ -12,9 +21,8 @@ export type RequestFault =
       readonly timeoutSeconds: number
       readonly asked: number
     }
-  | ({ readonly code: 'request_failed'; readonly request: string } & LegFailure)
+  | ({ readonly code: 'request_failed'; readonly request: string } & Failed)
   | { readonly code: 'request_over'; readonly request: string; readonly ended: string }
-  | { readonly code: 'would_deadlock'; readonly agent: string; readonly delivery: string }
   | {
       readonly code: 'breaker_open'
       readonly agent: string
@@ -46,12 +54,6 @@ export function wireOfRequest(f: RequestFault) {
         title: 'The request is over',
         detail: `This request ended as ${f.ended}. GET /v1/requests/${f.request} tells what came of it.`,
       }
-    case 'would_deadlock':
-      return {
-        status: 409,
-        title: 'Would wait for itself',
-        detail: `\`${f.agent}\` is at work on ${f.delivery}, which waits for this very request. Send a message instead, or let another agent answer.`,
-      }
     case 'breaker_open':
       return {
         status: 503,
@@ -65,7 +67,7 @@ export function wireOfRequest(f: RequestFault) {
   }
 }
 
-function reasonOf({ why, status, reason, error }: LegFailure): string {
+function reasonOf({ why, status, reason, error }: Failed): string {
   const ended = why === 'no_reply' ? 'its answer cannot be kept' : `its delivery ended as ${status}`
   const because = reason === undefined || reason === 'no_reply' ? '' : ` (${reason})`
   return `${ended}${because}${error === undefined ? '' : `, because ${error.message}`}`

@@ -240,7 +240,6 @@ function wireOf(f: Fault): Wire {
     case 'request_timeout':
     case 'request_failed':
     case 'request_over':
-    case 'would_deadlock':
     case 'breaker_open':
       return wireOfRequest(f)
     case 'version_mismatch':

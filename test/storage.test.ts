@@ -8,7 +8,9 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { AgentObject } from '../durable-objects/agent.ts'
 import { DeadLettersObject } from '../durable-objects/dead-letters.ts'
 import { DirectoryObject } from '../durable-objects/directory.ts'
+import { GatherObject } from '../durable-objects/gather.ts'
 import { PublicationObject } from '../durable-objects/publication.ts'
+import { RequestsObject } from '../durable-objects/requests.ts'
 import { ResourceObject } from '../durable-objects/resource.ts'
 import { SchedulesObject } from '../durable-objects/schedules.ts'
 import { SimStorage } from './simulator/storage.ts'
@@ -68,7 +70,7 @@ function built(title: string): SimStorage {
   } as const
   switch (title) {
     case 'AgentObject': {
-      const verdict = { status: 'accepted', version: '1.0', agreed: [] } as const
+      const verdict = { status: 'accepted' as const, version: '1.0', agreed: [] }
       const offer = { protocolVersions: ['1.0'], capabilities: [] }
       const asked = { id: 'h', agent: 'ada', incarnation: 'i', source: 'admin', offer, verdict, etag: 'e' }
       const shaken = { v: 1, ...asked, answeredBy: 'registration' } as const
@@ -94,6 +96,24 @@ function built(title: string): SimStorage {
       publication.open({ ...opening, agents: ['ada'], fanout: 1 }, '{}')
       break
     }
+    case 'GatherObject': {
+      const gather = new GatherObject(state, env, clock)
+      const asked = {
+        id: 'g',
+        owner: 'admin',
+        contentHash: 'h',
+        head,
+        hops: 0,
+        timeoutMs: 1_000,
+        path: [],
+        agents: ['ada'],
+      }
+      gather.open({ ...asked, join: { kind: 'all' }, onTimeout: { kind: 'error' } }, ['{}'])
+      break
+    }
+    case 'RequestsObject':
+      new RequestsObject(state, env, clock).put({ id: 'g', openedAt: 0, deadlineAt: 1 })
+      break
     case 'ResourceObject': {
       const resource = new ResourceObject(state, env, clock)
       resource.force({ to: 'open', by: 'admin' })
@@ -109,6 +129,8 @@ describe.each([
   'PublicationObject',
   'SchedulesObject',
   'ResourceObject',
+  'GatherObject',
+  'RequestsObject',
 ])('%s', (title) => {
   let storage: SimStorage
   beforeAll(() => {

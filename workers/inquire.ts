@@ -8,7 +8,7 @@ import type { LeasedDelivery } from '../shared/agent-port.ts'
 import { type Fault, problemOf } from '../shared/fault.ts'
 import { isGatherId } from '../shared/gather.ts'
 import type { GatherReport } from '../shared/gather-port.ts'
-import { digest } from '../shared/ids.ts'
+import { digest, parseDeliveryId } from '../shared/ids.ts'
 import { canonical } from '../shared/json.ts'
 import { limits } from '../shared/limits.ts'
 import { destinationOf } from '../shared/message.ts'
@@ -35,6 +35,8 @@ export function inquirer(
 
 // A request of an earlier run that got no reply is asked anew, so that a retry is one; bounded by what a delivery may be tried.
 const triesMax = limits.attemptsPerReceipt
+
+const atWork: ReadonlySet<string> = new Set(['dispatched', 'delivered', 'claimed'])
 
 class Inquiry {
   readonly #platform: Platform
@@ -67,7 +69,8 @@ class Inquiry {
     for (let tries = 1; tries <= triesMax; tries++) {
       // What is asked is part of the key: a run that asks something else in its place must not be given this one's answer.
       const key = `${id}/${ordinal}/${digest(canonical({ ...message, ...more }))}/${tries}`
-      const asked = await ask(this.#platform, this.#principal(), input, { ...this.#options(key), path, hops: hops + 1 })
+      const options = { ...this.#options(key), path, hops: hops + 1, meets: (to: string) => this.#requireWay(to, path) }
+      const asked = await ask(this.#platform, this.#principal(), input, options)
       if (!asked.ok) throw refusal(asked.error)
       const { gather, opened } = asked.value
       if (!opened && gather.outcome !== undefined && gather.outcome.status !== 'replied') continue
@@ -83,6 +86,19 @@ class Inquiry {
     const isLate = this.#signal.aborted || this.#platform.now() >= this.#deadlineAt
     if (isLate || !(await this.#platform.agent(this.#agent.name).holds(id, token)))
       throw new RequestError('stale_lease', 'this run has lost its lease')
+  }
+
+  // Somebody who is at work on what waits, through others perhaps, for this very request.
+  async #requireWay(to: string, path: readonly string[]): Promise<void> {
+    for (const id of path) {
+      if (parseDeliveryId(id)?.agent !== to) continue
+      const receipt = await this.#platform.agent(to).receipt(id)
+      if (receipt !== undefined && atWork.has(receipt.status))
+        throw new RequestError('would_deadlock', `${to} is at work on ${id}, which waits for this`, {
+          agent: to,
+          delivery: id,
+        })
+    }
   }
 
   #principal(): Principal {

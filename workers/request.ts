@@ -11,7 +11,7 @@ import type { Incoming } from '../shared/admission.ts'
 import { type Fault, issuesOf } from '../shared/fault.ts'
 import { callbackSchema, type Gather, type GatherOpening, gatherAddress, gatherId, unsent } from '../shared/gather.ts'
 import type { GatherReport } from '../shared/gather-port.ts'
-import { digest, parseDeliveryId } from '../shared/ids.ts'
+import { digest } from '../shared/ids.ts'
 import { canonical } from '../shared/json.ts'
 import type { LegFailure } from '../shared/leg-failure.ts'
 import { headOf } from '../shared/message.ts'
@@ -35,6 +35,8 @@ export interface AskOptions extends PublishOptions {
   readonly express?: (agent: string, delivery: string, references: References) => void
   /** Deliveries whose handlers wait for this request, the nearest first. */
   readonly path?: readonly string[]
+  /** Who is going to be asked, before anything is stored. It may throw. */
+  readonly meets?: (agent: string) => Promise<void>
   readonly hops?: number
 }
 
@@ -61,8 +63,7 @@ export async function ask(
   const routed = await route(platform, principal, id, asked, options)
   if (!routed.ok) return routed
   const { agent, incoming } = routed.value
-  const waiting = await waitsFor(platform, agent, options.path ?? [])
-  if (waiting !== undefined) return err({ code: 'would_deadlock', agent, delivery: waiting })
+  await options.meets?.(agent)
   const called = await callbacks(platform, source, own)
   if (!called.ok) return called
   const { secrets, ...targets } = called.value
@@ -128,18 +129,6 @@ async function route(
     ? err({ code: 'unroutable', destination: incoming.message.to ?? '' })
     : ok({ agent, incoming })
 }
-
-// The agent is at work on something that waits, through others, for this very request.
-async function waitsFor(platform: Platform, agent: string, path: readonly string[]): Promise<string | undefined> {
-  for (const id of path) {
-    if (parseDeliveryId(id)?.agent !== agent) continue
-    const receipt = await platform.agent(agent).receipt(id)
-    if (receipt !== undefined && atWork.has(receipt.status)) return id
-  }
-  return undefined
-}
-
-const atWork: ReadonlySet<string> = new Set(['dispatched', 'delivered', 'claimed'])
 
 type Targets = Pick<GatherOpening, 'callback' | 'failureCallback'>
 

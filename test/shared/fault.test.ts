@@ -18,10 +18,8 @@ describe('docs/problems.md', () => {
   )
 
   it('has a section for each code of the Fault union, and for nothing else', () => {
-    const codes = [...text('shared/fault.ts').matchAll(/readonly code: '(\w+)'/g)].map((match) => match[1])
-    expect(codes.length).toBeGreaterThan(20)
-    expect([...sections.keys()]).toEqual(codes)
-    expect(new Set(faultCodes)).toEqual(new Set(codes))
+    // There is an example of each code: the compiler sees to it.
+    expect([...sections.keys()].sort()).toEqual([...faultCodes].sort())
   })
 
   it.each(faultCodes)('%s: tells the status, and the body that is really sent', (code) => {

@@ -9,13 +9,11 @@ import type { Platform } from '../../shared/ports.ts'
 import type { Receipt } from '../../shared/receipt.ts'
 import { express } from '../../workers/express.ts'
 import { type AskOptions, ask, awaitReply } from '../../workers/request.ts'
-import { must } from './invariants.ts'
+import { asker, must } from './invariants.ts'
 import type { SimStorage } from './storage.ts'
 import type { World } from './world.ts'
 
 const second = 1_000
-/** Everybody who asks, by source. */
-export const asker = 'eve'
 
 export class Askers {
   readonly #world: World
