@@ -113,6 +113,7 @@ const action = z.discriminatedUnion(
   unknownAction,
 )
 export type ChartAction = z.infer<typeof action>
+export const chartActions: readonly string[] = action.options.map(({ shape }) => shape.type.value)
 const compensation = z.discriminatedUnion('type', effectAction, {
   error: 'a compensation is { type: send, publish, scatter or update, params }',
 })
@@ -132,7 +133,7 @@ const guard = z.unknown().transform((raw, ctx): GuardReference => {
   return raw as GuardExpression
 })
 
-/** What a state does about agents' errors while it is active (docs/protocol.md, "Agents' errors"). */
+/** What a state does about agents' errors while it is active (docs/protocol.md, "Statecharts"). */
 const errorPolicy = z.strictObject({
   /** How often a message of this state is sent again, and after what pause, which grows by the factor. */
   retry: z

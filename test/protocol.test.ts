@@ -9,6 +9,7 @@ import { describe, expect, it } from 'vitest'
 import { operations } from '../shared/api.ts'
 import { receiptStatus } from '../shared/api-bodies.ts'
 import { callers, faultsOf, type Operation } from '../shared/api-operation.ts'
+import { chartActions } from '../shared/chart-definition.ts'
 import { deadReason } from '../shared/delivery.ts'
 import { effectNames } from '../shared/effects.ts'
 import { limits } from '../shared/limits.ts'
@@ -16,6 +17,7 @@ import { publishInput } from '../shared/message.ts'
 import { outcomeOfAnswer } from '../shared/outcome.ts'
 import { backoffPresets, policySchema, resolvePolicy } from '../shared/policy.ts'
 import { sign } from '../shared/signature.ts'
+import { parseDefinition, startChart, stepChart } from '../shared/statechart.ts'
 
 const root = join(import.meta.dirname, '..')
 const page = readFileSync(join(root, 'docs/protocol.md'), 'utf8')
@@ -50,6 +52,30 @@ describe('docs/protocol.md', () => {
     ])
     expect(cited.length).toBeGreaterThan(3)
     for (const title of cited) expect(() => section(title), title).not.toThrow()
+  })
+
+  it('shows a definition that is taken and comes to its end, and names every action', () => {
+    const example = JSON.parse(/```json\n([\s\S]*?)```/.exec(section('Statecharts'))?.[1] ?? '')
+    const definition = parseDefinition(example)
+    const given = { state: {}, input: { topic: 'tea', maxRounds: 2 } }
+    let step = definition.ok ? startChart(definition.value, given) : undefined
+    for (const draft of ['first', 'second']) {
+      if (definition.ok && step?.ok)
+        step = stepChart(
+          definition.value,
+          step.value.snapshot,
+          { type: 'draft.request.reply', data: draft },
+          { ...given, state: step.value.state },
+        )
+    }
+    expect(step).toMatchObject({
+      ok: true,
+      value: { status: 'done', output: { draft: 'second' }, state: { rounds: 2 } },
+    })
+    expect(firstNames('Statecharts')).toEqual(chartActions)
+    const { chartMicrosteps, chartStepActions } = limits
+    expect(section('Statecharts')).toContain(`${chartMicrosteps} microsteps, ${chartStepActions} actions or 1 MiB`)
+    expect(limits.chartStepBytes).toBe(1_048_576)
   })
 
   it('names each status once, the living first, as receipts have them', () => {
@@ -193,6 +219,10 @@ describe('its limits', () => {
     ['a lease', [limits.leaseSeconds, limits.claimSeconds]],
     ['`waitSeconds`', [limits.waitSeconds]],
     ['a page', [limits.pageSize]],
+    [
+      'a definition',
+      [limits.chartBytes, limits.chartStates, limits.chartTransitions, limits.chartDepth, limits.chartRegions],
+    ],
   ])('%s', (what, numbers) => {
     const [, most = ''] = rows('Limits').find(([cell = '']) => cell.startsWith(what)) ?? []
     expect(most.match(/\d+/g)?.map(Number)).toEqual(numbers)
