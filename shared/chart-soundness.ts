@@ -25,7 +25,10 @@ const issue = (path: Path, message: string): Flaw => ({ path, message })
 /** What does not fit, the first things first; nothing when the definition can run. */
 export function soundnessIssues(definition: Definition): Flaw[] {
   const tree = treeOf(definition)
-  const issues = [...sizeIssues(tree), ...tree.nodes.flatMap((node) => nodeIssues(node, tree))]
+  const tooLarge = sizeIssues(tree)
+  // What is too large is not looked at more closely: looking costs as much as there is.
+  if (tooLarge.length > 0) return tooLarge
+  const issues = [...idIssues(tree), ...tree.nodes.flatMap((node) => nodeIssues(node, tree))]
   const asked = Object.entries(definition.guards ?? {}).flatMap(([name, guard]) =>
     askedIssues(tree, guard, ['guards', name]),
   )
@@ -49,11 +52,12 @@ function sizeIssues(tree: Tree): Flaw[] {
     limits.chartTransitions,
   )
   tooMany('states active at once', leavesAtOnce(tree.root), limits.chartRegions)
-  if (tree.byId.size < tree.nodes.length) {
-    const twice = tree.nodes.filter((node, i) => tree.nodes.findIndex((other) => other.id === node.id) < i)
-    issues.push(...twice.map((node) => issue([...node.at, 'id'], `the id "${node.id}" is taken`)))
-  }
   return issues
+}
+
+function idIssues(tree: Tree): Flaw[] {
+  const twice = tree.nodes.filter((node, i) => tree.nodes.findIndex((other) => other.id === node.id) < i)
+  return twice.map((node) => issue([...node.at, 'id'], `the id "${node.id}" is taken`))
 }
 
 function leavesAtOnce(node: TreeNode): number {
