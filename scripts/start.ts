@@ -74,6 +74,7 @@ Switchboard is ready at ${url}
                      "data": { "question": "Where does mail wait?", "documents": [
                        { "path": "note.md", "text": "Mail waits in the mailbox." } ] } }'
   Receipt        ${url}/v1/deliveries/{id}, with the id that the answer gives and the same key
+  Page           ${url}/m/{id}, the same for people; log in with that key
   Reference      ${url}/docs and ${url}/openapi.json
   State          ${shown(stateDir)} (a restart finds it again; delete it to begin afresh)
   Main job       npm run demo -- --question "…" [files or folders]

@@ -253,7 +253,7 @@ describe('how a handshake stands (A48)', () => {
       { numRuns: 500 },
     )
     const ways = Object.entries(handshakeTable).flatMap(([from, row]) =>
-      Object.entries(row).flatMap(([kind, tos]) => tos.map((to) => `${from} ${kind} ${to}`)),
+      Object.entries<readonly string[]>(row).flatMap(([kind, tos]) => tos.map((to) => `${from} ${kind} ${to}`)),
     )
     expect([...taken].sort()).toEqual(ways.sort())
   })

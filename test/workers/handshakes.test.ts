@@ -89,7 +89,7 @@ describe('a handshake', () => {
     expect((await call('GET', `/v1/agents/${bob.name}/mailbox`)).body.depth).toBe(0)
   })
 
-  it.each([
+  it.each<[string, object, Record<string, string>?]>([
     ['protocolVersions', { protocolVersions: ['one'] }],
     ['capabilities', { capabilities: 'read' }],
     ['expiresInSeconds', { expiresInSeconds: limits.handshakeSeconds + 1 }],
@@ -227,7 +227,7 @@ describe('what was agreed', () => {
 describe('the handshakes that an agent`s object keeps', () => {
   const shaken = (source: string, key: string, incarnation = 'i'): Shaken => {
     const offer = { protocolVersions: ['1.0'], capabilities: [] }
-    const verdict = { status: 'accepted', version: '1.0', agreed: [] } as const
+    const verdict = { status: 'accepted' as const, version: '1.0', agreed: [] }
     const id = handshakeId('bob', source, key, offer)
     return { v: 1, id, agent: 'bob', incarnation, source, offer, verdict, answeredBy: 'registration', etag: 'e' }
   }
