@@ -6,18 +6,12 @@
  * Each agent's way is independent of every other's. The queue's copy is acked once the mailbox has admitted it: from then on
  * the lease is the net, not the queue. Never here: what may be taken, or what an outcome does.
  */
-import type { AgentRecord } from '../shared/agent.ts'
-import type { LeasedDelivery, TakeAnswer } from '../shared/agent-port.ts'
 import type { Platform } from '../shared/ports.ts'
 import { type FleetingReference, reference, type TakeReference } from '../shared/reference.ts'
-import type { Report } from '../shared/settlement.ts'
 import type { AnyAgent } from './define.ts'
-import { deliver } from './deliver.ts'
-import { callsOf, deliverBatch, heldBehind } from './deliver-batch.ts'
 import { carryOut } from './effects.ts'
 import { startFleeting } from './fleeting.ts'
-import { askPermits, tellResources } from './permit.ts'
-import { Settler } from './settle.ts'
+import { runTaken } from './run.ts'
 import { Slots } from './slots.ts'
 import { take } from './take.ts'
 
@@ -93,60 +87,6 @@ async function admitMail(
   for (const { message } of mail) message.ack()
   if (taken.unfinished.length > 0) platform.waitUntil(carryOut(platform, agent, taken.agent, taken.unfinished))
   return () => runTaken(platform, handlers, slots, agent, taken, alone)
-}
-
-// What would have made one answer too large is taken when the first are done: bodies of a megabyte would fill the isolate.
-async function runTaken(
-  platform: Platform,
-  handlers: ReadonlyMap<string, AnyAgent>,
-  slots: Slots,
-  agent: string,
-  first: TakeAnswer,
-  alone: boolean,
-): Promise<void> {
-  let taken = first
-  for (;;) {
-    if (taken.agent !== undefined) await runLeases(platform, handlers, slots, taken.agent, taken.leases)
-    if (taken.rest.length === 0) return
-    taken = await take(platform, agent, taken.rest, alone)
-  }
-}
-
-/** deliver → settle, for leases of one agent. Outcomes go back as they arrive. What a resource holds up goes back unbegun. */
-async function runLeases(
-  platform: Platform,
-  handlers: ReadonlyMap<string, AnyAgent>,
-  slots: Slots,
-  agent: AgentRecord,
-  leases: readonly LeasedDelivery[],
-): Promise<void> {
-  const { begin: permitted, held, permits } = await askPermits(platform, agent, leases)
-  const behind = heldBehind(leases, permitted, held)
-  if (behind.length > 0) platform.waitUntil(tellResources(platform, agent, behind, permits))
-  const begin = permitted.filter((lease) => behind.every((report) => report.token !== lease.token))
-  const settler = new Settler(platform, agent.name, leases.length, permits)
-  await Promise.all([
-    ...[...held, ...behind].map((report) => settler.report(report)),
-    ...callsOf(begin).map(async (call) => {
-      await settler.report(...(await deliverAll(platform, handlers, slots, agent, call)))
-    }),
-  ])
-}
-
-// One call: of a batch, or of the one delivery that it is for.
-async function deliverAll(
-  platform: Platform,
-  handlers: ReadonlyMap<string, AnyAgent>,
-  slots: Slots,
-  agent: AgentRecord,
-  call: readonly LeasedDelivery[],
-): Promise<Report[]> {
-  if (agent.policy.batch !== undefined) return deliverBatch(platform, handlers, slots, agent, call)
-  const each = call.map(async (lease): Promise<Report> => {
-    const outcome = await deliver(platform, handlers, slots, agent, lease)
-    return { id: lease.id, token: lease.token, outcome, external: false }
-  })
-  return Promise.all(each)
 }
 
 async function admitFleeting(

@@ -6,11 +6,10 @@
 import type { Outcome } from '../shared/outcome.ts'
 import type { Platform } from '../shared/ports.ts'
 import type { References } from '../shared/release.ts'
+import type { Report } from '../shared/settlement.ts'
 import type { Handlers } from './context.ts'
-import { deliver } from './deliver.ts'
 import { enqueue } from './enqueue.ts'
-import { askPermits } from './permit.ts'
-import { settle } from './settle.ts'
+import { runTaken } from './run.ts'
 import { Slots } from './slots.ts'
 import { take } from './take.ts'
 
@@ -43,18 +42,13 @@ export function express(
 
 async function run(platform: Platform, handlers: Handlers, agent: string, delivery: string): Promise<void> {
   const taken = await take(platform, agent, [delivery], false)
-  const [lease] = taken.leases
-  if (lease === undefined || taken.agent === undefined) return
-  const { held, permits } = await askPermits(platform, taken.agent, [lease])
-  if (held.length > 0) {
-    await settle(platform, agent, held)
-    return
-  }
+  const cutAt = platform.now() + attemptMs
+  const short = taken.leases.filter((lease) => lease.deadlineAt > cutAt).map(({ id }) => id)
+  const leases = taken.leases.map((lease) => ({ ...lease, deadlineAt: Math.min(lease.deadlineAt, cutAt) }))
   const slots = new Slots((ms, then) => platform.after(ms, then))
-  const deadlineAt = Math.min(lease.deadlineAt, platform.now() + attemptMs)
-  const attempted = await deliver(platform, handlers, slots, taken.agent, { ...lease, deadlineAt })
-  const outcome = deadlineAt < lease.deadlineAt ? cutShort(attempted) : attempted
-  await settle(platform, agent, [{ id: lease.id, token: lease.token, outcome, external: false }], permits)
+  const judge = (report: Report) =>
+    short.includes(report.id) ? { ...report, outcome: cutShort(report.outcome) } : report
+  await runTaken(platform, handlers, slots, agent, { ...taken, leases }, false, judge)
 }
 
 // It had less time than its policy gives it: that it was not enough is not the agent's fault.

@@ -8,7 +8,7 @@ import * as z from 'zod'
 import { indexEntry } from '../../shared/directory.ts'
 import type { Platform } from '../../shared/ports.ts'
 import { requestView } from '../../shared/request.ts'
-import { type AnyAgent, defineAgent, type HandlerContext } from '../../workers/define.ts'
+import { type AnyAgent, defineAgent, defineBatchAgent, type HandlerContext } from '../../workers/define.ts'
 import { express } from '../../workers/express.ts'
 import { ask, awaitReply } from '../../workers/request.ts'
 import { Invocation } from './platform.ts'
@@ -234,6 +234,36 @@ describe('a request in virtual time', () => {
     expect(letter).toMatchObject({ reason: 'terminal', agent: expect.stringMatching(/^callback-/) })
     const { callbackDelivery } = await view(scene, failed)
     expect(letter?.delivery).toBe(callbackDelivery)
+  })
+
+  it('(A114) a thousand conversations at once are each answered with their own reply', async () => {
+    const scene = new Scene()
+    const names = Array.from({ length: 10 }, (_, i) => `writer-${i}`)
+    for (const name of names)
+      await scene.webhook(name, ({ body }) => json({ reply: { data: JSON.parse(body).data } }), {
+        concurrency: 20,
+        depth: 1_000,
+      })
+    const asked = Array.from({ length: 1_000 }, (_, i) =>
+      request(scene, { to: names[i % names.length], data: i, timeoutSeconds: 600, whenOpen: 'wait' }),
+    )
+    const told = await scene.done(Promise.all(asked))
+    expect(told.map((one) => one.reply?.data)).toEqual(told.map((_, i) => i))
+    expect(scene.calls).toHaveLength(1_000)
+  }, 60_000)
+
+  it('an agent that takes its mail in batches replies to each of them', async () => {
+    const clerk = defineBatchAgent({
+      name: 'clerk',
+      accepts: z.number(),
+      policy: { batch: { size: 3, waitSeconds: 2 } },
+      handleBatch: async (messages) => ({
+        results: messages.map((m) => ({ id: m.delivery, status: 'ok' as const, result: -m.data })),
+      }),
+    })
+    const scene = await withHandlers(clerk)
+    const told = await scene.done(Promise.all([1, 2, 3, 4].map((data) => request(scene, { to: 'clerk', data }))))
+    expect(told.map((one) => one.reply?.data)).toEqual([-1, -2, -3, -4])
   })
 
   it('T1 of callbacks: nobody else writes to a callback’s mailbox, and a broadcast does not reach it', async () => {

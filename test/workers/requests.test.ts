@@ -52,7 +52,7 @@ describe('a request', () => {
     expect(JSON.stringify(asked)).not.toContain('context')
   })
 
-  it('(A49) (A50) (A104) answers 202 and a place to ask again when the caller does not wait, and lists what is pending', async () => {
+  it('(A49) (A50) (A104) (A113) answers 202 and a place to ask again when the caller does not wait, and lists what is pending', async () => {
     const agent = await pullAgent()
     const { id, status } = await open(agent.name, { context: { page: 3 } })
     expect(status).toBe('pending')
