@@ -4,6 +4,7 @@
  */
 import type { GatherObject } from '../../durable-objects/gather.ts'
 import type { Gather } from '../../shared/gather.ts'
+import { canonical } from '../../shared/json.ts'
 import { type Principal, resolvePermissions } from '../../shared/permissions.ts'
 import type { Platform } from '../../shared/ports.ts'
 import type { Receipt } from '../../shared/receipt.ts'
@@ -75,7 +76,7 @@ export class Askers {
     if (gather === undefined) return
     const { outcome } = gather
     const known = this.#outcomes.get(`${name}/${gather.openedAt}`)
-    const now = outcome === undefined ? undefined : JSON.stringify(outcome)
+    const now = outcome === undefined ? undefined : canonical(outcome)
     must(known === undefined || known === now, 'G1', () => `${name} resolved as ${known}, and then as ${now}`)
     if (now !== undefined) this.#outcomes.set(`${name}/${gather.openedAt}`, now)
     must(storage.alarmAt !== null, 'M6', () => `gather ${name} is kept, and no alarm is armed`)
