@@ -4,19 +4,39 @@
  */
 import * as z from 'zod'
 import { deadLetterId, effectId } from './ids.ts'
+import { mergePatch } from './json-patch.ts'
+import { isJsonObject, type JsonObject } from './json-pointer.ts'
 import { limits } from './limits.ts'
 import { type Head, type PublishInput, publishInput, replyDestination } from './message.ts'
 import { err, ok, type Result } from './result.ts'
+import { stateOperations } from './state-operations.ts'
+
+/** Without `ifVersion` the patch applies to whatever is there; operations never conflict. */
+export const stateEffect = z.union([
+  z.strictObject({ patch: mergePatch, ifVersion: z.int().min(1).optional() }),
+  z.strictObject({ operations: stateOperations }),
+])
 
 /** What a handler or a receiver's JSON answer may ask for. */
 export const effectsInput = z.strictObject({
   reply: z.strictObject({ type: z.string().min(1).max(limits.typeLength).optional(), data: z.unknown() }).optional(),
   messages: z.array(z.unknown()).max(limits.effectsPerAttempt).optional(),
+  /** For the workflow that the message belongs to: an event of its statechart, and a change of its state. */
+  event: z.strictObject({ type: z.string().min(1).max(limits.typeLength), data: z.unknown().optional() }).optional(),
+  state: stateEffect.optional(),
 })
 export type EffectsInput = z.infer<typeof effectsInput>
 
-/** An answer is read as effects when it is an object with one of these; anything else is the attempt's result. */
-export const effectNames = ['reply', 'messages'] as const
+/** An answer with one of these is read as effects; anything else is the attempt's result. `state` and `event` are common words. */
+export function asksForEffects(answer: JsonObject): boolean {
+  const { event, state } = answer
+  return (
+    'reply' in answer ||
+    'messages' in answer ||
+    (isJsonObject(event) && typeof event['type'] === 'string') ||
+    (isJsonObject(state) && ('patch' in state || 'operations' in state))
+  )
+}
 
 export const effectStatus = z.discriminatedUnion('status', [
   z.strictObject({ status: z.literal('pending') }),
@@ -34,8 +54,8 @@ export type EffectStatus = z.infer<typeof effectStatus>
 export const effectSchema = z.strictObject({
   n: z.int(),
   /** `notice`: the broker tells whoever waits for an answer that there will be none. */
-  kind: z.enum(['reply', 'message', 'notice']),
-  /** What will be published; for an effect refused before it could become a message, what was asked for. */
+  kind: z.enum(['reply', 'message', 'notice', 'event', 'state']),
+  /** What will be published; an event or a change of a workflow's state as it was asked for; for an effect refused before it could become a message, what was asked for. */
   publish: z.record(z.string(), z.unknown()),
   state: effectStatus,
 })
@@ -70,6 +90,16 @@ export function expandEffects(delivery: string, head: Head, input: EffectsInput)
     if (parsed.ok)
       effects.push({ n, kind: 'message', publish: inherit(head, effectId(delivery, n), parsed.value), state: pending })
     else effects.push({ n, kind: 'message', publish: { asked: raw }, state: refused('invalid', parsed.error) })
+  }
+  for (const kind of ['state', 'event'] as const) {
+    const asked = input[kind]
+    if (asked === undefined) continue
+    n += 1
+    const state =
+      head.workflowid === undefined
+        ? refused('no_workflow', 'the message names no `workflowid`, so there is no workflow to change')
+        : pending
+    effects.push({ n, kind, publish: { ...asked }, state })
   }
   return effects
 }

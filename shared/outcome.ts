@@ -3,8 +3,9 @@
  * past this file knows about HTTP. Never here: the request itself (workers/webhook.ts).
  */
 import * as z from 'zod'
-import { effectNames, effectsInput } from './effects.ts'
+import { asksForEffects, effectsInput } from './effects.ts'
 import { deeperThan, utf8Length } from './json.ts'
+import { isJsonObject } from './json-pointer.ts'
 import { limits } from './limits.ts'
 import { type ResourceReport, resourceReport } from './resource-report.ts'
 
@@ -127,9 +128,8 @@ function readAnswer(answer: Answer): { result?: unknown; effects?: unknown } {
 
 /** Splits a JSON answer into its result and its effects. */
 export function splitAnswer(parsed: unknown): { result?: unknown; effects?: unknown } {
-  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) return { result: parsed }
-  if (!effectNames.some((name) => name in parsed)) return { result: parsed }
-  const { result, ...effects } = parsed as { result?: unknown }
+  if (!isJsonObject(parsed) || !asksForEffects(parsed)) return { result: parsed }
+  const { result, ...effects } = parsed
   return { effects, ...(result === undefined ? {} : { result }) }
 }
 

@@ -11,7 +11,7 @@ import { receiptStatus } from '../shared/api-bodies.ts'
 import { callers, faultsOf, type Operation } from '../shared/api-operation.ts'
 import { chartActions } from '../shared/chart-definition.ts'
 import { deadReason } from '../shared/delivery.ts'
-import { effectNames } from '../shared/effects.ts'
+import { effectsInput } from '../shared/effects.ts'
 import { limits } from '../shared/limits.ts'
 import { publishInput } from '../shared/message.ts'
 import { outcomeOfAnswer } from '../shared/outcome.ts'
@@ -91,14 +91,14 @@ describe('docs/protocol.md', () => {
   })
 
   it('names what makes an answer effects', () => {
-    for (const name of effectNames) expect(section('Effects')).toContain(`\`${name}\``)
+    for (const name of Object.keys(effectsInput.shape)) expect(section('Effects')).toContain(`\`${name}\``)
   })
 
   it('lists every call that is served, with its answers and its problems, and no other', () => {
     const should = operations.map(callRow)
     const stands = section('Calls')
       .split('\n')
-      .filter((line) => /^\| `(?:GET|PUT|POST|DELETE) /.test(line))
+      .filter((line) => /^\| `(?:GET|PUT|POST|PATCH|DELETE) /.test(line))
     // What is missing is shown as it should be written.
     expect(should.filter((row) => !stands.includes(row))).toEqual([])
     expect(stands.filter((row) => !should.includes(row))).toEqual([])

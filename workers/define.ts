@@ -17,6 +17,8 @@ export interface HandlerMessage<Data> {
   readonly correlationid: string
   readonly causationid?: string
   readonly replyto?: string
+  /** The workflow that it belongs to. */
+  readonly workflowid?: string
   readonly data: Data
 }
 
@@ -81,6 +83,39 @@ export class RequestError extends Error {
   }
 }
 
+/** The shared state of a workflow as one call saw it or left it. */
+export interface StateSeen {
+  readonly version: number
+  readonly state: Readonly<Record<string, unknown>>
+}
+
+/** `ctx.state`: the shared state of the workflow that the message belongs to. It acts at once. Rejects with a StateError. */
+export interface SharedState {
+  /** All of it, or the named parts: dotted paths or JSON Pointers. */
+  read(select?: readonly string[]): Promise<StateSeen>
+  /**
+   * Reads, has the next state made of it, and writes; again, after a pause, when somebody else was faster. The function may be
+   * called several times. In a re-run of the handler what the run before wrote in this place stands.
+   */
+  update(change: (state: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>>): Promise<StateSeen>
+  /** `increment`, `append`, `setIfAbsent` and `max`, which never conflict. Once, however often the handler is run. */
+  apply(operations: readonly Readonly<Record<string, unknown>>[]): Promise<StateSeen>
+}
+
+/** The state could not be read or written. `code` says why: `no_workflow`, `version_mismatch`, `forbidden`, … */
+export class StateError extends Error {
+  override readonly name = 'StateError'
+  readonly code: string
+  /** What an HTTP caller would have been answered. */
+  readonly problem: Readonly<Record<string, unknown>>
+
+  constructor(code: string, message: string, problem: Readonly<Record<string, unknown>> = {}) {
+    super(message)
+    this.code = code
+    this.problem = problem
+  }
+}
+
 /**
  * The handler's hands. `reply`, `send` and `publish` are buffered: nothing leaves until the handler has returned and its result is
  * journaled, and then each leaves once. A handler that throws sends nothing and is tried again.
@@ -107,6 +142,8 @@ export interface HandlerContext {
    * the order of its calls. Rejects with a RequestError.
    */
   request(to: string, type: string, data?: unknown, options?: Asking): Promise<HandlerReply>
+  /** The shared state of the workflow that the message belongs to. */
+  readonly state: SharedState
   /**
    * Says how a resource that the agent declares has answered: an HTTP status, and the pause that it asked for. Beside whatever
    * becomes of the attempt; throw a ResourceError where it is what the attempt failed of.

@@ -22,6 +22,7 @@ import type { Many } from './choose.ts'
 import { conform } from './conform.ts'
 import { enqueue } from './enqueue.ts'
 import { publishMany } from './publish-many.ts'
+import { changeWorkflow, tellRefusals } from './change-workflow.ts'
 import { receiveFromJournal, receiveNotice } from './receive.ts'
 import { prepare, type Routed } from './route.ts'
 
@@ -53,6 +54,11 @@ async function carry(platform: Platform, name: string, agent: AgentRecord | unde
     if (effect.kind === 'notice') {
       const told = await tellEnding(platform, name, one, effect)
       if (told !== undefined) states.set(effect.n, told)
+      continue
+    }
+    if (agent !== undefined && (effect.kind === 'event' || effect.kind === 'state')) {
+      const done = await changeWorkflow(platform, agent, one, effect)
+      if (done !== undefined) states.set(effect.n, done)
       continue
     }
     const prepared =
@@ -156,6 +162,7 @@ async function tell(
   const known = one.effects.map((e) => ({ ...e, state: states.get(e.n) ?? e.state }))
   const letters = known.flatMap((e) => deadLetterOfEffect(name, one.id, one.head, e, platform.now()) ?? [])
   if (letters.length > 0) await platform.deadLetters().bury(letters)
+  await tellRefusals(platform, name, one, known)
   const news: CarriedEffect[] = [...states].map(([n, state]) => ({ n, state }))
   const answer = await platform.agent(name).carried(one.id, news)
   platform.log('carry', { agent: name, delivery: one.id, effects: known.map((e) => `${e.n} ${e.state.status}`) })

@@ -16,6 +16,7 @@ import { type ResourceReport, reportFrom } from '../shared/resource-report.ts'
 import { noHandler } from './attempt.ts'
 import type { AnyAgent, HandlerContext, HandlerMessage } from './define.ts'
 import { inquirer } from './inquire.ts'
+import { HandlerState } from './shared-state.ts'
 
 /** Runs the handler until `deadlineAt`. Every way it can end is an outcome; it never throws. */
 export async function runHandler(
@@ -33,7 +34,9 @@ export async function runHandler(
   const effects: { reply?: EffectsInput['reply']; messages: unknown[] } = { messages: [] }
   const reports: ResourceReport[] = []
   const request = inquirer(platform, record, lease, deadlineAt, controller.signal)
-  const ctx = { ...contextOf(platform, agent, lease, deadlineAt, controller.signal, { effects, reports }), request }
+  const state = new HandlerState(platform, record, lease, controller.signal)
+  const said = { effects, reports }
+  const ctx = { ...contextOf(platform, agent, lease, deadlineAt, controller.signal, said), request, state }
   const told = (outcome: Outcome) => attributed(outcome, reports, agent.resources)
   try {
     // Within: a schema is the user's code too, and may throw.
@@ -117,7 +120,7 @@ function contextOf(
   deadlineAt: number,
   signal: AbortSignal,
   { effects, reports }: Said,
-): Omit<HandlerContext, 'request'> {
+): Omit<HandlerContext, 'request' | 'state'> {
   return {
     agent: agent.name,
     delivery: lease.id,

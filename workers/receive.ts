@@ -11,7 +11,7 @@ import { outgoingNumber, workflowAddress, workflowSource } from '../shared/outgo
 import type { Platform } from '../shared/ports.ts'
 import { err, ok, type Result, unreachable } from '../shared/result.ts'
 import { effectGiveUpMs } from '../shared/upkeep.ts'
-import type { Happening } from '../shared/workflow.ts'
+import type { Asker, Happening } from '../shared/workflow.ts'
 import type { Received } from '../shared/workflow-events.ts'
 import { contentOf, operationId } from '../shared/workflow-history.ts'
 import type { Asked } from '../shared/workflow-port.ts'
@@ -19,7 +19,7 @@ import { performSoon } from './perform.ts'
 import type { PublishReceipt } from './route.ts'
 
 /** Whoever may publish to it was asked before (workers/route.ts). */
-const admitted = (source: string) => ({ source, permitted: true })
+const admitted = (source: string): Asker => ({ source, permitted: true })
 
 /** A message published to a workflow. */
 export async function receiveByHand(
@@ -96,17 +96,17 @@ export async function receiveEvent(
   workflow: string,
   one: Unfinished,
   event: { readonly type: string; readonly data?: unknown },
-  by: string,
+  asker: Asker,
   id: string,
 ): Promise<EffectStatus | undefined> {
   const { traceparent } = one.head
   const about = aboutOf(workflow, one)
   const happening: Happening = {
-    ...{ ...event, by, id },
+    ...{ ...event, by: asker.source, id },
     ...(traceparent === undefined ? {} : { traceparent }),
     ...(about === undefined ? {} : { about }),
   }
-  const received = await receive(platform, workflow, happening, id, contentOf(event))
+  const received = await receive(platform, workflow, happening, id, contentOf(event), asker)
   if (received.status === 'full' && platform.now() - one.openedAt < effectGiveUpMs) return undefined
   const fault = faultOf(workflow, received)
   if (fault === undefined) return { status: 'carried', deliveries: [] }
@@ -119,9 +119,10 @@ async function receive(
   happening: Happening,
   key: string,
   content: string,
+  asker: Asker = admitted(happening.by),
 ): Promise<Asked<Received>> {
   const operation = { id: operationId(happening.by, key), content }
-  const received = await platform.workflow(workflow).receive(admitted(happening.by), { happening, operation })
+  const received = await platform.workflow(workflow).receive(asker, { happening, operation })
   platform.log('receive', { workflow, by: happening.by, event: happening.type, status: received.status })
   if (received.status === 'taken') performSoon(platform, workflow)
   return received

@@ -32,6 +32,11 @@ export async function runAgent(agent: AnyAgent, data: unknown, around: Circumsta
     send: (message) => sent.push(message),
     publish: () => undefined,
     request: () => Promise.reject(new Error('there is nobody to ask')),
+    state: {
+      read: () => Promise.reject(new Error('there is no workflow')),
+      update: () => Promise.reject(new Error('there is no workflow')),
+      apply: () => Promise.reject(new Error('there is no workflow')),
+    },
     resource: () => undefined,
     log: () => undefined,
   }

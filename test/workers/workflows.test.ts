@@ -68,7 +68,7 @@ const leased = (agent: Registered): Promise<Body> =>
 /** Two states and a way between them that only one event takes. */
 const door = { initial: 'closed', states: { closed: { on: { open: 'ajar' } }, ajar: { on: { shut: 'closed' } } } }
 
-describe('the research workflow (A20 to A23)', () => {
+describe('the research workflow (A20, A22, A23)', () => {
   it('goes from agent to agent by their answers, each gets what it needs, and its output is the result', async () => {
     const [researcher, analyst] = [await pullAgent(), await pullAgent()]
     const definition = research(researcher.name, analyst.name)
@@ -284,6 +284,70 @@ describe('what it sends', () => {
       () => read(body.id),
       (w) => w.status === 'completed',
     )
+  })
+})
+
+describe('an agent’s answer (A25)', () => {
+  it('may bring an event and a change of the state, each once, with its result', async () => {
+    const [worker, id] = [await pullAgent(), (await create({ definition: door, state: { n: 1 } })).body.id]
+    await call('POST', '/v1/messages', { json: { to: worker.name, type: 'x', workflowid: id } })
+    const effects = { event: { type: 'open' }, state: { operations: [{ op: 'increment', path: '/n' }] } }
+    const delivery = await leased(worker)
+    for (let i = 0; i < 2; i++) await ack(worker, delivery, { effects })
+    const moved = await until(
+      () => read(id),
+      (w) => w.version === 3,
+    )
+    expect(moved).toMatchObject({ value: 'ajar', state: { n: 2 } })
+    expect((await history(id)).slice(1).map((e) => [e.kind, e.by])).toEqual([
+      ['state', worker.name],
+      ['transition', worker.name],
+    ])
+  })
+
+  it('that is refused is told to the workflow as effect_refused (E1)', async () => {
+    const definition = {
+      initial: 'a',
+      states: {
+        a: {
+          on: {
+            effect_refused: {
+              target: 'b',
+              actions: { type: 'update', params: { patch: { why: { $from: 'event.data.reason' } } } },
+            },
+          },
+        },
+        b: { type: 'final' },
+      },
+    }
+    const [worker, id] = [await pullAgent(), (await create({ definition })).body.id]
+    await call('POST', '/v1/messages', { json: { to: worker.name, type: 'x', workflowid: id } })
+    await ack(worker, await leased(worker), { effects: { state: { patch: { a: 1 }, ifVersion: 9 } } })
+    const told = await until(
+      () => read(id),
+      (w) => w.status === 'completed',
+    )
+    expect(told.state).toEqual({ why: 'version_mismatch' })
+  })
+
+  it('changes nothing without a workflow, or of one that the agent may not write', async () => {
+    const [worker, id] = [
+      await pullAgent({}, { permissions: { writeState: [] } }),
+      (await create({ definition: door })).body.id,
+    ]
+    const effects = { state: { patch: { a: 1 } } }
+    const reasons = []
+    for (const more of [{}, { workflowid: id }]) {
+      const sent = await call('POST', '/v1/messages', { json: { to: worker.name, type: 'x', ...more } })
+      await ack(worker, await leased(worker), { effects })
+      const receipt = await until(
+        async () => (await call('GET', `/v1/deliveries/${sent.body.deliveries[0].id}`)).body,
+        (r) => r.effects?.[0]?.state.status === 'refused',
+      )
+      reasons.push(receipt.effects[0].state.reason)
+    }
+    expect(reasons).toEqual(['no_workflow', 'forbidden'])
+    expect((await read(id)).version).toBe(1)
   })
 })
 
