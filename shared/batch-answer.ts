@@ -3,6 +3,7 @@
  * without `results` is everybody's. Never here: the wire (workers/deliver-batch.ts), what an outcome does (shared/settlement.ts).
  */
 import * as z from 'zod'
+import { effectsInput } from './effects.ts'
 import { deeperThan } from './json.ts'
 import { limits } from './limits.ts'
 import { type Answer, type AttemptError, type Outcome, outcomeOfAnswer } from './outcome.ts'
@@ -11,10 +12,11 @@ const resultSchema = z.looseObject({
   id: z.union([z.string(), z.int()]).transform(String),
   status: z.enum(['ok', 'retry', 'drop']),
   result: z.unknown().optional(),
-  reply: z.unknown().optional(),
-  messages: z.unknown().optional(),
   error: z.union([z.string(), z.looseObject({ message: z.string() }).transform((e) => e.message)]).optional(),
 })
+
+/** Whatever one answer may ask for, each result may. */
+const effectNames = Object.keys(effectsInput.shape)
 
 /** One that was asked, and by which names an answer may mean it. */
 export interface Asked {
@@ -113,11 +115,11 @@ function outcomeOfResult(raw: unknown, httpStatus: number | undefined): Outcome 
     const message = parsed.error.issues.map((i) => `${i.path.join('.')}: ${i.message}`).join('; ')
     return retry({ code: 'bad_result', message: message.slice(0, limits.errorMessageLength) }, httpStatus)
   }
-  const { status, result, reply, messages, error } = parsed.data
+  const { status, result, error } = parsed.data
   const why = error?.slice(0, limits.errorMessageLength)
   switch (status) {
     case 'ok': {
-      const effects = { ...(reply === undefined ? {} : { reply }), ...(messages === undefined ? {} : { messages }) }
+      const effects = Object.fromEntries(effectNames.filter((n) => n in parsed.data).map((n) => [n, parsed.data[n]]))
       return {
         kind: 'ok',
         ...(result === undefined ? {} : { result }),

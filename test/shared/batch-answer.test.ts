@@ -40,6 +40,12 @@ describe('an answer with results', () => {
     ])
   })
 
+  it('carries whatever else an answer may ask for: an event and a state of its workflow', () => {
+    const [one] = outcomes({ results: [{ id: 'ada_1', status: 'ok', event: { type: 'done' }, mine: 1 }] })
+    expect(one).toMatchObject({ kind: 'ok', effects: { event: { type: 'done' } } })
+    expect(one).not.toHaveProperty('effects.mine')
+  })
+
   it('is a retry for whoever it forgets, for all where it is no list, and says so (A80)', () => {
     expect(outcomes({ results: [{ id: 'ada_2', status: 'ok' }] }).map((o) => o.kind)).toEqual(['retry', 'ok', 'retry'])
     expect(outcomes({ results: 'all' }).map((o) => o.kind)).toEqual(['retry', 'retry', 'retry'])

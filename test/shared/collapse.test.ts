@@ -14,7 +14,7 @@ function busy(policy = {}): Box {
 const keyed = (more: IncomingOptions = {}): IncomingOptions => ({ collapsekey: 'k', ...more })
 
 describe('of messages with one collapse key', () => {
-  it('the latest takes the place of what waits, which ends as collapsed with a link to it (B13)', () => {
+  it('the latest takes the place of what waits, which ends as collapsed with a link to it (TB13)', () => {
     const box = busy()
     const older = box.put('1', keyed())
     const newer = box.put('2', keyed({ data: 'new' }))
@@ -24,7 +24,7 @@ describe('of messages with one collapse key', () => {
     expect(box.mailbox.depth).toBe(2)
   })
 
-  it('what is in flight goes on, and the latest goes after it (B13)', () => {
+  it('what is in flight goes on, and the latest goes after it (TB13)', () => {
     const box = new Box({ policy: { concurrency: 1 } })
     const older = box.put('1', keyed())
     box.take()
@@ -54,7 +54,7 @@ describe('of messages with one collapse key', () => {
     expect(others.map((id) => box.receipt(id).status)).toEqual(['held', 'held', 'held'])
   })
 
-  it('several in one call leave the last, and each is answered for (B13)', () => {
+  it('several in one call leave the last, and each is answered for (TB13)', () => {
     const box = busy()
     const admissions = box.accept([incoming('1', keyed()), incoming('2', keyed()), incoming('3', keyed())])
     expect(admissions.map((a) => a.status)).toEqual(['accepted', 'accepted', 'accepted'])
@@ -69,7 +69,7 @@ describe('of messages with one collapse key', () => {
     expect(box.accept([incoming('3', keyed())])[0]).toMatchObject({ status: 'accepted' })
   })
 
-  it('one that gave way does not come back: its re-send is a duplicate, and leaves the latest alone (B13)', () => {
+  it('one that gave way does not come back: its re-send is a duplicate, and leaves the latest alone (TB13)', () => {
     const box = busy()
     const older = box.put('1', keyed())
     const newer = box.put('2', keyed())
@@ -81,7 +81,7 @@ describe('of messages with one collapse key', () => {
 describe('a debounced message', () => {
   const debounce = (more: IncomingOptions = {}) => keyed({ debounceseconds: 5, ...more })
 
-  it('waits until its key has been quiet for so long, and then goes once (B13)', () => {
+  it('waits until its key has been quiet for so long, and then goes once (TB13)', () => {
     const box = new Box()
     box.put('1', debounce())
     box.wait(4 * second)
@@ -93,7 +93,7 @@ describe('a debounced message', () => {
     expect(box.references).toEqual([{ deliveries: [last] }])
   })
 
-  it('waits no longer than its series may, however long that goes on (B13)', () => {
+  it('waits no longer than its series may, however long that goes on (TB13)', () => {
     const box = new Box()
     let last = ''
     for (let i = 0; i < 5; i++) {

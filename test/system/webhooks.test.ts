@@ -54,7 +54,7 @@ function isVerifiedBy(secret: string, raw: Raw): boolean {
 }
 
 describe('what a webhook gets', () => {
-  it('is a signed CloudEvent that both standards’ own libraries accept, from the raw bytes', async () => {
+  it('is a signed CloudEvent that both standards’ own libraries accept, from the raw bytes (A93, A103)', async () => {
     const { name, secret, received } = await agent()
     const data = { text: 'Grüße, 世界 🌍   \u2028', n: 1.5e300, nested: [{ a: null }] }
     const id = await client.send(name, { data, subject: 'greeting', mine: 'x', priority: 7, id: 'evt-1' })
@@ -78,7 +78,24 @@ describe('what a webhook gets', () => {
     expect(header(raw, 'content-type')).toMatch(/^application\/cloudevents\+json/)
   })
 
-  it('says which attempt it is, until when it may take, and the token to settle with', async () => {
+  it('is one signed array of events where its agent wants batches, and each is answered for (A77, A79, A80)', async () => {
+    const each: Answering = ({ body }) => {
+      const events = JSON.parse(body.toString('utf8')) as { deliveryid: string; data: number }[]
+      return json({ results: events.map(({ deliveryid: id, data }) => ({ id, status: 'ok', result: data * 2 })) })
+    }
+    const { name, secret, received } = await agent(each, { batch: { size: 3, waitSeconds: 30 } })
+    const ids = await Promise.all([1, 2, 3].map((data) => client.send(name, { data })))
+    const results = await Promise.all(ids.map(async (id) => (await client.until(id, 'completed')).result))
+    expect(results).toEqual([2, 4, 6])
+    const [raw, ...others] = received()
+    expect(others).toEqual([])
+    expect(verified(secret, raw!)).toHaveLength(3)
+    const headers = { ...raw!.headers } as Record<string, string>
+    const events = HTTP.toEvent({ headers, body: raw!.body.toString('utf8') })
+    expect(events).toMatchObject([{ source: 'admin' }, { source: 'admin' }, { source: 'admin' }])
+  })
+
+  it('says which attempt it is, until when it may take, and the token to settle with (A19, A122)', async () => {
     const { name, received } = await agent(undefined, { timeoutSeconds: 20 })
     const before = Date.now()
     const id = await client.send(name)
@@ -111,7 +128,7 @@ describe('what a webhook gets', () => {
     }
   })
 
-  it('continues the trace under a span of its own at every hop and attempt', async () => {
+  it('continues the trace under a span of its own at every hop and attempt (A112)', async () => {
     const next = await agent()
     const first = await agent((_, earlier) =>
       earlier === 0 ? { status: 500 } : json({ messages: [{ to: next.name, type: 'next' }] }),
@@ -260,7 +277,7 @@ describe('what a webhook may answer', () => {
 })
 
 describe('effects in the answer', () => {
-  it('leave once, under their agent’s name, with the cause they have; the result stays beside them', async () => {
+  it('leave once, under their agent’s name, with the cause they have; the result stays beside them (A25)', async () => {
     const boss = await agent()
     const worker = await agent(() =>
       json({ result: 7, reply: { data: 'yes' }, messages: [{ to: boss.name, type: 'next', data: 2 }] }),
@@ -341,7 +358,7 @@ describe('ack: later', () => {
     })
   })
 
-  it('extended, it is claimed and kept past its window', async () => {
+  it('extended, it is claimed and kept past its window (TC7)', async () => {
     const { name, received } = await agent(() => ({ status: 202 }), { ...later, ackSeconds: 1 })
     const id = await client.send(name)
     await client.until(id, 'delivered')
