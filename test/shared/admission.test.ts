@@ -225,7 +225,7 @@ describe('M5 T3: the bound of a mailbox', () => {
     for (let i = 0; i < count; i++) box.put(`m${i}`, { brokerMade: true })
   }
 
-  it('is exact: the last place is given, the next message is refused with evidence', () => {
+  it('is exact: the last place is given, the next message is refused with evidence (A15)', () => {
     const box = new Box({ policy: { depth: 5 } })
     fill(box, 4)
     expect(box.accept([incoming('last'), incoming('over')])).toEqual([
@@ -235,7 +235,7 @@ describe('M5 T3: the bound of a mailbox', () => {
     expect(box.mailbox.depth).toBe(5)
   })
 
-  it('leaves a tenth to the broker’s own: publishers are refused where effects still fit', () => {
+  it('leaves a tenth to the broker’s own: publishers are refused where effects still fit (A15)', () => {
     const box = new Box({ policy: { depth: 20 } })
     for (let i = 0; i < 18; i++) box.put(`m${i}`)
     expect(box.accept([incoming('over')])).toEqual([{ status: 'full', depth: 18, max: 18, retryAfterSeconds: 1 }])

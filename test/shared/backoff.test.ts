@@ -39,7 +39,7 @@ describe('without jitter', () => {
 })
 
 describe('with full jitter', () => {
-  it('is the dice’s share of the curve', () => {
+  it('is the dice’s share of the curve (A75)', () => {
     expect(backoffMs(jittered, 3, 0)).toBe(0)
     expect(backoffMs(jittered, 3, 0.25)).toBe(1_000)
     expect(backoffMs(jittered, 3, 0.999)).toBe(3_996)
@@ -56,7 +56,7 @@ describe('with full jitter', () => {
 })
 
 describe('Retry-After', () => {
-  it('wins when it is longer, and does not shorten the curve', () => {
+  it('wins when it is longer, and does not shorten the curve (A75)', () => {
     expect(backoffMs(steady, 1, 0, 30_000)).toBe(30_000)
     expect(backoffMs(steady, 4, 0, 500)).toBe(8_000)
   })

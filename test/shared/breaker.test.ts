@@ -216,7 +216,7 @@ describe('on every walk', () => {
     expect(late).toBeGreaterThan(100)
   })
 
-  it('the epoch counts moves; the history tells them, and people’s words, newest last, and is bounded', () => {
+  it('the epoch counts moves; the history tells them, and people’s words, newest last, and is bounded (A72)', () => {
     fc.assert(
       fc.property(aWalk, (given) => {
         for (const { before, after } of walk(given)) {
@@ -244,7 +244,7 @@ describe('on every walk', () => {
 // --- closed -------------------------------------------------------------------------------------------------------------
 
 describe('a closed breaker', () => {
-  it('opens at the fifth failure in a row, not at the fourth', () => {
+  it('opens at the fifth failure in a row, not at the fourth (A68)', () => {
     const told = new Told().tell(...times(4, failure()))
     expect([told.at, told.breaker.state]).toEqual(['closed', { at: 'closed', failures: 4 }])
     told.tell(failure())
@@ -262,7 +262,7 @@ describe('a closed breaker', () => {
     expect(told.tell(failure()).at).toBe('open')
   })
 
-  it('opens when half of ten within a minute failed, though never two in a row', () => {
+  it('opens when half of ten within a minute failed, though never two in a row (A68)', () => {
     const told = new Told().tell(...times(4, [success, failure()]).flat(), success)
     expect(told.at).toBe('closed')
     told.tell(failure())
@@ -333,7 +333,7 @@ describe('an open breaker', () => {
   const opened = (more: Partial<BreakerPolicy> = {}, retryAfterMs?: number) =>
     new Told({ failureThreshold: 1, ...more }).tell(failure(retryAfterMs))
 
-  it('T4: becomes half open when its time is over, and not a millisecond before', () => {
+  it('T4: becomes half open when its time is over, and not a millisecond before (A36)', () => {
     expect(opened().wait(minute - 1).at).toBe('open')
     const half = opened().wait(minute)
     expect([half.at, half.breaker.epoch]).toEqual(['half_open', 2])
@@ -345,12 +345,12 @@ describe('an open breaker', () => {
     })
   })
 
-  it('T4: in half-open admits as many probes as its policy says, one unless told', () => {
+  it('T4: in half-open admits as many probes as its policy says, one unless told (A36)', () => {
     expect(admits(opened().waitOver().breaker, policyOf())).toBe(1)
     expect(admits(opened().waitOver().breaker, policyOf({ probes: 3 }))).toBe(3)
   })
 
-  it('waits twice as long after each failed probe, up to the cap, and afresh once it was closed', () => {
+  it('waits twice as long after each failed probe, up to the cap, and afresh once it was closed (A36, A69)', () => {
     const told = opened()
     const waits = times(7, 0).map(() => {
       const { waitedMs } = told
@@ -375,7 +375,7 @@ describe('an open breaker', () => {
     expect(opened({}, askedMs).waitedMs).toBe(waitMs)
   })
 
-  it('a Retry-After of a failed probe wins over the doubled wait too, and does not double itself', () => {
+  it('a Retry-After of a failed probe wins over the doubled wait too, and does not double itself (A69)', () => {
     const told = opened({}, 20 * minute)
     told.waitOver().tell(failure(10 * minute))
     expect(told.waitedMs).toBe(10 * minute)
@@ -421,7 +421,7 @@ describe('a half-open breaker', () => {
     expect(tell(before, told.policy, epoch, failure(), told.now)).toBe(before)
   })
 
-  it('ramps up: 1, 2, 4, … in flight, doubling with each success, until there is no limit', () => {
+  it('ramps up: 1, 2, 4, … in flight, doubling with each success, until there is no limit (A36)', () => {
     const told = half().tell(success)
     const seen = times(12, 0).map(() => {
       const admitted = admits(told.breaker, told.policy)
@@ -493,7 +493,7 @@ describe('a person’s word', () => {
 })
 
 describe('the history', () => {
-  it('keeps the last hundred, with causes that are cut to what an operator reads', () => {
+  it('keeps the last hundred, with causes that are cut to what an operator reads (A72)', () => {
     const told = new Told({ failureThreshold: 1, openSeconds: 1, maxOpenSeconds: 1 })
     const long: Verdict = { kind: 'failure', cause: 'x'.repeat(5_000) }
     for (let n = 0; n < 80; n++) told.tell(long).waitOver()

@@ -439,7 +439,7 @@ const sdkEvent = fc
 
 const plain = (value: unknown) => JSON.parse(JSON.stringify(value))
 
-describe('events made by the official SDK', () => {
+describe('events made by the official SDK (A92)', () => {
   it('structured ones arrive as they were', () => {
     fc.assert(
       fc.property(sdkEvent, (made) => {
@@ -521,7 +521,7 @@ describe('structured()', () => {
     )
   })
 
-  it('comes back through readMessages as the same message', () => {
+  it('comes back through readMessages as the same message (A92)', () => {
     fc.assert(
       fc.property(attributeText, fc.jsonValue({ maxDepth: 3 }), (subject, data) => {
         const message = compose({ subject, data, chain: ['editor', 'printer'], priority: 0 })

@@ -24,7 +24,7 @@ const letterOf = (box: Box, id: string): DeadLetter => {
 }
 
 describe('T13: the entry of a delivery that died', () => {
-  it('says which, why, after which attempts, with the last error and the message without its data', () => {
+  it('says which, why, after which attempts, with the last error and the message without its data (A74)', () => {
     const box = new Box({ policy: { maxAttempts: 1 } })
     const id = box.put('a', { subject: 'invoice 7' })
     box.take()

@@ -30,7 +30,7 @@ describe('docs/problems.md', () => {
     expect(JSON.parse(/```json\n(.*?)```/s.exec(section)?.[1] ?? 'null')).toEqual(body)
   })
 
-  it.each(faultCodes)('%s: says what to do next, after the example', (code) => {
+  it.each(faultCodes)('%s: says what to do next, after the example (A121)', (code) => {
     expect(sections.get(code)?.split('```').at(-1)?.trim().length).toBeGreaterThan(10)
   })
 })
@@ -136,7 +136,7 @@ describe('problemOf', () => {
     expect([0, 0.2, 1, 1.5].map(after)).toEqual(['0', '1', '1', '2'])
   })
 
-  it('what is told to come back later says when, and only that is retryable with a 4xx', () => {
+  it('what is told to come back later says when, and only that is retryable with a 4xx (A121)', () => {
     for (const [fault, status] of samples) {
       const { headers, body } = problemOf(fault)
       if (body.retryable && status !== 500) expect(headers).toHaveProperty('Retry-After')

@@ -13,7 +13,7 @@ const message = {
 
 const ok = (filter: unknown) => filterSchema.safeParse(filter).success
 
-describe('each operator', () => {
+describe('each operator (A87)', () => {
   const table: readonly (readonly [Filter, boolean])[] = [
     [{ eq: ['type', 'order.created'] }, true],
     [{ eq: ['type', 'order'] }, false],
@@ -50,13 +50,13 @@ describe('each operator', () => {
     [{ not: { exists: 'absent' } }, true],
     [{ not: { exists: 'data' } }, false],
   ]
-  it.each(table)('%j: %s', (filter, expected) => {
+  it.each(table)('%j: %s (A5)', (filter, expected) => {
     expect(ok(filter)).toBe(true)
     expect(passes(filter, message)).toBe(expected)
   })
 })
 
-describe('what is no filter', () => {
+describe('what is no filter (A87)', () => {
   it.each([
     [null],
     ['type'],
@@ -95,7 +95,7 @@ describe('the cost of a filter', () => {
     expect(costOf({ in: ['type', ['a', 'b', 'c']] })).toBe(3)
   })
 
-  it('is bounded, exactly', () => {
+  it('is bounded, exactly (A87)', () => {
     const wide = (n: number): Filter => ({ and: [{ or: leaves(31) }, { or: leaves(n) }] })
     const atLimit = wide(limits.filterCost - 34)
     expect(costOf(atLimit)).toBe(limits.filterCost)

@@ -6,9 +6,9 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { enrol } from '../../shared/agent.ts'
 import type { BreakerPolicy } from '../../shared/breaker.ts'
+import { figuresOf } from '../../shared/figures.ts'
 import { beginFleeting, droppedBecause, recordFleeting } from '../../shared/fleeting.ts'
 import { newGate } from '../../shared/gate.ts'
-import { figuresOf } from '../../shared/figures.ts'
 import type { Outcome } from '../../shared/outcome.ts'
 import type { AgentKind, PolicyInput } from '../../shared/policy.ts'
 import { abandon, buried, cancel, extend, forceBreaker, pause, resume } from '../../shared/upkeep.ts'
@@ -83,7 +83,7 @@ describe('while the breaker is open', () => {
     expect(box.take([b]).grants).toEqual([])
   })
 
-  it('M4: mail is parked, at no attempt, and its receipt says why and until when', () => {
+  it('M4: mail is parked, at no attempt, and its receipt says why and until when (A70, TC1)', () => {
     const { box, ids } = opened()
     for (let rings = 0; rings < 20; rings++) box.tick(box.now + second)
     for (const id of ids)

@@ -92,7 +92,7 @@ describe('the breaker’s say', () => {
   })
 })
 
-describe('what an outcome says of the agent', () => {
+describe('what an outcome says of the agent (A71)', () => {
   const says: [string, Outcome, string | undefined][] = [
     ['ok', ok(), 'success'],
     ['a 202', later, 'success'],

@@ -28,7 +28,7 @@ describe('a delivery has reached', () => {
     expect(reached(box, id)).toEqual(['queued', 'dispatched', 'delivered', 'completed'])
   })
 
-  it('delivered and NOT claimed by a 202, claimed by an extension of its lease', () => {
+  it('delivered and NOT claimed by a 202, claimed by an extension of its lease (A17, TC2)', () => {
     const [box, id] = taken('later')
     box.settle(id, later)
     expect(reached(box, id)).toEqual(['queued', 'dispatched', 'delivered'])

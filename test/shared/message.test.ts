@@ -83,7 +83,7 @@ describe('what a publisher may send', () => {
     { ...least, myextension: 'x', flag: true, count: -2147483648, x2: '' },
     { ...least, type: 't'.repeat(limits.typeLength) },
     { ...least, subject: 'grüß dich 😀' },
-  ])('%j is taken', (input) => {
+  ])('%j is taken (A5)', (input) => {
     accepted(input)
   })
 
@@ -114,7 +114,7 @@ describe('what a publisher may send', () => {
     [{ ...least, data: 1, data_base64: 'AAEC' }, 'data_base64'],
     [{ ...least, data_base64: 'not base64!' }, 'data_base64'],
     [{ ...least, replyto: '' }, 'replyto'],
-  ])('%j is refused, at %s', (input, path) => {
+  ])('%j is refused, at %s (A5)', (input, path) => {
     refused(input, path)
   })
 
@@ -147,7 +147,7 @@ describe('what a publisher may send', () => {
     },
   )
 
-  it('at most so many attributes of one’s own', () => {
+  it('at most so many attributes of one’s own (A118)', () => {
     const own = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`x${i}`, 'v']))
     accepted({ ...least, ...own(limits.extensionAttributes) })
     refused({ ...least, ...own(limits.extensionAttributes + 1) }, '')
@@ -181,7 +181,7 @@ describe('composeMessage', () => {
     expect(composeMessage(parse(chosen), stamp)).toMatchObject(chosen)
   })
 
-  it('a conversation begins with its first message’s own id', () => {
+  it('a conversation begins with its first message’s own id (A7)', () => {
     expect(composeMessage(parse({ id: 'mine' }), stamp).correlationid).toBe('mine')
   })
 
@@ -225,7 +225,7 @@ describe('composeMessage', () => {
     expect(composeMessage(parse({}), stamp)).not.toHaveProperty('deliverymode')
   })
 
-  it('is total: whatever may be published becomes a message that storage can hold and read again', () => {
+  it('is total: whatever may be published becomes a message that storage can hold and read again (A13, A119)', () => {
     fc.assert(
       fc.property(anyInput, (input) => {
         const stored = JSON.parse(JSON.stringify(composeMessage(input, stamp)))

@@ -16,7 +16,7 @@ function following(timing: Timing, after: string, count: number): string[] {
   return found
 }
 
-describe('cron (B2)', () => {
+describe('cron (TB2)', () => {
   it('is read in its time zone: nine o’clock in Berlin on working days, winter and summer', () => {
     expect(following(berlin('0 9 * * 1-5'), '2026-01-02T08:00:00Z', 2)).toEqual([
       '2026-01-05T08:00Z',

@@ -28,7 +28,7 @@ describe('statuses', () => {
     expect(outcome(status)).toEqual({ kind: 'ok', httpStatus: status })
   })
 
-  it.each([400, 409, 413, 415, 422])('%d ends the message at once (the agent is fine)', (status) => {
+  it.each([400, 409, 413, 415, 422])('%d ends the message at once (the agent is fine) (A71)', (status) => {
     expect(outcome(status)).toMatchObject({ kind: 'fail', error: { code: 'http', httpStatus: status } })
     expect(outcome(status, { retryAfter: '5' })).toMatchObject({ kind: 'fail' })
   })

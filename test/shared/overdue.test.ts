@@ -18,7 +18,7 @@ const look = (box: Box, at = box.now): readonly string[] => {
 const told = (box: Box, id: string) => box.receipt(id).steps.filter((s) => s.step === 'overdue')
 
 describe('what has not reached its rung in time', () => {
-  it('is told once, when the time is over and not before, and the alarm rings for it (M6)', () => {
+  it('is told once, when the time is over and not before, and the alarm rings for it (M6, TC2)', () => {
     const box = boxOf()
     const id = box.put('a')
     expect(box.due()).toBe(start + minute)

@@ -13,7 +13,7 @@ import {
 } from '../../shared/policy.ts'
 
 describe('defaults', () => {
-  it('are a mailbox of 1,000, 4 attempts, 30 s, 10 in flight, a day of dedupe and of receipts', () => {
+  it('are a mailbox of 1,000, 4 attempts, 30 s, 10 in flight, a day of dedupe and of receipts (A15, A73)', () => {
     expect(resolvePolicy('webhook')).toMatchObject({
       depth: 1_000,
       maxAttempts: 4,
@@ -40,7 +40,7 @@ describe('resolvePolicy', () => {
     expect(resolvePolicy('webhook', given)).toEqual({ ...resolvePolicy('webhook'), ...given })
   })
 
-  it.each(['quick', 'llm', 'webhook'] as const)('takes the curve named %s', (name) => {
+  it.each(['quick', 'llm', 'webhook'] as const)('takes the curve named %s (A75)', (name) => {
     expect(resolvePolicy('webhook', { backoff: name }).backoff).toEqual(backoffPresets[name])
   })
 

@@ -321,7 +321,7 @@ describe('when it is looked at again (M6)', () => {
   })
 })
 
-describe('is it acked as asked?', () => {
+describe('is it acked as asked? (TC15)', () => {
   const publication = (agents: readonly string[]) => opened(opening({ agents }))
   const fate = (what: string, i: number): LegFate => {
     const agent = `a${i}`

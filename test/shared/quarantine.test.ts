@@ -31,7 +31,7 @@ const reason = (box: Box, id: string) => {
 }
 
 describe('a message that crashes its handler at once', () => {
-  it('twice in a row in the same way is a dead letter, with attempts left; other mail goes on', () => {
+  it('twice in a row in the same way is a dead letter, with attempts left; other mail goes on (TC13)', () => {
     const box = boxOf()
     const [bad, good] = [box.put('bad', { data: 'bad' }), box.put('good', { data: 'good' })]
     attempt(box, bad, crash('no title in message 17'))
@@ -67,7 +67,7 @@ describe('a message that crashes its handler at once', () => {
     expect(box.released()).toEqual([next])
   })
 
-  it('takes with it what waits with its content after the same crash, and nothing else', () => {
+  it('takes with it what waits with its content after the same crash, and nothing else (TC13)', () => {
     const box = boxOf({ concurrency: 10 })
     const same = ['a', 'b'].map((id) => box.put(id))
     const [untried, otherwise, leased] = [box.put('untried'), box.put('otherwise'), box.put('leased')]
@@ -161,7 +161,7 @@ describe('is no poison', () => {
   })
 })
 
-describe('C1: an outage never looks like poison', () => {
+describe('TC1: an outage never looks like poison', () => {
   const outageError: fc.Arbitrary<AttemptError> = fc.oneof(
     fc.record({
       code: fc.constant('http'),

@@ -204,7 +204,7 @@ describe('the steps', () => {
   const stepsOf = (box: Box, id: string) =>
     box.receipt(id).steps.map((s) => [s.step, (Date.parse(s.at) - start) / second])
 
-  it('of a delivery that went well: accepted, queued, dispatched, delivered, completed, each at its time', () => {
+  it('of a delivery that went well: accepted, queued, dispatched, delivered, completed, each at its time (A17)', () => {
     const box = new Box()
     const id = box.put('a')
     box.wait(second)

@@ -221,7 +221,7 @@ describe('M3: a partition key', () => {
     expect(box.released()).toEqual([b])
   })
 
-  it('keeps its place in a retry: the successor waits through the pause', () => {
+  it('keeps its place in a retry: the successor waits through the pause (A84)', () => {
     const box = new Box(wide)
     const [a, b] = [keyed(box, 'a'), keyed(box, 'b')]
     box.run(a, retry())
@@ -430,7 +430,7 @@ describe('M5: concurrency', () => {
     expect(box.released()).toEqual(ids.slice(0, 3))
   })
 
-  it('bounds what is leased and released together', () => {
+  it('bounds what is leased and released together (A81)', () => {
     const { box, ids } = filled()
     box.take(ids.slice(0, 2))
     expect([box.mailbox.leases.size, box.released()]).toEqual([2, ids.slice(2, 3)])
@@ -438,7 +438,7 @@ describe('M5: concurrency', () => {
     expect([box.mailbox.leases.size, box.released()]).toEqual([1, ids.slice(2, 4)])
   })
 
-  it('T12: a place is not free before the work is settled, or its lease ended', () => {
+  it('T12: a place is not free before the work is settled, or its lease ended (A83)', () => {
     const { box } = filled()
     box.take()
     box.tick(start + 30 * second)

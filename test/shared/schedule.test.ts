@@ -57,7 +57,7 @@ function live(schedule: Schedule, until: number, lateMs = 0): Schedule {
 }
 
 describe('time', () => {
-  it('brings each occurrence once, under an id made of the schedule and its time (B2)', () => {
+  it('brings each occurrence once, under an id made of the schedule and its time (TB2)', () => {
     const schedule = live(made({ everySeconds: 3600 }), start + 3 * hour)
     expect(schedule.firings.map((f) => f.id)).toEqual([
       'daily-2026-01-01T01:00:00Z',

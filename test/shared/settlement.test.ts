@@ -297,7 +297,7 @@ describe('M4: what costs an attempt', () => {
     expect(box.delivery(id).attempts.filter((a) => a.counted)).toHaveLength(attempts)
   })
 
-  it('no more failures than the policy’s attempts: the last one is the end', () => {
+  it('no more failures than the policy’s attempts: the last one is the end (A73)', () => {
     const box = new Box({ policy: { maxAttempts: 3 } })
     const id = box.put('a')
     for (let n = 1; n <= 3; n++) {
@@ -394,7 +394,7 @@ describe('a retry', () => {
     return box.delivery(id).dueAt - start
   }
 
-  it('waits as the policy’s curve says, longer each time', () => {
+  it('waits as the policy’s curve says, longer each time (A75, A99)', () => {
     const box = new Box({ policy: { maxAttempts: 4 } })
     const id = box.put('a')
     const pauses: number[] = []
@@ -536,7 +536,7 @@ describe('a 202 under ack: later', () => {
     expect(box.receipt(id).steps.filter((s) => s.step === 'delivered')).toHaveLength(1)
   })
 
-  it('is retried when no ack comes in the window', () => {
+  it('is retried when no ack comes in the window (A18)', () => {
     const { box, id, token } = accepted()
     box.tick(start + minute)
     expect(box.receipt(id)).toMatchObject({ status: 'held', attempt: 1 })

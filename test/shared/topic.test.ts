@@ -19,7 +19,7 @@ function matchesByNats(of: string, name: string): boolean {
   return new RegExp(`^${source}$`).test(name)
 }
 
-describe('a pattern matches as a NATS subject does', () => {
+describe('a pattern matches as a NATS subject does (A85)', () => {
   const table: readonly (readonly [string, string, boolean])[] = [
     ['orders', 'orders', true],
     ['orders', 'orders.eu', false],

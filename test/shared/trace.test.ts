@@ -16,7 +16,7 @@ const continued = (traceparent: string) => continueTrace({ traceparent }, hex).t
 const carried = (tracestate: string) => continueTrace({ traceparent: valid, tracestate }, hex).tracestate
 
 describe('traceparent', () => {
-  it('keeps the trace and gives this hop a span of its own', () => {
+  it('keeps the trace and gives this hop a span of its own (A112)', () => {
     expect(continued(valid)).toBe(`00-${traceId}-${spanId}-01`)
   })
 

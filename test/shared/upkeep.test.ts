@@ -360,7 +360,7 @@ describe('extend', () => {
     expect([box.receipt(id).status, box.due()]).toEqual(['claimed', start + 70 * second])
   })
 
-  it('lasts a day in all, however often', () => {
+  it('lasts a day in all, however often (TC7)', () => {
     const { box, id } = flying()
     box.wait(30 * second)
     expect(extendOf(box, id, limits.claimSeconds * 1_000)).toEqual({ status: 'extended', deadlineAt: start + day })
@@ -489,7 +489,7 @@ describe('abandon', () => {
 })
 
 describe('figures', () => {
-  it('say how much there is, how old, what is in flight and when something is due', () => {
+  it('say how much there is, how old, what is in flight and when something is due (A94)', () => {
     const box = new Box({ policy: { concurrency: 2 } })
     box.put('a')
     box.take()

@@ -34,7 +34,7 @@ describe('what a change replaced', () => {
   })
 })
 
-describe('operations that never conflict (A32, C16)', () => {
+describe('operations that never conflict (A32, TC16)', () => {
   const commutative = fc.oneof(
     fc.record({
       op: fc.constant('increment' as const),

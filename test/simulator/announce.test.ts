@@ -48,7 +48,7 @@ async function failing(topic = 'switchboard.agent.*') {
 }
 
 describe('a breaker that moves', () => {
-  it('is announced move by move, once each, in order', async () => {
+  it('is announced move by move, once each, in order (A111)', async () => {
     const { scene, health } = await failing()
     await scene.pass(5 * second)
     health.well = true
@@ -60,7 +60,7 @@ describe('a breaker that moves', () => {
     expect(await heard(scene, 'watcher')).toEqual([])
   })
 
-  it('is announced by the broker itself, with ids and no data', async () => {
+  it('is announced by the broker itself, with ids and no data (A111)', async () => {
     const { scene } = await failing()
     await scene.pass(5 * second)
     const [lease] = await heard(scene, 'watcher')

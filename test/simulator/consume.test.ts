@@ -37,7 +37,7 @@ function keptQueue(scene: Scene): void {
 const hand = (scene: Scene, messages: readonly Held[], platform = scene.platform()) =>
   consume(platform, scene.handlers, messages)
 
-describe('one dead agent and twenty healthy ones in one batch, six connections an invocation', () => {
+describe('one dead agent and twenty healthy ones in one batch, six connections an invocation (A37)', () => {
   const answerMs = 100
   // Twenty answers of 100 ms through the two slots that the dead agent leaves, and the calls around them.
   const delayMaxMs = 2 * second

@@ -107,12 +107,25 @@ describe('a failed attempt', () => {
     expect(again! - first!).toBeLessThan((seconds + 1) * second)
   })
 
-  it('keeps the first bytes of the answer as evidence, and no more', async () => {
+  it('is one line of the log, like any other attempt: whose, which, what it came to and why, without the data (A76, A124)', async () => {
+    const scene = new Scene()
+    await scene.webhook('ada', sequence({ status: 500, body: 'a secret answer' }, { status: 200 }), quick)
+    const id = await scene.send('ada', { data: 'a secret' })
+    await scene.pass(minute)
+    const common = { agent: 'ada', delivery: id }
+    expect(scene.logged.filter((line) => line.step === 'deliver').map((line) => line.ids)).toEqual([
+      { ...common, attempt: 1, outcome: 'retry', error: 'http', status: 500 },
+      { ...common, attempt: 2, outcome: 'ok' },
+    ])
+    expect(JSON.stringify(scene.logged)).not.toContain('secret')
+  })
+
+  it('keeps the first bytes of the answer as evidence, and no more (A74)', async () => {
     const { receipt } = await answered({ status: 422, body: 'x'.repeat(100_000) })
     expect(receipt.attempts[0]?.error?.body).toHaveLength(limits.errorBodyBytes)
   })
 
-  it('that nobody answers ends at the deadline, and its signal is aborted', async () => {
+  it('that nobody answers ends at the deadline, and its signal is aborted (A122)', async () => {
     const scene = new Scene()
     await scene.webhook('ada', never, { ...quick, timeoutSeconds: 3, maxAttempts: 1 })
     const id = await scene.send('ada')
@@ -160,7 +173,7 @@ describe('a receiver that asks for quiet', () => {
     expect(scene.callsOf('ada').at(-1)!.at).toBeGreaterThanOrEqual(until.getTime())
   })
 
-  it('holds up nobody else', async () => {
+  it('holds up nobody else (A37)', async () => {
     const scene = new Scene()
     await scene.webhook('ada', () => ({ status: 429, headers: { 'retry-after': '3600' } }))
     await scene.webhook('bob')
@@ -199,7 +212,7 @@ describe('an answer’s effects', () => {
     body: typeof body === 'string' ? body : JSON.stringify(body),
   })
 
-  it('leave once, with the result kept beside them', async () => {
+  it('leave once, with the result kept beside them (A25)', async () => {
     const scene = new Scene()
     await scene.webhook('ada', () =>
       asking({ result: 7, reply: { data: 'yes' }, messages: [{ to: 'bob', type: 'next' }] }),
@@ -330,7 +343,7 @@ describe('ack: later', () => {
     return { scene, id, token: scene.calls[0]!.headers['switchboard-token']! }
   }
 
-  it('a 202 stays delivered until the ack with the token, then it is completed', async () => {
+  it('a 202 stays delivered until the ack with the token, then it is completed (TC7)', async () => {
     const { scene, id, token } = await accepted()
     expect(await scene.receipt(id)).toMatchObject({ status: 'delivered', attempt: 0 })
     expect(await ack(scene, id, token)).toMatchObject([{ status: 'settled' }])
@@ -361,7 +374,7 @@ describe('ack: later', () => {
     expect(scene.callsOf('ada')).toHaveLength(1)
   })
 
-  it('no ack in time is a failed attempt: tried again, and the old token settles nothing', async () => {
+  it('no ack in time is a failed attempt: tried again, and the old token settles nothing (A18)', async () => {
     const { scene, id, token } = await accepted()
     await scene.pass(40 * second)
     expect(scene.callsOf('ada')).toHaveLength(2)
@@ -369,7 +382,7 @@ describe('ack: later', () => {
     expect(await ack(scene, id, token)).toMatchObject([{ status: 'stale' }])
   })
 
-  it('an extension keeps it, and shows it as claimed', async () => {
+  it('an extension keeps it, and shows it as claimed (TC7)', async () => {
     const { scene, id, token } = await accepted()
     const extended = await scene.done(
       scene
@@ -384,7 +397,7 @@ describe('ack: later', () => {
     expect(scene.callsOf('ada')).toHaveLength(1)
   })
 
-  it('holds its place in flight until it is settled (T12)', async () => {
+  it('holds its place in flight until it is settled (T12, A83)', async () => {
     const { scene, id, token } = await accepted(undefined, { concurrency: 1 })
     const next = await scene.send('ada')
     await scene.pass(20 * second)

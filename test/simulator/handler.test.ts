@@ -34,7 +34,7 @@ const failed = async () => {
 }
 
 describe('what a handler is given', () => {
-  it('is the CloudEvent with its data as the schema has it, and where it stands', async () => {
+  it('is the CloudEvent with its data as the schema has it, and where it stands (A120)', async () => {
     const seen: { message: Given; ctx: HandlerContext }[] = []
     const scene = await withHandler((message, ctx) => void seen.push({ message, ctx }), { maxAttempts: 3 })
     const id = await scene.send('worker', { data: { n: 7 }, subject: 'seven', correlationid: 'c-1' })
@@ -52,7 +52,7 @@ describe('what a handler is given', () => {
     expect(ctx.deadline.getTime()).toBeGreaterThan(scene.world.now)
   })
 
-  it('says which attempt it is, whether it is the last, and what the one before died of', async () => {
+  it('says which attempt it is, whether it is the last, and what the one before died of (A19, A120)', async () => {
     const seen: (readonly [number, boolean, string | undefined])[] = []
     const scene = await withHandler(
       (_, ctx) => {
@@ -359,7 +359,7 @@ it('a handler that this deployment does not have is a dead letter that says so',
 })
 
 describe('a poison', () => {
-  it('ends after two crashes and the handler works on, its attempts unburned; other mail is not held up', async () => {
+  it('ends after two crashes and the handler works on, its attempts unburned; other mail is not held up (TC13)', async () => {
     const seen: string[] = []
     const scene = await withHandler(({ data }) => {
       seen.push(data.text ?? '')

@@ -98,14 +98,14 @@ describe.each(waysToBeDown)('an agent that %s for two hours', (_, down, killedEv
     o = await outage(down, killedEveryMs)
   })
 
-  it('loses nothing: no dead letter, all 500 done, each once', async () => {
+  it('loses nothing: no dead letter, all 500 done, each once (TC1)', async () => {
     expect(o.ids).toHaveLength(messages)
     expect(await o.scene.letters()).toEqual([])
     expect(o.late.filter((r) => r.status !== 'completed')).toEqual([])
     expect(o.done.map((d) => d.delivery).toSorted()).toEqual(o.ids.toSorted())
   })
 
-  it('M3: gets each line in its order', () => {
+  it('M3: gets each line in its order (A84)', () => {
     const place = new Map(o.ids.map((id, i) => [id, i]))
     for (const key of new Set(o.done.map((d) => d.key))) {
       const line = o.done.filter((d) => d.key === key).map((d) => place.get(d.delivery) ?? -1)
@@ -114,7 +114,7 @@ describe.each(waysToBeDown)('an agent that %s for two hours', (_, down, killedEv
     }
   })
 
-  it('B1: has no attempt begun while its breaker is open, and what waits is parked and says why', () => {
+  it('B1: has no attempt begun while its breaker is open, and what waits is parked and says why (TC1)', () => {
     const open = openings(o)
     expect(open.length).toBeGreaterThan(8)
     for (const attempt of burnedOf(o.late)) {
@@ -151,7 +151,7 @@ describe.each(waysToBeDown)('an agent that %s for two hours', (_, down, killedEv
     expect(called.length).toBeLessThanOrEqual(burnedAtFirstMax + windows.length)
   })
 
-  it('waits twice as long after each failed probe, up to a quarter of an hour', () => {
+  it('waits twice as long after each failed probe, up to a quarter of an hour (A69)', () => {
     const waits = openings(o).map(({ from, to }) => Math.round((to - from) / second))
     expect(waits.slice(0, 6)).toEqual([60, 120, 240, 480, 900, 900])
     expect(waits.every((wait) => wait <= 900)).toBe(true)

@@ -75,7 +75,7 @@ describe('reassigned mail', () => {
     })
   }
 
-  it('that its agent left lying for too long goes to the fallback by itself, and is done there once', async () => {
+  it('that its agent left lying for too long goes to the fallback by itself, and is done there once (TC2, TC20)', async () => {
     const { scene: s, got } = await scene()
     await s.pull('slow', { alert: { rung: 'claimed', afterSeconds: 30, fallback: 'bob' } })
     const ids = []

@@ -98,7 +98,7 @@ describe('a request in virtual time', () => {
     expect(await scene.letters()).toEqual([])
   })
 
-  it('(A52) (T7) the deadline is the broker’s: an alarm ends it with nobody there, calls back what was not begun, and announces it', async () => {
+  it('(A52) (T7) the deadline is the broker’s: an alarm ends it with nobody there, calls back what was not begun, and announces it (A111)', async () => {
     const scene = new Scene()
     const directory = scene.platform().directory()
     await scene.pull('slow')

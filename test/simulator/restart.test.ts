@@ -71,7 +71,7 @@ class Home {
 }
 
 describe('after a restart', () => {
-  it('M1: what was accepted is still there, and released anew by the alarm', async () => {
+  it('M1: what was accepted is still there, and released anew by the alarm (A8, A14)', async () => {
     const home = new Home(webhook)
     const id = home.accept('a')
     await home.restart()
@@ -80,7 +80,7 @@ describe('after a restart', () => {
     expect(home.sent).toEqual([[id]])
   })
 
-  it('M1: the repeat of an accept gets the same answer, and a second send is a duplicate', async () => {
+  it('M1: the repeat of an accept gets the same answer, and a second send is a duplicate (A14)', async () => {
     const home = new Home(webhook)
     const id = home.accept('a')
     await home.restart()

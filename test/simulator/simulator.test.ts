@@ -16,7 +16,7 @@ const only = process.env.SEED
 const stories = Number(process.env.STORIES ?? 150)
 
 describe('the simulated platform loses, doubles, reorders, delays and crashes, and', () => {
-  it('M1 M2 M3 M4 M5 M6 E1 B1 B2 B3 G1 S1 S2 hold in every story', async () => {
+  it('M1 M2 M3 M4 M5 M6 E1 B1 B2 B3 G1 S1 S2 hold in every story (A102)', async () => {
     const seeds = only === undefined ? Array.from({ length: stories }, (_, i) => i + 1) : [Number(only)]
     const told = {
       accepted: 0,

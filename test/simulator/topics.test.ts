@@ -194,7 +194,7 @@ describe('a queue that loses everything', () => {
 })
 
 describe('T14: one subscriber that fails', () => {
-  it('is tried again by itself: those that had it do NOT get it a second time', async () => {
+  it('is tried again by itself: those that had it do NOT get it a second time (A10, A97)', async () => {
     const scene = new Scene()
     let tries = 0
     await scene.webhook('ada')
@@ -245,7 +245,7 @@ describe('T14: one subscriber that fails', () => {
 })
 
 describe('A116: a subscriber that is offline for an extended time', () => {
-  it('misses nothing: its mail is parked and drains when it is back, each message once', async () => {
+  it('misses nothing: its mail is parked and drains when it is back, each message once (A34, A100)', async () => {
     const scene = new Scene()
     let down = true
     const seen: number[] = []

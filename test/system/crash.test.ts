@@ -96,7 +96,7 @@ async function redrive(run: Run, published: Promise<void>): Promise<void> {
 
 describe.concurrent('SIGKILL at a named point', () => {
   for (const point of Object.keys(crashPoints) as MessagePoint[])
-    it(`${point}: ${crashPoints[point]}; after a restart everything ends once (M1, M2, M4, E1, M6)`, async () => {
+    it(`${point}: ${crashPoints[point]}; after a restart everything ends once (M1, M2, M4, E1, M6, A14)`, async () => {
       const { where, faults } = await hosting(() => crashAt(point))
       expect(where, `${point} was reached`).not.toBe('')
       expect(faults, `after a crash at ${point} (${where})`).toEqual([])
@@ -166,7 +166,7 @@ async function killAndRestart(run: Run): Promise<void> {
 const isTempered = (to: Worker) => to === 'alpha' || to === 'laggard'
 
 describe.concurrent('SIGKILL at random moments', () => {
-  it(`seed ${seed}: three kills under load lose nothing and double nothing (M1, M2, M4, E1, M6)`, async () => {
+  it(`seed ${seed}: three kills under load lose nothing and double nothing (M1, M2, M4, E1, M6, A14, A102)`, async () => {
     expect(await hosting(crashAtRandom), `CRASH_SEED=${seed}`).toEqual([])
   }, 240_000)
 })

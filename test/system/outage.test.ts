@@ -153,7 +153,7 @@ function spans(to: string): { from: number; until: number }[] {
 }
 
 describe('an agent that is down for a minute, and a broker that is killed half way', () => {
-  it('lose nothing: no dead letter, all 500 done, each once', () => {
+  it('lose nothing: no dead letter, all 500 done, each once (TC1)', () => {
     expect(seen.letters).toEqual([])
     expect(seen.receipts.filter((r) => r.status !== 'completed')).toEqual([])
     expect(seen.receipts).toHaveLength(messages)
@@ -196,7 +196,7 @@ describe('an agent that is down for a minute, and a broker that is killed half w
     expect(seen.afterDeath.history.slice(0, history.length)).toEqual(history)
   })
 
-  it('come back by a ramp: one at first, at most twice as many for each success', () => {
+  it('come back by a ramp: one at first, at most twice as many for each success (TC1)', () => {
     expect(agent.flights[0]).toEqual({ flying: 1, earned: 0 })
     for (const { flying, earned } of agent.flights) expect(flying).toBeLessThanOrEqual(2 ** Math.max(0, earned - 1))
     expect(Math.max(...agent.flights.map((f) => f.flying))).toBeGreaterThan(2)

@@ -16,7 +16,7 @@ const forbidden = { status: 403, body: { code: 'forbidden' } }
 const notFound = { status: 404, body: { code: 'agent_not_found' } }
 
 describe('registering an agent', () => {
-  it('answers 201 with the policy in force and the key, once; then 200 without it', async () => {
+  it('answers 201 with the policy in force and the key, once; then 200 without it (A8)', async () => {
     const name = freshName()
     const created = await put(name, { kind: 'pull', policy: { depth: 7 } })
     expect(created).toMatchObject({ status: 201, body: { agent: name, kind: 'pull', verified: true } })
@@ -123,7 +123,7 @@ describe('discovering agents', () => {
     expect((await call('GET', '/v1/agents', { key: ann.key })).status).toBe(200)
   })
 
-  it('an unknown agent is 404 everywhere, and asking leaves nothing in storage', async () => {
+  it('an unknown agent is 404 everywhere, and asking leaves nothing in storage (A82)', async () => {
     const name = freshName('nobody')
     const asks = [
       ['GET', ''],
@@ -168,7 +168,7 @@ describe('operating an agent', () => {
     expect(body.paused.reason).toBe('paused by an operator')
   })
 
-  it('the figures of a mailbox tell how much is in it', async () => {
+  it('the figures of a mailbox tell how much is in it (A94)', async () => {
     const ann = await pullAgent()
     await sendId(ann.name)
     await sendId(ann.name)
@@ -235,7 +235,7 @@ describe('an agent`s keys', () => {
 })
 
 describe('deleting an agent', () => {
-  it('is refused while it has mail, unless that is to end as dead letters', async () => {
+  it('is refused while it has mail, unless that is to end as dead letters (A101)', async () => {
     const ann = await pullAgent()
     const id = await sendId(ann.name)
     expect(await call('DELETE', `/v1/agents/${ann.name}`)).toMatchObject({
@@ -249,7 +249,7 @@ describe('deleting an agent', () => {
     expect(await send(ann.name)).toMatchObject(notFound)
   })
 
-  it('hands its mail to another agent if asked to, and what was in flight is fenced', async () => {
+  it('hands its mail to another agent if asked to, and what was in flight is fenced (A101)', async () => {
     const [ann, bob] = [await pullAgent(), await pullAgent()]
     const id = await sendId(ann.name, { data: 1 })
     const { token } = await leaseOne(ann)

@@ -50,7 +50,7 @@ describe('a breaker', () => {
     })
   })
 
-  it('counts failures, opens, and says why and until when; its mail is parked for that reason', async () => {
+  it('counts failures, opens, and says why and until when; its mail is parked for that reason (A35)', async () => {
     const hook = await webhook({ breaker: { failureThreshold: 3, openSeconds: 600 } })
     await fail(hook, 2)
     expect((await read(hook)).body).toMatchObject({ state: 'closed', failures: 2 })
@@ -74,7 +74,7 @@ describe('a breaker', () => {
     expect((await read(hook)).body).toMatchObject({ state: 'half_open', epoch: 2 })
   })
 
-  it('is forced open and left to itself again by an admin or the agent, and remembers who said so', async () => {
+  it('is forced open and left to itself again by an admin or the agent, and remembers who said so (A35, A72)', async () => {
     const hook = await webhook()
     const opened = await force(hook, 'open')
     expect(opened).toMatchObject({ status: 200, body: { state: 'open', forced: 'open' } })
@@ -90,7 +90,7 @@ describe('a breaker', () => {
     ])
   })
 
-  it('is forced closed: what was parked goes at once', async () => {
+  it('is forced closed: what was parked goes at once (A35)', async () => {
     const hook = await webhook({ breaker: { failureThreshold: 1, openSeconds: 600 } })
     await force(hook, 'open')
     const id = await sendId(hook.name)
@@ -135,7 +135,7 @@ describe('a breaker', () => {
 })
 
 describe('a policy', () => {
-  it('shows the breaker in force, defaults filled in, and refuses one that could never open by its ratio', async () => {
+  it('shows the breaker in force, defaults filled in, and refuses one that could never open by its ratio (A123)', async () => {
     const hook = await webhook({ breaker: { openSeconds: 0.5, window: { ratio: 0.9 } } })
     const { body } = await call('GET', `/v1/agents/${hook.name}`)
     expect(body.policy.breaker).toEqual({

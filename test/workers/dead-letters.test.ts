@@ -57,7 +57,7 @@ async function deadEffect(): Promise<{ agent: Registered; id: string }> {
 }
 
 describe('a dead letter', () => {
-  it('tells what died, of what, after which attempts, and never the data', async () => {
+  it('tells what died, of what, after which attempts, and never the data (A74)', async () => {
     const agent = await pullAgent()
     const id = await dead(agent, { data: 'private', subject: 's' })
     const { body } = await get(id)
@@ -115,7 +115,7 @@ describe('a dead letter', () => {
 })
 
 describe('the list', () => {
-  it('is filtered by agent and reason, and read page by page', async () => {
+  it('is filtered by agent and reason, and read page by page (A95)', async () => {
     const agent = await pullAgent()
     const ids = [await dead(agent), await dead(agent), await dead(agent)]
     expect(listed(await list(`?agent=${agent.name}`)).sort()).toEqual([...ids].sort())
@@ -132,7 +132,7 @@ describe('the list', () => {
     expect((await list('?reason=boredom')).body.code).toBe('invalid_request')
   })
 
-  it('is grouped by what was died of, filtered by it, and redriven by it', async () => {
+  it('is grouped by what was died of, filtered by it, and redriven by it (TC13)', async () => {
     const [agent, other] = [await pullAgent(), await pullAgent()]
     const ids = [await dead(agent), await dead(agent)]
     await dead(other)
@@ -167,7 +167,7 @@ describe('the list', () => {
 })
 
 describe('a redrive', () => {
-  it('gives the same message a new life: attempts afresh, and it is no dead letter any more', async () => {
+  it('gives the same message a new life: attempts afresh, and it is no dead letter any more (A95, TB5)', async () => {
     const agent = await pullAgent()
     const id = await dead(agent, { data: { n: 1 } })
     const { status, body } = await redrive(id, agent.key)
@@ -264,7 +264,7 @@ describe('a redrive', () => {
 })
 
 describe('redriving many', () => {
-  it('redrives what matches, in the order in which they died, and tells of each that could not be', async () => {
+  it('redrives what matches, in the order in which they died, and tells of each that could not be (A95)', async () => {
     const agent = await pullAgent({ depth: 3 })
     const ids = [await dead(agent), await dead(agent), await dead(agent)]
     await send(agent.name)
@@ -296,7 +296,7 @@ describe('redriving many', () => {
 })
 
 describe('a purge', () => {
-  it('forgets the letter and its body for good', async () => {
+  it('forgets the letter and its body for good (A95)', async () => {
     const agent = await pullAgent()
     const id = await dead(agent)
     expect((await purge(id, agent.key)).status).toBe(204)

@@ -59,7 +59,7 @@ describe('a receipt', () => {
     }
   })
 
-  it('tells the way of a delivery, step by step, with its attempts', async () => {
+  it('tells the way of a delivery, step by step, with its attempts (A17)', async () => {
     const { agent, id, token } = await leased()
     await settle('nack', id, agent.key, { token, reason: 'model overloaded' })
     const again = await leaseOne(agent)
@@ -79,7 +79,7 @@ describe('a receipt', () => {
   })
 })
 
-describe('waiting for a rung', () => {
+describe('waiting for a rung (TC2)', () => {
   const until = (id: string, query: string, key?: string): Promise<Answered> =>
     call('GET', `/v1/deliveries/${id}?until=${query}`, key === undefined ? {} : { key })
 
@@ -178,7 +178,7 @@ describe('an ack', () => {
     expect((await receipt(id)).result).toBe(0)
   })
 
-  it('with another token is 409 and is told the first one’s result: a result is never replaced (M2)', async () => {
+  it('with another token is 409 and is told the first one’s result: a result is never replaced (M2, A18, A90)', async () => {
     const { agent, id, token } = await leased()
     await settle('ack', id, agent.key, { token, result: { by: 'first' } })
     const { status, body } = await settle('ack', id, agent.key, { token: 'other', result: { by: 'second' } })
@@ -195,7 +195,7 @@ describe('an ack', () => {
     expect((await settle('ack', id, agent.key, { token: again.token })).status).toBe(200)
   })
 
-  it('with the token of an expired lease is stale: nobody is told that late work counted', async () => {
+  it('with the token of an expired lease is stale: nobody is told that late work counted (A18)', async () => {
     const agent = await pullAgent({ backoff: { initialSeconds: 60, jitter: 'none' } })
     const id = await sendId(agent.name)
     const { token } = await leaseOne(agent, { leaseSeconds: 0.05 })
@@ -280,7 +280,7 @@ describe('an ack', () => {
 })
 
 describe('a nack', () => {
-  it('with delaySeconds holds the delivery for exactly so long', async () => {
+  it('with delaySeconds holds the delivery for exactly so long (A103)', async () => {
     const { agent, id, token } = await leased()
     const before = Date.now()
     expect((await settle('nack', id, agent.key, { token, delaySeconds: 3_600 })).body).toEqual({
@@ -312,7 +312,7 @@ describe('a nack', () => {
 })
 
 describe('an extension', () => {
-  it('moves the deadline, counted from now', async () => {
+  it('moves the deadline, counted from now (A103, TC7)', async () => {
     const { agent, id, token } = await leased()
     const before = Date.now()
     const { status, body } = await settle('extend', id, agent.key, { token, seconds: 3_600 })
@@ -322,7 +322,7 @@ describe('an extension', () => {
     expect(leftMs).toBeLessThan(3_605_000)
   })
 
-  it('tells the receipt how far the work is', async () => {
+  it('tells the receipt how far the work is (TC7)', async () => {
     const { agent, id, token } = await leased()
     const progress = { percent: 62.5, note: '5 of 8 sources read' }
     expect((await settle('extend', id, agent.key, { token, seconds: 60, progress })).status).toBe(200)

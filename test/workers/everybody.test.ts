@@ -92,7 +92,7 @@ describe('a publish to a capability', () => {
     return { skill, members, choose, names: members.map((m) => m.name) }
   }
 
-  it('is one delivery to one agent that has it, and in the long run each has its turn', async () => {
+  it('is one delivery to one agent that has it, and in the long run each has its turn (TC12)', async () => {
     const { names, choose } = await team(3)
     const chosen = new Set<string>()
     for (let i = 0; i < 60; i++) chosen.add(await choose())
@@ -126,7 +126,7 @@ describe('a publish to a capability', () => {
     for (const key of keys) if (after.get(key) !== joined.name) expect(after.get(key)).toBe(without.get(key))
   })
 
-  it('passes over an agent that is paused, and comes back to it', async () => {
+  it('passes over an agent that is paused, and comes back to it (TC12)', async () => {
     const { names, choose } = await team(2)
     const [a, b] = names as [string, string]
     const key = { partitionkey: 'k' }
@@ -138,7 +138,7 @@ describe('a publish to a capability', () => {
     expect(await choose(key)).toBe(usual)
   })
 
-  it('passes over an agent whose breaker is open', async () => {
+  it('passes over an agent whose breaker is open (TC12)', async () => {
     // The receiver is played: this file’s Worker is not the only one that delivers.
     vi.spyOn(globalThis, 'fetch').mockImplementation(async () => new Response(null, { status: 204 }))
     const { names, choose } = await team(2, { kind: 'webhook', url: 'http://127.0.0.1/hook' })

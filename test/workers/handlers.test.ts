@@ -28,7 +28,7 @@ describe('a list of agents', () => {
 })
 
 describe('an agent in the code', () => {
-  it('can be read, listed and sent to before anybody registered it', async () => {
+  it('can be read, listed and sent to before anybody registered it (A93)', async () => {
     const [read, list, sent] = [freshName('read'), freshName('list'), freshName('sent')]
     const skill = freshName('skill')
     const own = ownSwitchboard({ agents: [read, list, sent].map((name) => handler(name, { capabilities: [skill] })) })

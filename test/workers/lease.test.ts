@@ -24,7 +24,7 @@ const lease = ({ name, key }: Registered, json?: object): Promise<Answered> =>
 const ids = ({ body }: Answered): string[] => body.deliveries.map((d: Body) => d.id)
 
 describe('a lease', () => {
-  it('gives the message as it was accepted, with a token, the attempt and the deadline', async () => {
+  it('gives the message as it was accepted, with a token, the attempt and the deadline (A93, A103)', async () => {
     const agent = await pullAgent()
     const data = { text: 'naïve ☕ "quoted"\u2028', list: [1, 2.5, null], big: 12345678901234567000 }
     const id = await sendId(agent.name, { data, subject: 's' })
@@ -55,7 +55,7 @@ describe('a lease', () => {
     expect(answers.flatMap(ids).sort()).toEqual([...sent].sort())
   })
 
-  it('never exceeds the policy’s concurrency, and an ack frees a place (M5)', async () => {
+  it('never exceeds the policy’s concurrency, and an ack frees a place (M5, A81)', async () => {
     const agent = await pullAgent({ concurrency: 2 })
     for (let i = 0; i < 5; i++) await send(agent.name)
     const { body } = await lease(agent, { max: 5 })
@@ -75,7 +75,7 @@ describe('a lease', () => {
     expect([first.length, second.length]).toEqual([8, 2])
   })
 
-  it('gives higher priority first, and keeps the order of a partition key: one at a time (M3)', async () => {
+  it('gives higher priority first, and keeps the order of a partition key: one at a time (M3, A84)', async () => {
     const agent = await pullAgent()
     const low = await sendId(agent.name, { priority: 1 })
     const first = await sendId(agent.name, { partitionkey: 'k', priority: 5 })
@@ -134,7 +134,7 @@ describe('a lease', () => {
 })
 
 describe('a long poll', () => {
-  it('is answered as soon as something comes, well before its time is over', async () => {
+  it('is answered as soon as something comes, well before its time is over (A103)', async () => {
     const agent = await pullAgent()
     const startedAt = performance.now()
     const polling = lease(agent, { waitSeconds: 20 })

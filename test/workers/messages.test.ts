@@ -16,7 +16,7 @@ async function depthOf({ name }: Registered): Promise<number> {
 const hourFrom = (hours: number) => new Date(Date.now() + hours * 3_600_000).toISOString()
 
 describe('a publish', () => {
-  it('answers 202 only after the message can be read back', async () => {
+  it('answers 202 only after the message can be read back (A9)', async () => {
     const agent = await pullAgent()
     const { status, body, headers } = await send(agent.name, { data: { n: 1 }, subject: 'x' })
     expect(status).toBe(202)
@@ -30,7 +30,7 @@ describe('a publish', () => {
     expect(body).toMatchObject({ duplicate: false, deliveries: [{ agent: agent.name, status: 'held' }] })
   })
 
-  it('stamps the source from the key that signed the call, so that nobody speaks for another (S1)', async () => {
+  it('stamps the source from the key that signed the call, so that nobody speaks for another (S1, A2)', async () => {
     const [agent, other] = [await pullAgent(), await pullAgent()]
     const own = await sendId(agent.name, {}, { key: other.key })
     expect((await receipt(own)).message.source).toBe(other.name)
@@ -46,7 +46,7 @@ describe('a publish', () => {
     expect(await depthOf(target)).toBe(0)
   })
 
-  it('to an unknown agent is 404 and reaches nobody (T1)', async () => {
+  it('to an unknown agent is 404 and reaches nobody (T1, A82)', async () => {
     const bystander = await pullAgent()
     const name = nobody()
     const { status, body } = await send(name)
@@ -54,7 +54,7 @@ describe('a publish', () => {
     expect(await depthOf(bystander)).toBe(0)
   })
 
-  it('with neither `to` nor `topic`, or with both, is refused: absent never means everybody (T1)', async () => {
+  it('with neither `to` nor `topic`, or with both, is refused: absent never means everybody (T1, A3)', async () => {
     const agent = await pullAgent()
     for (const json of [{ type: 'x' }, { type: 'x', to: agent.name, topic: 'news' }]) {
       const { status, body } = await call('POST', '/v1/messages', { json })
@@ -83,7 +83,7 @@ describe('a publish', () => {
 })
 
 describe('a duplicate', () => {
-  it('is answered with the first one’s delivery, by Idempotency-Key', async () => {
+  it('is answered with the first one’s delivery, by Idempotency-Key (A91)', async () => {
     const agent = await pullAgent()
     const sent = { headers: { 'Idempotency-Key': 'order-17' } }
     const first = await send(agent.name, { data: 1 }, sent)
@@ -101,7 +101,7 @@ describe('a duplicate', () => {
     expect(second.body).toEqual({ ...first.body, duplicate: true })
   })
 
-  it('with other content is 422: a key names one message', async () => {
+  it('with other content is 422: a key names one message (A91)', async () => {
     const agent = await pullAgent()
     const sent = { headers: { 'Idempotency-Key': 'order-17' } }
     const id = await sendId(agent.name, { data: 1 }, sent)
@@ -109,7 +109,7 @@ describe('a duplicate', () => {
     expect([status, body.code, body.key, body.delivery]).toEqual([422, 'key_reused', 'order-17', id])
   })
 
-  it('is none when another source uses the same key', async () => {
+  it('is none when another source uses the same key (A91)', async () => {
     const [agent, a, b] = [await pullAgent(), await pullAgent(), await pullAgent()]
     const headers = { 'Idempotency-Key': 'same' }
     const first = await sendId(agent.name, {}, { key: a.key, headers })
@@ -129,7 +129,7 @@ describe('a duplicate', () => {
 })
 
 describe('room', () => {
-  it('a mailbox of depth 10 admits 9 from publishers, and the tenth is told to wait (T3)', async () => {
+  it('a mailbox of depth 10 admits 9 from publishers, and the tenth is told to wait (T3, A15, A16)', async () => {
     const agent = await pullAgent({ depth: 10 })
     for (let i = 0; i < 9; i++) expect((await send(agent.name)).status).toBe(202)
     const { status, body, headers } = await send(agent.name)
@@ -138,7 +138,7 @@ describe('room', () => {
     expect(await depthOf(agent)).toBe(9)
   })
 
-  it('publishes at once never exceed it: 30 together into room for 9 (T3)', async () => {
+  it('publishes at once never exceed it: 30 together into room for 9 (T3, A15)', async () => {
     const agent = await pullAgent({ depth: 10 })
     const answers = await Promise.all(Array.from({ length: 30 }, () => send(agent.name)))
     expect(answers.filter((a) => a.status === 202)).toHaveLength(9)
@@ -167,7 +167,7 @@ describe('room', () => {
 })
 
 describe('time', () => {
-  it('a message with a delivertime is held until then', async () => {
+  it('a message with a delivertime is held until then (TB1)', async () => {
     const agent = await pullAgent()
     const delivertime = hourFrom(1)
     const id = await sendId(agent.name, { delivertime })
@@ -176,7 +176,7 @@ describe('time', () => {
     expect([status, because, nextAttemptAt]).toEqual(['held', `due at ${delivertime}`, delivertime])
   })
 
-  it('a message whose expirytime passes before it is taken ends as expired, and is a dead letter', async () => {
+  it('a message whose expirytime passes before it is taken ends as expired, and is a dead letter (TB4)', async () => {
     const agent = await pullAgent()
     const id = await sendId(agent.name, { expirytime: new Date(Date.now() + 60).toISOString() })
     await expect.poll(async () => (await receipt(id)).status, { timeout: 3_000 }).toBe('expired')
@@ -202,7 +202,7 @@ describe('sizes', () => {
     return limits.messageBytes - JSON.stringify(message).length
   }
 
-  it('a message of exactly 1 MiB as stored is accepted and comes out whole; one byte more is 413', async () => {
+  it('a message of exactly 1 MiB as stored is accepted and comes out whole; one byte more is 413 (A4)', async () => {
     const agent = await pullAgent()
     const bytes = await roomFor(agent.name)
     const exact = { id: 'x', time: hourFrom(0), data: 'a'.repeat(bytes) }
@@ -232,7 +232,7 @@ describe('sizes', () => {
   })
 })
 
-describe('bad input is refused with its code', () => {
+describe('bad input is refused with its code (A121)', () => {
   const cases: readonly [string, number, string, object][] = [
     ['no JSON', 400, 'invalid_json', { body: '{"to": ', headers: json }],
     ['no body', 400, 'invalid_json', {}],
@@ -288,7 +288,7 @@ describe('bad input is refused with its code', () => {
 describe('a batch', () => {
   const batch = (json: unknown, headers = {}) => call('POST', '/v1/messages/batch', { json, headers })
 
-  it('of 100 with bad items in the middle: each is answered on its own, in order, and the others are stored whole', async () => {
+  it('of 100 with bad items in the middle: each is answered on its own, in order, and the others are stored whole (TB10)', async () => {
     const [agent, full] = [await pullAgent(), await pullAgent({ depth: 1 })]
     await send(full.name)
     const items: unknown[] = Array.from({ length: 100 }, (_, i) => ({ to: agent.name, type: 'test.note', id: `m${i}` }))

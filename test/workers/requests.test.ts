@@ -248,7 +248,7 @@ describe('a request', () => {
     expect(await read(id)).toMatchObject({ status: 'pending' })
   })
 
-  it('(A108) any mailbox or topic may be where the reply goes: the asker then fetches it itself', async () => {
+  it('(A108) any mailbox or topic may be where the reply goes: the asker then fetches it itself (A6)', async () => {
     const [agent, answers] = [await pullAgent(), await pullAgent()]
     await send(agent.name, { replyto: answers.name })
     await ack(agent, await leaseOne(agent), { effects: { reply: { data: 42 } } })

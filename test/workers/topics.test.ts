@@ -60,7 +60,7 @@ async function retried(id: string, done: (body: Body) => boolean): Promise<Body>
 }
 
 describe('a publish to a topic', () => {
-  it('is 202 with a delivery for each subscriber, and its publication', async () => {
+  it('is 202 with a delivery for each subscriber, and its publication (A10)', async () => {
     const topic = freshTopic()
     const [a, b] = [await subscriber(topic), await subscriber(topic)]
     const { status, body, headers } = await publish(topic, { id: 'm1', data: { n: 1 } })
@@ -162,7 +162,7 @@ describe('a publish to a topic', () => {
 })
 
 describe('patterns', () => {
-  it('`*` hears one token and `>` the rest; an agent that matches by several patterns gets one delivery', async () => {
+  it('`*` hears one token and `>` the rest; an agent that matches by several patterns gets one delivery (A85)', async () => {
     const topic = freshTopic()
     const [one, rest, all] = [
       await subscriber(`${topic}.*`),
@@ -207,7 +207,7 @@ describe('patterns', () => {
     expect(seen).toEqual(Array.from({ length: 12 }, (_, n) => n))
   })
 
-  it('who joins hears what comes after, and who leaves hears no more', async () => {
+  it('who joins hears what comes after, and who leaves hears no more (A101)', async () => {
     const topic = freshTopic()
     const stays = await subscriber(topic)
     const [goes, comes] = [await pullAgent(), await pullAgent()]
@@ -219,7 +219,7 @@ describe('patterns', () => {
     expect([await depthOf(goes), await depthOf(comes)]).toEqual([1, 1])
   })
 
-  it('a filter sees attributes and data, and one that was changed holds from then on', async () => {
+  it('a filter sees attributes and data, and one that was changed holds from then on (A87)', async () => {
     const topic = freshTopic()
     const agent = await pullAgent()
     const id = freshName('sub')
@@ -236,7 +236,7 @@ describe('patterns', () => {
 describe('reaching nobody', () => {
   const letter = async (id: string) => call('GET', `/v1/dead-letters/${id}`)
 
-  it('is a dead letter unless said otherwise, and the publication says so', async () => {
+  it('is a dead letter unless said otherwise, and the publication says so (A86)', async () => {
     const { status, body } = await publish(freshTopic(), { id: 'lonely' })
     expect([status, body.deliveries, body.fanout]).toEqual([202, [], 0])
     expect((await letter(body.publication)).body).toMatchObject({
@@ -248,7 +248,7 @@ describe('reaching nobody', () => {
     expect((await publication(body.publication)).body).toMatchObject({ open: false, accepted: 0, refused: 0, legs: [] })
   })
 
-  it('is nothing under `drop`, and 404 under `reject`, which stores nothing', async () => {
+  it('is nothing under `drop`, and 404 under `reject`, which stores nothing (A86)', async () => {
     const dropped = await publish(freshTopic(), { onunroutable: 'drop' })
     expect([dropped.status, dropped.body.fanout]).toEqual([202, 0])
     expect((await letter(dropped.body.publication)).status).toBe(404)
@@ -283,7 +283,7 @@ describe('reaching nobody', () => {
     expect((await publish(topic, sent)).body).toMatchObject({ duplicate: true, fanout: 0 })
   })
 
-  it('is redriven to whoever listens by then, once; before that it is refused', async () => {
+  it('is redriven to whoever listens by then, once; before that it is refused (A86)', async () => {
     const topic = freshTopic()
     const { body } = await publish(topic, { data: { kept: true } })
     const redrive = () => call('POST', `/v1/dead-letters/${body.publication}/redrive`)
@@ -440,7 +440,7 @@ describe('effects and replies', () => {
     expect(await depthOf(member)).toBe(0)
   })
 
-  it('a reply goes to the topic that the asker named', async () => {
+  it('a reply goes to the topic that the asker named (A6)', async () => {
     const topic = freshTopic()
     const [member, worker] = [await subscriber(topic), await pullAgent({}, { permissions: { publish: [] } })]
     const id = await sendId(worker.name, { replyto: `topic:${topic}`, correlationid: 'talk' })
@@ -458,7 +458,7 @@ describe('effects and replies', () => {
 })
 
 describe('a publication', () => {
-  it('tells each leg with its delivery’s status, and whether it is acked as asked', async () => {
+  it('tells each leg with its delivery’s status, and whether it is acked as asked (TC15)', async () => {
     const topic = freshTopic()
     const [a, b] = [await subscriber(topic), await subscriber(topic)]
     const { body } = await publish(topic, { subject: 's' })

@@ -158,7 +158,7 @@ describe('a write under If-Match', () => {
   })
 })
 
-describe('operations that never conflict (A32, C16)', () => {
+describe('operations that never conflict (A32, TC16)', () => {
   it('need no version: sixteen writers at once, each at the first try', async () => {
     const id = await made()
     const answers = await Promise.all(
