@@ -37,7 +37,7 @@ describe('what may be asked for', () => {
 })
 
 describe('a reply', () => {
-  it('goes to replyto, in the conversation, caused by the message it answers', () => {
+  it('goes to replyto, in the conversation, caused by the message it answers (A7)', () => {
     expect(expand({ reply: { data: { text: 'done' } } }, { replyto: 'researcher' })).toEqual([
       {
         n: 1,
