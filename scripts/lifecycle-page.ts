@@ -4,6 +4,7 @@
  */
 import { breakerTable } from '../shared/breaker.ts'
 import { handshakeTable } from '../shared/handshake.ts'
+import { workflowTable } from '../shared/workflow-status.ts'
 
 /** From each state and each event, the states it may lead to; the first state is where a life begins. */
 export type Table = Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>
@@ -28,6 +29,12 @@ export const machines: readonly Machine[] = [
     file: 'shared/handshake.ts',
     says: 'one for each time an agent is asked. Derived whenever it is read: by the clock, and by the agent’s card as it is then.',
     table: handshakeTable,
+  },
+  {
+    title: 'Workflow',
+    file: 'shared/workflow-status.ts',
+    says: 'one for each workflow. An event is the statechart’s to take, a timer is its own; a paused one lets both wait.',
+    table: workflowTable,
   },
 ]
 

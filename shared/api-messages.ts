@@ -69,6 +69,7 @@ const publishFaults: readonly FaultCode[] = [
   'unroutable',
   'schema_mismatch',
   'backpressure',
+  'workflow_full',
   // A reply to a gather that is no longer kept.
   'not_found',
 ]

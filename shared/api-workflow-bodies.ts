@@ -10,7 +10,7 @@ import { selection } from './projection.ts'
 import { stateOperations } from './state-operations.ts'
 import { stateSchema } from './versioned.ts'
 import { workflowId } from './workflow.ts'
-import { chartMove, entryKind } from './workflow-history.ts'
+import { entryKind } from './workflow-history.ts'
 import { definitionNamePattern } from './workflow-index.ts'
 import { workflowStatus } from './workflow-status.ts'
 
@@ -170,7 +170,10 @@ export const entryAnswer = z.strictObject({
   status: workflowStatus,
   value: chartValue,
   event: z.strictObject({ type: z.string(), id: z.string().optional() }).optional(),
-  path: z.array(chartMove).optional().describe('Every step that the statechart took, through transient states too.'),
+  path: z
+    .array(z.strictObject({ from: anyJson, to: anyJson, event: z.string() }))
+    .optional()
+    .describe('Every step that the statechart took, through transient states too.'),
   fields: z.array(z.string()).optional().describe('The fields of the state that changed.'),
   effects: z.array(z.int()).optional().describe('The messages that it sent: `<workflow>-<n>`.'),
   detail: z.string().optional(),

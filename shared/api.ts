@@ -24,10 +24,11 @@ import { binaryData, messageOperations } from './api-messages.ts'
 import type { Operation } from './api-operation.ts'
 import { requestAnswer, requestOperations } from './api-requests.ts'
 import { resourceBreakerAnswer, resourceOperations } from './api-resources.ts'
+import { scatterAnswer, scatterOperations } from './api-scatters.ts'
 import { scheduleAnswer, scheduleOperations } from './api-schedules.ts'
 import { schemaAnswer, schemaOperations } from './api-schemas.ts'
 import { publicationAnswer, subscriptionAnswer, topicOperations } from './api-topics.ts'
-import { stateAnswer, workflowAnswer } from './api-workflow-bodies.ts'
+import { mergeRequest, patchRequest, stateAnswer, workflowAnswer } from './api-workflow-bodies.ts'
 import { workflowOperations } from './api-workflows.ts'
 import { filterNode } from './filter.ts'
 import { messageSchema, publishInput } from './message.ts'
@@ -35,10 +36,12 @@ import { attemptError } from './outcome.ts'
 import { permissionsSchema } from './permissions.ts'
 import { policySchema } from './policy.ts'
 import { requestInput } from './request.ts'
+import { scatterInput } from './scatter.ts'
 
 export const operations: readonly Operation[] = [
   ...messageOperations,
   ...requestOperations,
+  ...scatterOperations,
   ...topicOperations,
   ...agentOperations,
   ...breakerOperations,
@@ -62,6 +65,7 @@ export const tags: Readonly<Record<string, string>> = {
   Leases: 'The right to work on a delivery until a deadline, fenced by a token.',
   'Dead letters': 'Deliveries that ended badly, and effects that were refused.',
   Requests: 'A message with an answer that is waited for.',
+  Scatters: 'One question to many agents, or the parts of one work, and what is made of the replies.',
   Topics: 'Publishing to many: who subscribes to what, and what became of each leg.',
   Agents: 'Named participants, each with a mailbox: webhooks, pull agents and handlers.',
   Resources: 'What several agents share and may be down for all of them, such as a model of a provider.',
@@ -79,7 +83,10 @@ export const requestNames: Readonly<Record<string, z.ZodType>> = {
   BinaryData: binaryData,
   Registration: registration,
   RequestInput: requestInput,
+  ScatterInput: scatterInput,
   FilterInput: filterNode,
+  MergePatch: mergeRequest,
+  JsonPatch: patchRequest,
 }
 
 export const answerNames: Readonly<Record<string, z.ZodType>> = {
@@ -101,6 +108,7 @@ export const answerNames: Readonly<Record<string, z.ZodType>> = {
   Subscription: subscriptionAnswer,
   Filter: filterNode,
   Request: requestAnswer,
+  Scatter: scatterAnswer,
   Publication: publicationAnswer,
   Agent: agentAnswer,
   Breaker: breakerAnswer,

@@ -76,6 +76,8 @@ const examples: { readonly [Code in FaultCode]: Extract<Fault, { code: Code }> }
     reason: 'attempts_exhausted',
     error: { code: 'http', message: 'answered 500', httpStatus: 500 },
   },
+  empty_scatter: { code: 'empty_scatter', what: 'items' },
+  scatter_over: { code: 'scatter_over', scatter: 's-m4t2kz7qfa6x3hnc5w2yv7dbre', ended: 'completed' },
   request_over: { code: 'request_over', request, ended: 'replied' },
   breaker_open: {
     code: 'breaker_open',
@@ -107,7 +109,7 @@ const examples: { readonly [Code in FaultCode]: Extract<Fault, { code: Code }> }
   operation_reused: { code: 'operation_reused', workflow },
   workflow_exists: { code: 'workflow_exists', workflow },
   workflow_over: { code: 'workflow_over', workflow, ended: 'completed' },
-  workflow_live: { code: 'workflow_live', workflow, status: 'running' },
+  workflow_live: { code: 'workflow_live', workflow, now: 'running' },
   workflow_full: { code: 'workflow_full', workflow, max: limits.deferredEvents, retryAfterSeconds: 5 },
   illegal_transition: {
     code: 'illegal_transition',

@@ -27,7 +27,7 @@ export type WorkflowFault =
   | { readonly code: 'operation_reused'; readonly workflow: string }
   | { readonly code: 'workflow_exists'; readonly workflow: string }
   | { readonly code: 'workflow_over'; readonly workflow: string; readonly ended: string }
-  | { readonly code: 'workflow_live'; readonly workflow: string; readonly status: string }
+  | { readonly code: 'workflow_live'; readonly workflow: string; readonly now: string }
   | {
       readonly code: 'workflow_full'
       readonly workflow: string
@@ -90,7 +90,7 @@ export function wireOfWorkflow(f: WorkflowFault) {
     case 'workflow_live':
       return conflict(
         'The workflow has not ended',
-        `\`${f.workflow}\` is ${f.status}. Cancel it first: DELETE without \`purge\`.`,
+        `\`${f.workflow}\` is ${f.now}. Cancel it first: DELETE without \`purge\`.`,
       )
     case 'workflow_full':
       return {
@@ -100,6 +100,20 @@ export function wireOfWorkflow(f: WorkflowFault) {
         retryable: true,
         headers: { 'Retry-After': String(Math.ceil(f.retryAfterSeconds)) },
       }
+    default:
+      return wireOfChart(f)
+  }
+}
+
+type ChartFault = Extract<
+  WorkflowFault,
+  {
+    code: 'illegal_transition' | 'no_statechart' | 'invalid_definition' | 'definition_shipped' | 'too_many_definitions'
+  }
+>
+
+function wireOfChart(f: ChartFault) {
+  switch (f.code) {
     case 'illegal_transition':
       return conflict(
         'Illegal transition',

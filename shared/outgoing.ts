@@ -68,21 +68,21 @@ export function publishOf(workflow: string, { n, message, causationid }: Outgoin
   }
 }
 
-const projected = z.object({ select: selection.optional(), maxBytes: z.int().min(1).max(limits.stateBytes).optional() })
+const projected = z.object({ select: selection.optional(), maxbytes: z.int().min(1).max(limits.stateBytes).optional() })
 
 /**
  * The message of a `send`: its `select` names the parts of the shared state that the agent gets, as members of `data` beside
- * those that are given. Parts beyond `maxBytes` are marked.
+ * those that are given. Parts beyond `maxbytes` are marked.
  */
 export function messageOf(params: JsonObject, state: JsonObject): Result<JsonObject, string> {
-  const { select: _select, maxBytes: _maxBytes, ...message } = params
+  const { select: _select, maxbytes: _maxbytes, ...message } = params
   const parsed = projected.safeParse(params)
   if (!parsed.success) return err(parsed.error.issues.map((i) => `${i.path.join('.')}: ${i.message}`).join('; '))
-  const { select, maxBytes } = parsed.data
+  const { select, maxbytes } = parsed.data
   if (select === undefined) return ok(message)
   const { data } = message
   if (data !== undefined && !isJsonObject(data)) return err('data: beside `select` it must be an object')
-  const parts = project(state, select, maxBytes).value
+  const parts = project(state, select, maxbytes).value
   return ok({ ...message, data: { ...(isJsonObject(parts) ? parts : {}), ...data } })
 }
 

@@ -13,6 +13,8 @@ import { PublicationObject } from '../durable-objects/publication.ts'
 import { RequestsObject } from '../durable-objects/requests.ts'
 import { ResourceObject } from '../durable-objects/resource.ts'
 import { SchedulesObject } from '../durable-objects/schedules.ts'
+import { WorkflowObject } from '../durable-objects/workflow.ts'
+import { WorkflowIndexObject } from '../durable-objects/workflow-index.ts'
 import { SimStorage } from './simulator/storage.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -108,7 +110,7 @@ function built(title: string): SimStorage {
         path: [],
         agents: ['ada'],
       }
-      gather.open({ ...asked, join: { kind: 'all' }, onTimeout: { kind: 'error' } }, ['{}'])
+      gather.open({ ...asked, join: { kind: 'all' }, onTimeout: { kind: 'error' }, scatter: {} }, ['{}'])
       break
     }
     case 'RequestsObject':
@@ -117,7 +119,16 @@ function built(title: string): SimStorage {
     case 'ResourceObject': {
       const resource = new ResourceObject(state, env, clock)
       resource.force({ to: 'open', by: 'admin' })
+      break
     }
+    case 'WorkflowObject': {
+      const permissions = { send: [], publish: [], subscribe: [], readState: [], writeState: [], sources: [] }
+      const opening = { id: 'w', by: 'admin', permissions, creation: 'c', state: {}, keptMs: 1 }
+      new WorkflowObject(state, env, clock).create(opening)
+      break
+    }
+    case 'WorkflowIndexObject':
+      new WorkflowIndexObject(state, {}, clock)
   }
   return storage
 }
@@ -131,6 +142,8 @@ describe.each([
   'ResourceObject',
   'GatherObject',
   'RequestsObject',
+  'WorkflowObject',
+  'WorkflowIndexObject',
 ])('%s', (title) => {
   let storage: SimStorage
   beforeAll(() => {

@@ -34,6 +34,8 @@ export async function receiveByHand(
     incoming.key,
     incoming.contentHash,
   )
+  if (received.status === 'conflict')
+    return err({ code: 'key_reused', key: incoming.key, delivery: workflowAddress(workflow) })
   const fault = faultOf(workflow, received)
   if (fault !== undefined) return err(fault)
   const { status: reception } = received
@@ -111,6 +113,19 @@ export async function receiveEvent(
   const fault = faultOf(workflow, received)
   if (fault === undefined) return { status: 'carried', deliveries: [] }
   return { status: 'refused', reason: fault.code, detail: problemOf(fault).body.detail }
+}
+
+/** The end of a scatter. One that came to nothing is an agent's error, so that its state's policy may try again. False: too many wait. */
+export async function receiveScatter(
+  platform: Platform,
+  workflow: string,
+  incoming: Incoming,
+  failed: boolean,
+): Promise<boolean> {
+  const happening = happeningOf(workflow, incoming)
+  const told = failed ? { ...happening, type: 'agent_error' } : happening
+  const received = await receive(platform, workflow, told, incoming.key, incoming.contentHash)
+  return received.status !== 'full'
 }
 
 async function receive(

@@ -57,6 +57,8 @@ const samples: readonly [Fault, number, { retryable?: true; headers?: Record<str
   [{ code: 'key_reused', key: 'k', delivery: 'd' }, 422, {}],
   [{ code: 'key_required' }, 422, {}],
   [{ code: 'already_expired', expirytime: 't' }, 422, {}],
+  [{ code: 'empty_scatter', what: 'agents' }, 422, {}],
+  [{ code: 'scatter_over', scatter: 's', ended: 'completed' }, 409, {}],
   [{ code: 'not_durable', attribute: 'partitionkey' }, 422, {}],
   [{ code: 'unroutable', destination: '*' }, 404, {}],
   [{ code: 'invalid_url', url: 'x', reason: 'y' }, 422, {}],
@@ -72,6 +74,30 @@ const samples: readonly [Fault, number, { retryable?: true; headers?: Record<str
   ],
   [{ code: 'too_many_keys', agent: 'a', max: 20 }, 409, {}],
   [{ code: 'too_many_subscriptions', agent: 'a', max: 1_000 }, 409, {}],
+  [
+    {
+      ...{ code: 'version_mismatch', workflow: 'w', expected: 1, actual: 2, state: {}, retryAfterMs: 20 },
+      lastWriter: { by: 'a', at: 't' },
+    },
+    412,
+    { headers: { ETag: '"2"', 'Retry-After-Ms': '20' } },
+  ],
+  [{ code: 'version_required', workflow: 'w' }, 428, {}],
+  [{ code: 'patch_failed', workflow: 'w', index: 0, op: 'test', path: '/a', reason: 'x' }, 422, {}],
+  [{ code: 'operation_reused', workflow: 'w' }, 422, {}],
+  [{ code: 'workflow_exists', workflow: 'w' }, 409, {}],
+  [{ code: 'workflow_over', workflow: 'w', ended: 'completed' }, 409, {}],
+  [{ code: 'workflow_live', workflow: 'w', now: 'running' }, 409, {}],
+  [
+    { code: 'workflow_full', workflow: 'w', max: 1_000, retryAfterSeconds: 5 },
+    429,
+    { retryable: true, headers: { 'Retry-After': '5' } },
+  ],
+  [{ code: 'illegal_transition', workflow: 'w', from: 'a', event: 'x', allowed: [] }, 409, {}],
+  [{ code: 'no_statechart', workflow: 'w' }, 409, {}],
+  [{ code: 'invalid_definition', issues: [] }, 422, {}],
+  [{ code: 'definition_shipped', definition: 'd' }, 409, {}],
+  [{ code: 'too_many_definitions', max: 1 }, 409, {}],
   [{ code: 'not_configured' }, 503, {}],
   [
     { code: 'unavailable', what: 'mailbox', retryAfterSeconds: 1 },
@@ -82,7 +108,7 @@ const samples: readonly [Fault, number, { retryable?: true; headers?: Record<str
 ]
 
 describe('problemOf', () => {
-  it('is tried below with every code', () => {
+  it('is tried below with every code (TB39)', () => {
     expect(new Set(samples.map(([fault]) => fault.code))).toEqual(new Set(faultCodes))
   })
 

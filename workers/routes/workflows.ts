@@ -102,7 +102,7 @@ workflows.delete('/workflows/:workflow', async (c) => {
 async function remove(c: Context<App>): Promise<Response> {
   const request = requestOf(c, 'writeState')
   const purged = permitted(request, await request.port.purge(request.asker))
-  if (purged.status === 'live') return refuse({ code: 'workflow_live', workflow: request.id, status: purged.now })
+  if (purged.status === 'live') return refuse({ code: 'workflow_live', workflow: request.id, now: purged.now })
   performSoon(c.get('platform'), request.id)
   return c.body(null, 204)
 }
