@@ -10,7 +10,7 @@ const idOf = (key: string, generation = 0) => deliveryId('ada', mid('eve', key, 
 const cancelOf = (box: Box, id: string) => box.step((draft, now) => cancel(draft, id, box.stored, now))
 
 describe('accept', () => {
-  it('M1: what is accepted is stored, live and numbered, before anybody hears of it', () => {
+  it('M1: what is accepted is stored, live and numbered, before anybody hears of it (A9)', () => {
     const box = new Box()
     expect(box.accept([incoming('a'), incoming('b')])).toEqual([
       { status: 'accepted', id: idOf('a') },
@@ -147,7 +147,7 @@ describe('the key of a message that ended', () => {
     ['expired', (box) => box.tick(start + minute)],
   ]
 
-  it.each(endings)('is free again when it is %s, so that a re-send works', (_, end) => {
+  it.each(endings)('is free again when it is %s, so that a re-send works (A91)', (_, end) => {
     const box = new Box()
     const id = box.put('a', { expirytime: iso(start + minute) })
     end(box, id)
@@ -178,7 +178,7 @@ describe('the key of a message that ended', () => {
     expect(box.accept([incoming('a', { brokerMade: true })])).toEqual([{ status: 'duplicate', id }])
   })
 
-  it('is remembered for the dedupe window after completion, and free when that is over', () => {
+  it('is remembered for the dedupe window after completion, and free when that is over (A91)', () => {
     const box = new Box({ policy: { dedupeSeconds: 60 } })
     const id = box.put('a')
     box.run(id, ok())

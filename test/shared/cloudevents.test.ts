@@ -472,7 +472,7 @@ describe('events made by the official SDK (A92)', () => {
     )
   })
 
-  it('binary data arrives byte for byte, in both modes', () => {
+  it('binary data arrives byte for byte, in both modes (A4)', () => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 1 }), (bytes) => {
         const made = new CloudEvent({ ...event, data: bytes, datacontenttype: 'application/octet-stream' })

@@ -491,7 +491,7 @@ describe('T17: at_most_once', () => {
 // --- the rate -------------------------------------------------------------------------------------------------------------
 
 describe('a rate', () => {
-  it('releases what may begin within its period, and the rest when the alarm says so', () => {
+  it('releases what may begin within its period, and the rest when the alarm says so (TB8)', () => {
     const box = new Box({ policy: { rate: { limit: 2, perSeconds: 10 } } })
     const ids = ['a', 'b', 'c', 'd', 'e'].map((id) => box.put(id))
     expect(box.released()).toEqual(ids.slice(0, 2))

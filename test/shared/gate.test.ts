@@ -127,7 +127,7 @@ const beganAt = (who: Gated, ...times: readonly number[]): Gate =>
   times.reduce((gate, at) => began(gate, who.policy, at), newGate)
 
 describe('a rate', () => {
-  it('lets exactly its number begin, and the next when the first is as old as its period, to the millisecond', () => {
+  it('lets exactly its number begin, and the next when the first is as old as its period, to the millisecond (TB8)', () => {
     const gate = beganAt(three, start, start, start + second)
     expect(gateAdmits(gate, three, nobody, start + second)).toBe(0)
     expect(gateAdmits(gate, three, nobody, start + 10 * second - 1)).toBe(0)

@@ -43,7 +43,7 @@ describe('statuses', () => {
     },
   )
 
-  it.each([300, 301, 302, 303, 304, 307, 308])('%d is a failure (because redirects are not followed)', (status) => {
+  it.each([300, 301, 302, 303, 304, 307, 308])('%d is a failure (because redirects are not followed) (TB17)', (status) => {
     expect(outcome(status)).toMatchObject({ kind: 'retry', error: { message: expect.stringContaining('redirects') } })
   })
 

@@ -22,7 +22,7 @@ describe('a page', () => {
     expect(pageOf([9 * mebibyte, 9 * mebibyte], 100)).toEqual({ rows: [9 * mebibyte], more: true })
   })
 
-  it('read after page, gives every row once and in order', () => {
+  it('read after page, gives every row once and in order (TB38)', () => {
     void fc.assert(
       fc.property(
         fc.array(fc.integer({ min: 0, max: 6 * mebibyte })),

@@ -60,7 +60,7 @@ describe('a message that crashes its handler at once', () => {
     ])
   })
 
-  it('frees its partition key for the next in line (M3: dead counts as ended)', () => {
+  it('frees its partition key for the next in line (M3: dead counts as ended) (A84)', () => {
     const box = boxOf()
     const [first, next] = [box.put('a', { partitionkey: 'k' }), box.put('b', { partitionkey: 'k', data: 'b' })]
     for (const _ of [1, 2]) attempt(box, first, crash())

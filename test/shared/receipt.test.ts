@@ -158,7 +158,7 @@ describe('a receipt says', () => {
     expect(box.receipt(id)).not.toHaveProperty('nextAttemptAt')
   })
 
-  it('T13: which attempts there were, what each came to and why', () => {
+  it('T13: which attempts there were, what each came to and why (TB19)', () => {
     const box = new Box({ policy: { maxAttempts: 2 } })
     const id = settled(retry())(box)
     box.tick(start + second)

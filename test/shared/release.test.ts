@@ -122,7 +122,7 @@ describe('parked mail', () => {
     expect(box.delivery(id)).toMatchObject({ attempt: 0, leases: 0, attempts: [] })
   })
 
-  it('of a pause with an end is released then, by the alarm alone (M6)', () => {
+  it('of a pause with an end is released then, by the alarm alone (M6, TB28)', () => {
     const box = new Box()
     box.step((draft, now) => pause(draft, 'lunch', hour, now))
     const id = box.put('a')
@@ -163,7 +163,7 @@ describe('the next in line', () => {
     expect(drain(box)).toEqual(['first', 'second', 'early', 'late'])
   })
 
-  it('is the one of the highest priority', () => {
+  it('is the one of the highest priority (TB9)', () => {
     const box = new Box({ policy: { concurrency: 1 } })
     box.put('running')
     for (const [id, priority] of [
@@ -175,7 +175,7 @@ describe('the next in line', () => {
     expect(drain(box)).toEqual(['running', 'high', 'plain', 'low'])
   })
 
-  it('gains a level for each minute waited, so that no priority starves', () => {
+  it('gains a level for each minute waited, so that no priority starves (TB9)', () => {
     const box = new Box({ policy: { concurrency: 1 } })
     box.put('running')
     const old = box.put('old', { priority: 0 })

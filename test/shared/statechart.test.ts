@@ -192,7 +192,7 @@ describe('history', () => {
 })
 
 describe('what is final', () => {
-  it('a parallel state is done when all its regions are, and then takes `onDone`', () => {
+  it('a parallel state is done when all its regions are, and then takes `onDone` (A26)', () => {
     const region = (event: string) => ({
       initial: 'on',
       states: { on: { on: { [event]: 'off' } }, off: { type: 'final' } },

@@ -114,7 +114,7 @@ describe('what is not a webhook URL at all', () => {
   })
 })
 
-describe('names that are not public', () => {
+describe('names that are not public (TB17)', () => {
   it.each([
     'localhost',
     'LOCALHOST',
@@ -150,7 +150,7 @@ describe('names that are not public', () => {
   })
 })
 
-describe('IPv4 addresses that are not public', () => {
+describe('IPv4 addresses that are not public (TB17)', () => {
   it.each([
     ['0.0.0.0', /unspecified/],
     ['0.255.255.255', /unspecified/],
@@ -239,7 +239,7 @@ describe('IPv4 addresses that are not public', () => {
   })
 })
 
-describe('IPv6 addresses that are not public', () => {
+describe('IPv6 addresses that are not public (TB17)', () => {
   it.each([
     ['::', /unspecified/],
     ['0:0:0:0:0:0:0:0', /unspecified/],

@@ -193,7 +193,7 @@ describe('a receiver that asks for quiet', () => {
 })
 
 describe('410', () => {
-  it('pauses the agent and parks its mail at no attempt, until somebody resumes it', async () => {
+  it('pauses the agent and parks its mail at no attempt, until somebody resumes it (TB18)', async () => {
     const { scene, id, receipt } = await answered({ status: 410 })
     expect(receipt).toMatchObject({ status: 'parked', because: 'paused: the webhook answered 410 Gone', attempt: 0 })
     const other = await scene.send('ada')

@@ -44,7 +44,7 @@ describe('ctx.state', () => {
     ])
   })
 
-  it('of sixteen handlers at once loses no update, however often they are in each other’s way', async () => {
+  it('of sixteen handlers at once loses no update, however often they are in each other’s way (A31)', async () => {
     const scene = new Scene({
       handlers: [handling('ada', (ctx) => ctx.state.update((state) => ({ ...state, n: Number(state['n']) + 1 })))],
     })

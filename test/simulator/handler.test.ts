@@ -234,7 +234,7 @@ describe('the result', () => {
     ['a bigint', 1n, /BigInt/],
     ['a function', () => 1, 'the result must be JSON; a function is not'],
     ['deeper than JSON may be here', deep, 'the result is nested deeper than 64'],
-  ])('that is %s is a failed attempt (because storage could not keep it)', async (_, returned, message) => {
+  ])('that is %s is a failed attempt (because storage could not keep it) (A13)', async (_, returned, message) => {
     const scene = await withHandler(() => returned, { maxAttempts: 1 })
     const id = await scene.send('worker', { data: {} })
     await scene.pass(second)

@@ -191,7 +191,7 @@ describe('after a restart', () => {
     expect(home.settle(id, token, retry())).toBe('settled')
   })
 
-  it('M3: numbers go on where they were', async () => {
+  it('M3: numbers go on where they were (A84)', async () => {
     const home = new Home(webhook)
     home.accept('a')
     await home.restart()

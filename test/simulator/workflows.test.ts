@@ -11,7 +11,7 @@ const only = process.env['SEED']
 const seeds = only === undefined ? Array.from({ length: 12 }, (_, i) => i + 1) : [Number(only)]
 
 describe('workflows, through every crash', () => {
-  it('W1 W2 W3 E1 M2 M6: no write is lost or doubled, no step is half, everything comes to rest', async () => {
+  it('W1 W2 W3 E1 M2 M6: no write is lost or doubled, no step is half, everything comes to rest (A22, A28)', async () => {
     const told = { written: 0, late: 0, ticked: 0, remedied: 0, deferred: 0, timers: 0, completed: 0, failed: 0 }
     for (const seed of seeds) {
       const story = new WorkflowStory(seed)

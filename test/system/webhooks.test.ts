@@ -158,7 +158,7 @@ describe('what a webhook gets', () => {
 })
 
 describe('rotating the secret', () => {
-  it('fails no verification: during the overlap either secret fits, afterwards the new one alone', async () => {
+  it('fails no verification: during the overlap either secret fits, afterwards the new one alone (TB14)', async () => {
     const { name, secret: older, received } = await agent(undefined, { concurrency: 2 })
     const flow = async (count: number) => {
       const ids: string[] = []

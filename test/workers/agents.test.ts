@@ -149,7 +149,7 @@ describe('discovering agents', () => {
 })
 
 describe('operating an agent', () => {
-  it('a paused agent`s mail waits at no attempt and goes on when it is resumed', async () => {
+  it('a paused agent`s mail waits at no attempt and goes on when it is resumed (TB28)', async () => {
     const ann = await pullAgent()
     const paused = await call('POST', `/v1/agents/${ann.name}/pause`, { key: ann.key, json: { reason: 'lunch' } })
     expect(paused).toMatchObject({ status: 200, body: { paused: { reason: 'lunch' } } })

@@ -135,7 +135,7 @@ describe('waiting for a rung (TC2)', () => {
 })
 
 describe('cancelling', () => {
-  it('ends a delivery that waits: it is never leased, and cancelling again is the same cancel', async () => {
+  it('ends a delivery that waits: it is never leased, and cancelling again is the same cancel (TB3)', async () => {
     const [sender, agent] = [await pullAgent(), await pullAgent()]
     const id = await sendId(agent.name, {}, { key: sender.key })
     for (const key of [sender.key, agent.key]) {
@@ -146,7 +146,7 @@ describe('cancelling', () => {
     expect((await receipt(id)).status).toBe('cancelled')
   })
 
-  it('fences off a delivery in flight: the late ack is told so', async () => {
+  it('fences off a delivery in flight: the late ack is told so (TB3)', async () => {
     const { agent, id, token } = await leased()
     await call('DELETE', `/v1/deliveries/${id}`)
     const { status, body } = await settle('ack', id, agent.key, { token })

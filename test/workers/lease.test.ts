@@ -202,7 +202,7 @@ describe('the list of receipts', () => {
   const list = ({ name, key }: Registered, query = '') => call('GET', `/v1/agents/${name}/deliveries${query}`, { key })
   const listed = ({ body }: Answered): string[] => body.items.map((item: Body) => item.id)
 
-  it('is read page by page, each receipt once', async () => {
+  it('is read page by page, each receipt once (TB38)', async () => {
     const agent = await pullAgent()
     const sent = []
     for (let i = 0; i < 5; i++) sent.push(await sendId(agent.name))

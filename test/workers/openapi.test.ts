@@ -23,7 +23,7 @@ const served = app.routes
 const told = operations.map(({ method, path }) => `${method.toUpperCase()} ${path}`)
 
 describe('the table of operations', () => {
-  it('tells every route that is registered, but the pages for people', () => {
+  it('tells every route that is registered, but the pages for people (TB25)', () => {
     expect(served.filter((route) => !told.includes(route)).sort()).toEqual(pages.sort())
   })
 

@@ -35,7 +35,7 @@ async function ack(agent: Registered, delivery: Body, more: object = {}) {
 }
 
 describe('a request', () => {
-  it('(A49) (A1) (T7) (T16) is answered 200 with the reply of a handler, to which it named itself as the place to reply', async () => {
+  it('(A49) (A1) (T7) (T16) is answered 200 with the reply of a handler, to which it named itself as the place to reply (A6)', async () => {
     const { status, body, headers } = await own('POST', '/v1/requests', {
       json: { to: 'echo', type: 'ask', data: { n: 1 }, context: [7] },
     })
@@ -59,7 +59,9 @@ describe('a request', () => {
     await expect
       .poll(async () => (await call('GET', '/v1/requests?status=pending')).body.items.map((r: Body) => r.id))
       .toContain(id)
-    await ack(agent, await leaseOne(agent), { result: { ok: true } })
+    const asked = await leaseOne(agent)
+    expect(JSON.stringify(asked)).not.toContain('page')
+    await ack(agent, asked, { result: { ok: true } })
     expect(await over(id)).toMatchObject({
       status: 'replied',
       reply: { source: agent.name, data: { ok: true } },

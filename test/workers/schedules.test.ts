@@ -27,7 +27,7 @@ describe('a schedule', () => {
     expect((await get(id)).body).toEqual(body)
   })
 
-  it('put again is 200 and as it was; changed it has a later revision', async () => {
+  it('put again is 200 and as it was; changed it has a later revision (TB2)', async () => {
     const [{ name }, id] = [await pullAgent(), fresh()]
     const first = await put(id, { ...morning, message: note(name) })
     expect(await put(id, { message: note(name), ...morning })).toMatchObject({ status: 200, body: first.body })

@@ -19,7 +19,7 @@ beforeEach(async () => {
 })
 
 describe('a schema', () => {
-  it('is 201 when it is new, reads back as it was put, and is 200 and unchanged when it is put again', async () => {
+  it('is 201 when it is new, reads back as it was put, and is 200 and unchanged when it is put again (TB32)', async () => {
     const name = fresh()
     const json = { match: { type: 'orders.*', topic: 'shop.>' }, schema: order, enforce: 'warn' }
     const { status, body } = await put(name, json)

@@ -88,7 +88,7 @@ describe('a write under If-Match', () => {
     expect((await read(id)).body).toEqual({ version: 2, state: { a: 2, b: 1 } })
   })
 
-  it('without one is 428, and one that is no version 400', async () => {
+  it('without one is 428, and one that is no version 400 (A27)', async () => {
     const id = await made()
     const bare = await call('PATCH', `/v1/workflows/${id}/state`, { json: { a: 1 } })
     expect([bare.status, bare.body.code]).toEqual([428, 'version_required'])
