@@ -9,7 +9,15 @@
 
 import type { Incoming } from '../shared/admission.ts'
 import { type Fault, issuesOf } from '../shared/fault.ts'
-import { callbackSchema, type Gather, type GatherOpening, gatherAddress, gatherId, unsent } from '../shared/gather.ts'
+import {
+  callbackSchema,
+  type Gather,
+  type GatherOpening,
+  gatherAddress,
+  gatherId,
+  progressGather,
+  unsent,
+} from '../shared/gather.ts'
 import type { GatherReport } from '../shared/gather-port.ts'
 import { digest } from '../shared/ids.ts'
 import { canonical } from '../shared/json.ts'
@@ -198,13 +206,14 @@ async function begin(
   }
   if (express !== undefined && own.timeoutSeconds * 1_000 <= expressMs) express(agent, delivery, references)
   else enqueue(platform, agent, references)
-  if (!waits) confirm(platform, opened)
+  const accepted = progressGather(opened, news, platform.now())
+  if (!waits) confirm(platform, accepted)
   const refuses = own.whenOpen === undefined ? waits : own.whenOpen === 'refuse'
   const failure = status === 'parked' && refuses ? await openBreaker(platform, agent) : undefined
-  if (failure === undefined) return opened
+  if (failure === undefined) return accepted
   const ended = await port.cancel(failure)
   platform.waitUntil(gather(platform, opened.id).catch(() => undefined))
-  return ended ?? opened
+  return ended ?? accepted
 }
 
 async function openBreaker(platform: Platform, agent: string): Promise<LegFailure | undefined> {
@@ -226,11 +235,14 @@ async function openBreaker(platform: Platform, agent: string): Promise<LegFailur
 // What a person opened, a person closes: nobody knows when.
 const forcedMs = 60_000
 
-// The list first: what is confirmed is not looked at again before its deadline.
+// The list first: what is confirmed is not looked at again before its deadline. What an earlier call with the same key left
+// undone is not confirmed but gone on with.
 function confirm(platform: Platform, asked: Gather): void {
   const confirmed = async () => {
+    if (unsent(asked).length > 0) return gather(platform, asked.id)
     await list(platform, asked)
-    await platform.gather(asked.id).progress({ accepted: unsent(asked).map((s) => s.id) })
+    const accepted = asked.legs.flatMap((leg) => leg.sends.map((send) => send.id))
+    await platform.gather(asked.id).progress({ accepted })
   }
   platform.waitUntil(
     confirmed().catch((error: unknown) => platform.log('request.confirm', { gather: asked.id, error: String(error) })),

@@ -305,6 +305,23 @@ describe('a request in virtual time', () => {
     expect([runs, asked]).toEqual([2, [{ q: 1 }, { q: 2 }]])
   })
 
+  it('a handler’s request lasts no longer than what is left of its own run, whatever it asks for (A122)', async () => {
+    const scene = await withHandlers(
+      handler('planner', (_, ctx) => ctx.request('slow', 'find', {}, { timeoutSeconds: 3_600 }), {
+        timeoutSeconds: 20,
+        maxAttempts: 1,
+      }),
+    )
+    await scene.pull('slow')
+    const id = await scene.send('planner')
+    await scene.pass(5 * minute)
+    expect(await scene.receipt(id)).toMatchObject({ status: 'dead_lettered' })
+    const [asked] = (await scene.done(scene.platform().agent('slow').list(undefined, undefined, 1))).items
+    expect(asked).toMatchObject({ status: 'cancelled' })
+    const endedAt = Date.parse(asked?.steps.at(-1)?.at ?? '')
+    expect(endedAt - Date.parse(asked?.steps[0]?.at ?? '')).toBeLessThanOrEqual(21 * second)
+  })
+
   it('a request that would wait for itself fails at once as would_deadlock, however long the way round is', async () => {
     const refused: string[] = []
     const passOn = (to: string) => async (_: unknown, ctx: HandlerContext) => {
@@ -360,6 +377,24 @@ describe('a gateway that dies at any of its calls', () => {
       }
     }
     expect(tried).toBeGreaterThan(10)
+  })
+})
+
+describe('whoever repeats a request of a gateway that died', () => {
+  it('M1: has it gone on with, long before its deadline', async () => {
+    for (const took of ['before', 'after'] as const) {
+      for (let at = 1; ; at++) {
+        const scene = new Scene({ seed: at })
+        await scene.webhook('writer', () => json({ reply: { data: 1 } }), { timeoutSeconds: 3 })
+        const { platform, calls } = doomed(scene, at, took)
+        const asking = { to: 'writer', id: 'r', timeoutSeconds: 29 }
+        request(scene, asking, platform).catch(() => undefined)
+        await scene.pass(second / 2)
+        const told = await scene.done(request(scene, asking))
+        expect([took, at, told.status]).toEqual([took, at, 'replied'])
+        if (calls() < at) break
+      }
+    }
   })
 })
 
