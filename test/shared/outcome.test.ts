@@ -43,9 +43,12 @@ describe('statuses', () => {
     },
   )
 
-  it.each([300, 301, 302, 303, 304, 307, 308])('%d is a failure (because redirects are not followed) (TB17)', (status) => {
-    expect(outcome(status)).toMatchObject({ kind: 'retry', error: { message: expect.stringContaining('redirects') } })
-  })
+  it.each([300, 301, 302, 303, 304, 307, 308])(
+    '%d is a failure (because redirects are not followed) (TB17)',
+    (status) => {
+      expect(outcome(status)).toMatchObject({ kind: 'retry', error: { message: expect.stringContaining('redirects') } })
+    },
+  )
 
   it('410 means the agent is gone', () => {
     expect(outcome(410)).toMatchObject({ kind: 'gone', error: { httpStatus: 410 } })
