@@ -103,9 +103,9 @@ export class AgentObject extends OperatedMailbox implements Synchronous<AgentPor
     return { references }
   }
 
-  recall(id: string) {
-    const [answer, references] = this.shell.step((draft, now) => recall(draft, id, now))
-    return { ...answer, references }
+  recall(ids: readonly string[]) {
+    const [statuses, references] = this.shell.step((draft, now) => ids.map((id) => recall(draft, id, now).status))
+    return { statuses, references }
   }
 
   holds(id: string, token: string): boolean {

@@ -104,10 +104,10 @@ export interface AgentPort {
   /** The platform gave up on references: release what is still due. */
   nudge(ids: readonly string[]): Promise<{ readonly references: References }>
   cancel(id: string): Promise<Cancelled & { readonly references?: References }>
-  /** Nobody waits for it any more: it ends unless it is in flight, and is not begun again. */
+  /** Nobody waits for them any more: each ends unless it is in flight, and is not begun again. */
   recall(
-    id: string,
-  ): Promise<{ readonly status: Cancelled['status'] | 'in_flight'; readonly references: References }>
+    ids: readonly string[],
+  ): Promise<{ readonly statuses: readonly (Cancelled['status'] | 'in_flight')[]; readonly references: References }>
   /** Is this lease in force? The fence of what a handler does at once. */
   holds(id: string, token: string): Promise<boolean>
   redrive(id: string, token: string): Promise<Redriven & { readonly references?: References }>

@@ -45,6 +45,8 @@ export const effectStatus = z.discriminatedUnion('status', [
     deliveries: z.array(z.string()),
     /** A reply to a gather: whether it counted. */
     standing: z.enum(['counted', 'duplicate', 'late']).exactOptional(),
+    /** A scatter: its id. */
+    scatter: z.string().exactOptional(),
   }),
   z.strictObject({ status: z.literal('refused'), reason: z.string(), detail: z.string() }),
 ])

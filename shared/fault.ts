@@ -5,6 +5,7 @@
  */
 import { type AccessFault, wireOfAccess } from './fault-access.ts'
 import { type RequestFault, wireOfRequest } from './fault-request.ts'
+import { type ScatterFault, wireOfScatter } from './fault-scatter.ts'
 import { type StandingFault, wireOfStanding } from './fault-standing.ts'
 import { type WorkflowFault, wireOfWorkflow } from './fault-workflow.ts'
 import { unreachable } from './result.ts'
@@ -48,6 +49,7 @@ export type Fault =
   | { readonly code: 'too_many_subscriptions'; readonly agent: string; readonly max: number }
   | StandingFault
   | RequestFault
+  | ScatterFault
   | WorkflowFault
   | { readonly code: 'not_configured' }
   | { readonly code: 'unavailable'; readonly what: string; readonly retryAfterSeconds: number }
@@ -242,6 +244,9 @@ function wireOf(f: Fault): Wire {
     case 'request_over':
     case 'breaker_open':
       return wireOfRequest(f)
+    case 'empty_scatter':
+    case 'scatter_over':
+      return wireOfScatter(f)
     case 'version_mismatch':
     case 'version_required':
     case 'patch_failed':

@@ -12,16 +12,28 @@ export interface GatherReport {
   readonly replies: readonly { readonly n: number; readonly body: string }[]
 }
 
+export interface ResultsReport extends GatherReport {
+  /** The legs up to here are told. */
+  readonly upTo: number
+  readonly next?: number
+  /** The reducer's reply. */
+  readonly result?: string
+}
+
 /** One gather. */
 export interface GatherPort {
-  /** `bodies`: the message of each leg, in their order. */
+  /** `bodies`: what its legs are sent, in their order; of a scatter the common message first, and then the chunks. */
   open(opening: GatherOpening, bodies: readonly string[]): Promise<GatherOpened>
   /** What is left to do, with what its legs are to be sent; undefined when there is nothing. */
   unfinished(): Promise<{ readonly gather: Gather; readonly bodies: readonly string[] } | undefined>
-  progress(news: GatherNews): Promise<Gather | undefined>
+  /** `result`: with a reduction, the reducer's reply. */
+  progress(news: GatherNews, result?: string): Promise<Gather | undefined>
   arrive(arrival: Arrival, body?: string): Promise<Arrived>
   cancel(failure?: LegFailure): Promise<Gather | undefined>
+  /** With every reply that it has kept; of a scatter with none (`results`). */
   report(): Promise<GatherReport | undefined>
+  /** A scatter with the replies that counted, from one leg on, as many as one answer may carry; `next` is where to go on. */
+  results(fromLeg: number): Promise<ResultsReport | undefined>
 }
 
 /** An entry of the list: until when it may be pending. */

@@ -10,10 +10,11 @@
  */
 import * as z from 'zod'
 import { deliveryId, digest, mid } from './ids.ts'
-import { joinSchema, verdictOf } from './join.ts'
+import { joinSchema, type Tally, verdictOf } from './join.ts'
 import { isRefusal, type LegFailure, legFailure } from './leg-failure.ts'
 import { limits } from './limits.ts'
 import type { Head } from './message.ts'
+import { type PlanNews, planTold, scatterPlan } from './scatter-plan.ts'
 
 /** One message that asks. A retry is another, to the same agent. */
 const send = z.strictObject({
@@ -24,7 +25,7 @@ const send = z.strictObject({
 })
 export type Send = z.infer<typeof send>
 
-const leg = z.strictObject({
+export const legSchema = z.strictObject({
   n: z.int(),
   agent: z.string(),
   /** The latest last. Any of them may still be answered; only the latest one's death is the leg's. */
@@ -35,7 +36,7 @@ const leg = z.strictObject({
     z.strictObject({ status: z.literal('failed'), at: z.number(), failure: legFailure }),
   ]),
 })
-export type GatherLeg = z.infer<typeof leg>
+export type GatherLeg = z.infer<typeof legSchema>
 
 export const onTimeoutSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('error') }),
@@ -43,7 +44,7 @@ export const onTimeoutSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('default'), data: z.unknown() }),
 ])
 
-const arrivalRecord = z.strictObject({
+export const arrivalSchema = z.strictObject({
   n: z.int(),
   leg: z.int(),
   by: z.string(),
@@ -52,7 +53,7 @@ const arrivalRecord = z.strictObject({
   at: z.number(),
   standing: z.enum(['counted', 'duplicate', 'late']),
 })
-export type ArrivalRecord = z.infer<typeof arrivalRecord>
+export type ArrivalRecord = z.infer<typeof arrivalSchema>
 export type Standing = ArrivalRecord['standing']
 
 const outcome = z.strictObject({
@@ -80,8 +81,8 @@ export const gatherRecord = z.strictObject({
   deadlineAt: z.number(),
   rounds: z.int(),
   sent: z.int(),
-  legs: z.array(leg),
-  arrivals: z.array(arrivalRecord),
+  legs: z.array(legSchema),
+  arrivals: z.array(arrivalSchema),
   /** Came after those that are kept. */
   unkept: z.int(),
   /** The asker's own, returned with the reply and never sent on. */
@@ -90,9 +91,15 @@ export const gatherRecord = z.strictObject({
   failureCallback: callbackSchema.exactOptional(),
   /** Deliveries whose handlers wait for this one, the nearest first. */
   path: z.array(z.string()),
+  /** A scatter: what becomes of its replies. */
+  scatter: scatterPlan.exactOptional(),
+  /** The question to the reducer of this scatter. */
+  reduces: z.string().exactOptional(),
   outcome: outcome.exactOptional(),
   /** What follows from the outcome is done, or there is nothing. */
   told: z.boolean(),
+  /** When that was, of a scatter: its reducer may take its time. */
+  toldAt: z.number().exactOptional(),
 })
 export type Gather = z.infer<typeof gatherRecord>
 export type Outcome = NonNullable<Gather['outcome']>
@@ -110,8 +117,9 @@ export function gatherId(source: string, key: string | undefined, chance: string
   return `g-${key === undefined ? digest('gather', 'chance', chance) : digest('gather', 'key', source, key)}`
 }
 
+/** A request's, or a scatter's. */
 export function isGatherId(id: string): boolean {
-  return /^g-[a-z2-7]{26}$/.test(id)
+  return /^[gs]-[a-z2-7]{26}$/.test(id)
 }
 
 /** How long it is remembered once it is over. */
@@ -127,6 +135,8 @@ export interface GatherOpening
   readonly agents: readonly string[]
   readonly callback?: z.infer<typeof callbackSchema>
   readonly failureCallback?: z.infer<typeof callbackSchema>
+  readonly scatter?: z.infer<typeof scatterPlan>
+  readonly reduces?: string
 }
 
 export type GatherOpened = { readonly status: 'opened' | 'duplicate' | 'conflict'; readonly gather: Gather }
@@ -156,13 +166,19 @@ export function sendKey(gather: Gather, id: string): string {
   return `${id}.${gather.openedAt}`
 }
 
+// A scatter asks once: its children are named by their place.
+function sendId({ id, scatter, reduces }: Gather, n: number, sent: number): string {
+  if (scatter !== undefined) return `${id}.map.${n - 1}`
+  return reduces === undefined ? `${id}-${sent}` : `${reduces}.reduce`
+}
+
 // Each leg that waits gets one more message, under an id of its own.
 function sendAgain(gather: Gather): Gather {
   let { sent } = gather
   const legs = gather.legs.map((one) => {
     if (one.state.status !== 'waiting') return one
     sent += 1
-    const id = `${gather.id}-${sent}`
+    const id = sendId(gather, one.n, sent)
     const delivery = deliveryId(one.agent, mid(gather.owner, sendKey(gather, id), 0))
     return { ...one, sends: [...one.sends, { id, delivery, accepted: false }] }
   })
@@ -177,17 +193,19 @@ export function wasRefused({ outcome, legs }: Gather): boolean {
 
 // --- what happens to it -----------------------------------------------------------------------------------------------
 
-/** Time passes: at the deadline it asks again, takes the asker's default, or is timed out. */
+/** Time passes: at the deadline it asks again, takes the asker's default, or ends without those that have not replied. */
 export function elapse(gather: Gather, now: number): Gather {
   const { onTimeout, rounds, timeoutMs } = gather
   if (gather.outcome !== undefined || now < gather.deadlineAt) return gather
   if (onTimeout.kind === 'retry' && rounds < onTimeout.times)
     return sendAgain({ ...gather, rounds: rounds + 1, deadlineAt: now + timeoutMs })
   if (onTimeout.kind === 'default') return over(gather, { status: 'replied', at: now, fallback: true })
-  return over(gather, { status: 'timed_out', at: now })
+  const { legs, replied } = tallyOf(gather)
+  const suffices = verdictOf(gather.join, { legs, replied, failed: legs - replied }) === 'replied'
+  return over(gather, { status: suffices ? 'replied' : 'timed_out', at: now })
 }
 
-export interface GatherNews {
+export interface GatherNews extends PlanNews {
   /** Sends that their mailbox has accepted, by id. */
   readonly accepted?: readonly string[]
   /** Sends that were refused, and why. */
@@ -205,7 +223,11 @@ export function progressGather(gather: Gather, news: GatherNews, now: number): G
     changed = true
     return { ...one, sends }
   })
-  const next: Gather = changed ? { ...gather, legs, told: gather.told || news.told === true } : gather
+  const late = gather.scatter === undefined ? {} : { toldAt: now }
+  const told = news.told === true && !gather.told ? { told: true, ...late } : {}
+  const scatter = gather.scatter === undefined ? undefined : planTold(gather.scatter, news)
+  const plan = scatter === undefined ? {} : { scatter }
+  const next: Gather = changed || scatter !== gather.scatter ? { ...gather, legs, ...told, ...plan } : gather
   return (news.refused ?? []).reduce((g, { id, failure }) => failSend(g, id, failure, now), next)
 }
 
@@ -234,11 +256,15 @@ export function withLeg(gather: Gather, target: GatherLeg, state: GatherLeg['sta
   return { ...gather, legs: gather.legs.map((l) => (l.n === target.n ? { ...l, state } : l)) }
 }
 
+/** How its legs stand. */
+export function tallyOf({ legs }: Gather): Tally {
+  const count = (status: GatherLeg['state']['status']) => legs.filter((l) => l.state.status === status).length
+  return { legs: legs.length, replied: count('replied'), failed: count('failed') }
+}
+
 /** Looks whether it is over. */
 export function decide(gather: Gather, now: number): Gather {
-  const count = (status: GatherLeg['state']['status']) => gather.legs.filter((l) => l.state.status === status).length
-  const tally = { legs: gather.legs.length, replied: count('replied'), failed: count('failed') }
-  const status = verdictOf(gather.join, tally)
+  const status = verdictOf(gather.join, tallyOf(gather))
   if (status === 'open') return gather
   const failure = gather.legs.flatMap((l) => (l.state.status === 'failed' ? [l.state.failure] : []))[0]
   return over(gather, { status, at: now, ...(status === 'failed' && failure !== undefined ? { failure } : {}) })
@@ -251,40 +277,9 @@ function over(gather: Gather, outcome: Outcome): Gather {
 }
 
 // Somebody is to be called back, told of the time-out, or need not be asked any more.
-function hasMoreToTell({ outcome, legs, callback, failureCallback }: Gather): boolean {
+function hasMoreToTell({ outcome, legs, callback, failureCallback, scatter, reduces }: Gather): boolean {
   if (outcome === undefined || legs.some((l) => l.state.status === 'waiting')) return true
+  if (reduces !== undefined || scatter?.reduce !== undefined || scatter?.replyto !== undefined) return true
   if (outcome.fallback === true || outcome.failure?.why === 'breaker_open') return true
   return (outcome.status === 'replied' ? callback : failureCallback) !== undefined
 }
-
-// --- questions --------------------------------------------------------------------------------------------------------
-
-/** Sends whose mailboxes have not answered: the latest of legs that wait. */
-export function unsent(gather: Gather): (Send & { readonly n: number; readonly agent: string })[] {
-  if (gather.outcome !== undefined) return []
-  return gather.legs.flatMap(({ n, agent, sends, state }) => {
-    const latest = sends.at(-1)
-    return state.status !== 'waiting' || latest === undefined || latest.accepted ? [] : [{ ...latest, n, agent }]
-  })
-}
-
-/** Deliveries that nobody need begin with any more: older sends, and all of them once it is over. */
-export function needless(gather: Gather): { readonly agent: string; readonly delivery: string }[] {
-  return gather.legs.flatMap(({ agent, sends, state }) => {
-    if (state.status === 'replied') return []
-    const past = gather.outcome === undefined ? sends.slice(0, -1) : sends
-    return past.map(({ delivery }) => ({ agent, delivery }))
-  })
-}
-
-/** When it wants to be looked at again: to go on, at intervals that grow with its age from 5 s to 5 min, or to be forgotten. */
-export function gatherDueAt(gather: Gather, now: number): number {
-  const { outcome, openedAt, deadlineAt, told } = gather
-  if (outcome !== undefined && told) return outcome.at + gatherKeptMs
-  const again = now + Math.min(retryMaxMs, Math.max(retryMinMs, (now - openedAt) / 2))
-  if (outcome !== undefined) return again
-  return unsent(gather).length > 0 ? Math.min(again, deadlineAt) : deadlineAt
-}
-
-const retryMinMs = 5_000
-const retryMaxMs = 300_000

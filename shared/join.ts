@@ -6,7 +6,8 @@ import { unreachable } from './result.ts'
 
 export const joinSchema = z.discriminatedUnion('kind', [
   /** Every leg must reply: the first that fails ends it. */
-  z.strictObject({ kind: z.literal('all') }),
+  /** `tolerated`: so many may fail, and it is over only when each has replied or failed. */
+  z.strictObject({ kind: z.literal('all'), tolerated: z.int().min(0).exactOptional() }),
   z.strictObject({ kind: z.literal('any') }),
   z.strictObject({ kind: z.literal('quorum'), count: z.int().min(1) }),
   /** Until each leg has replied or failed; failures are part of what was asked for. */
@@ -23,6 +24,11 @@ export interface Tally {
 /** Is it over? `failed` once what was asked for can no longer come true. */
 export function verdictOf(join: Join, tally: Tally): 'replied' | 'failed' | 'open' {
   if (join.kind === 'settled') {
+    if (tally.replied + tally.failed < tally.legs) return 'open'
+    return tally.replied > 0 ? 'replied' : 'failed'
+  }
+  const { tolerated = 0 } = join.kind === 'all' ? join : {}
+  if (tolerated > 0 && tally.failed <= tolerated) {
     if (tally.replied + tally.failed < tally.legs) return 'open'
     return tally.replied > 0 ? 'replied' : 'failed'
   }

@@ -66,6 +66,17 @@ export const limits = {
   contextBytes: 65_536,
   /** Replies of one gather beyond one for each leg that are kept: duplicates and late ones. Later ones are counted. */
   lateReplies: 10,
+  /** Legs of one scatter: each a row of its object, and a message. */
+  scatterLegs: 1_000,
+  /** Whom one scatter may be for: each is asked how it stands before the chunks are given out. */
+  scatterAgents: 100,
+  scatterItems: 10_000,
+  /** All messages of one scatter together: what is said to everybody is in each. */
+  scatterBytes: 33_554_432,
+  /** Replies told in one answer about a scatter. A call between Worker and object carries at most 32 MiB. */
+  scatterAnswerBytes: 8_388_608,
+  /** What a reducer is told of replies. The rest of its message needs room in a row too. */
+  summaryBytes: 524_288,
   /** Requests of one asker that its list of pending ones shows. */
   requestsListed: 10_000,
   redriveMany: 100,

@@ -66,13 +66,17 @@ export const requestInput = z
     'Beside these, the attributes of a message; less `topic` and `replyto`, because the reply comes to the request.',
   )
 
-/** What `Prefer` says of waiting (RFC 7240): for how many seconds, at most what a call may wait. Absent: 30, or the time-out. */
-export function waitOf(prefer: string | undefined, timeoutSeconds: number): number {
+/** For how many seconds `Prefer` says to wait (RFC 7240), at most what a call may. Undefined: it says nothing. */
+export function preferredWait(prefer: string | undefined): number | undefined {
   const text = prefer ?? ''
   if (/(?:^|[,;\s])respond-async(?:$|[,;\s])/i.test(text)) return 0
   const [, seconds] = /(?:^|[,;\s])wait\s*=\s*"?(\d{1,9})"?(?:$|[,;\s])/i.exec(text) ?? []
-  const asked = seconds === undefined ? Math.min(defaultWaitSeconds, timeoutSeconds + graceSeconds) : Number(seconds)
-  return Math.min(asked, limits.waitSeconds)
+  return seconds === undefined ? undefined : Math.min(Number(seconds), limits.waitSeconds)
+}
+
+/** How long a request's caller waits: as `Prefer` says; without it 30 s, or the time-out. */
+export function waitOf(prefer: string | undefined, timeoutSeconds: number): number {
+  return preferredWait(prefer) ?? Math.min(defaultWaitSeconds, timeoutSeconds + graceSeconds, limits.waitSeconds)
 }
 
 const defaultWaitSeconds = 30

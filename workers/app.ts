@@ -24,9 +24,10 @@ import { pages } from './routes/pages.ts'
 import { publications } from './routes/publications.ts'
 import { requests } from './routes/requests.ts'
 import { resources } from './routes/resources.ts'
-import { session } from './routes/session.ts'
+import { scatters } from './routes/scatters.ts'
 import { schedules } from './routes/schedules.ts'
 import { schemas } from './routes/schemas.ts'
+import { session } from './routes/session.ts'
 import { subscriptions } from './routes/subscriptions.ts'
 import { workflowDefinitions } from './routes/workflow-definitions.ts'
 import { workflowEvents } from './routes/workflow-events.ts'
@@ -64,6 +65,7 @@ export function buildApp(
     subscriptions,
     publications,
     requests,
+    scatters,
     agents,
     breaker,
     keys,
@@ -73,7 +75,8 @@ export function buildApp(
     app.route('/v1', routes)
   app.route('/v1', resources)
   app.route('/v1', handshakes)
-  for (const routes of [workflows, workflowState, workflowEvents, workflowHistory, workflowDefinitions]) app.route('/v1', routes)
+  for (const routes of [workflows, workflowState, workflowEvents, workflowHistory, workflowDefinitions])
+    app.route('/v1', routes)
   return app
 }
 

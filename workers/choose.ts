@@ -3,6 +3,7 @@
  * to be expanded page by page. Never here: asking a mailbox to accept (workers/expand.ts).
  */
 import { parkedBecause } from '../shared/agent.ts'
+import type { Candidate } from '../shared/chunks.ts'
 import { digest } from '../shared/ids.ts'
 import { limits } from '../shared/limits.ts'
 import { destinationOf, type Message } from '../shared/message.ts'
@@ -94,4 +95,42 @@ async function isHealthy(platform: Platform, name: string): Promise<boolean> {
     platform.log('choose.failed', { agent: name, error: String(error) })
     return false
   }
+}
+
+/** Agents with how much each has to do, as they are asked. `unknown`: the first of those named that is not registered. */
+export interface Found {
+  readonly candidates: readonly Candidate[]
+  readonly unknown?: string
+}
+
+/** Those named, or the healthy ones that have the skill; all of them, where none is healthy. */
+export async function findAgents(
+  platform: Platform,
+  wanted: { readonly names: readonly string[] } | { readonly skill: string },
+): Promise<Found> {
+  const names =
+    'names' in wanted ? wanted.names : (await capable(platform, wanted.skill)).slice(0, limits.scatterAgents)
+  const known: (Candidate & { readonly well: boolean })[] = []
+  for (let i = 0; i < names.length; i += describedAtOnce) {
+    const page = names.slice(i, i + describedAtOnce)
+    const described = await Promise.all(page.map((name) => describe(platform, name)))
+    const place = described.indexOf('unknown')
+    if (place >= 0 && 'names' in wanted) return { candidates: [], unknown: page[place] ?? '' }
+    known.push(...described.flatMap((one) => (one === 'unknown' ? [] : [one])))
+  }
+  const well = known.filter((one) => one.well)
+  const chosen = 'names' in wanted || well.length === 0 ? known : well
+  return { candidates: chosen.map(({ agent, load }) => ({ agent, load })) }
+}
+
+// Mailboxes asked at once: each is a subrequest.
+const describedAtOnce = 20
+
+async function describe(platform: Platform, agent: string) {
+  const known = await platform.agent(agent).describe()
+  const described = known ?? ((await platform.enrolHandler(agent)) ? await platform.agent(agent).describe() : undefined)
+  if (described === undefined) return 'unknown' as const
+  const { figures } = described
+  const well = figures.breaker !== 'open' && parkedBecause(described.agent, platform.now()) === undefined
+  return { agent, load: figures.depth, well }
 }

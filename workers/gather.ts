@@ -4,83 +4,45 @@
  * gather's alarm as the net. Never here: waiting for it (workers/request.ts), or whether a reply counts (shared/arrival.ts).
  */
 import type { Incoming } from '../shared/admission.ts'
-import { type Gather, type GatherNews, needless, type Send, sendKey, unsent } from '../shared/gather.ts'
-import type { LegFailure } from '../shared/leg-failure.ts'
-import { composeMessage, contentHash, messageSchema, type PublishInput } from '../shared/message.ts'
+import type { Gather } from '../shared/gather.ts'
+import { needless, unsent } from '../shared/gather-work.ts'
+import { composeMessage, contentHash, type PublishInput } from '../shared/message.ts'
 import { brokerSource } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
-import type { References } from '../shared/release.ts'
 import { requestTimeoutTopic } from '../shared/topic.ts'
 import { continueTrace } from '../shared/trace.ts'
 import { effectGiveUpMs } from '../shared/upkeep.ts'
-import { accept } from './accept.ts'
 import { callBack } from './callback.ts'
-import { enqueue } from './enqueue.ts'
+import { enqueue, sendBounded } from './enqueue.ts'
+import { offerAll } from './offer.ts'
 import { publishMany } from './publish-many.ts'
+import { finishScatter, openReduction } from './reduce.ts'
 
 /** Goes on with a gather where whoever began was cut short. */
 export async function gather(platform: Platform, id: string): Promise<void> {
   const left = await platform.gather(id).unfinished()
   if (left === undefined) return
   if (left.gather.outcome !== undefined) return conclude(platform, left.gather)
-  const news = await Promise.all(
-    unsent(left.gather).map(async (send) => {
-      const offered = await offer(platform, left.gather, send, left.bodies[send.n - 1] ?? '')
-      enqueue(platform, send.agent, offered.references)
-      return offered.news
-    }),
-  )
-  await list(platform, left.gather)
-  await platform.gather(id).progress({
-    accepted: news.flatMap((n) => n.accepted ?? []),
-    refused: news.flatMap((n) => n.refused ?? []),
-  })
+  await askLegs(platform, left.gather, left.bodies)
   await recall(platform, left.gather)
 }
 
-/** What a mailbox said to one send. */
-export interface Offered {
-  readonly news: GatherNews
-  readonly references: References
-  /** Where the delivery stands. */
-  readonly status?: string
-}
-
-/** Has one leg's message accepted. Repeated, it is the same message: its token and key are the gather's own. */
-export async function offer(
+/** Has the legs accepted that were not; those that are too many for one invocation are left to the next. */
+export async function askLegs(
   platform: Platform,
   gather: Gather,
-  send: Send & { agent: string },
-  body: string,
-): Promise<Offered> {
-  const { agent, id } = send
-  const key = sendKey(gather, id)
-  const message = { ...messageSchema.parse(JSON.parse(body)), id }
-  const text = JSON.stringify(message)
-  const { contentHash, hops } = gather
-  const incoming: Incoming = { message, body: text, key, contentHash, hops, brokerMade: true }
-  const answer = await accept(platform, agent, [incoming], `gather.${key}`)
-  const [admission] = answer.admissions
-  const failed = (failure: LegFailure): Offered => ({
-    news: { refused: [{ id, failure }] },
-    references: answer.references,
-  })
-  switch (admission?.status) {
-    case 'accepted':
-    case 'duplicate': {
-      const status = answer.known[0]?.status
-      return { news: { accepted: [id] }, references: answer.references, ...(status === undefined ? {} : { status }) }
-    }
-    case 'full': {
-      const { depth, max, retryAfterSeconds } = admission
-      return failed({ why: 'backpressure', agent, depth, max, retryAfterSeconds })
-    }
-    case 'conflict':
-      return failed({ why: 'key_reused', agent, delivery: admission.id })
-    default:
-      return failed({ why: 'agent_not_found', agent })
-  }
+  bodies: readonly string[],
+): Promise<Gather | undefined> {
+  const { id } = gather
+  const { news, done } = await offerAll(platform, gather, unsent(gather), bodies)
+  if (isRequest(gather)) await list(platform, gather)
+  const known = await platform.gather(id).progress(news)
+  if (!done) platform.waitUntil(sendBounded(platform, platform.work, { v: 1, gather: id }, id))
+  return known
 }
+
+// A scatter, and the question to its reducer, are nobody's pending request.
+const isRequest = ({ scatter, reduces }: Gather) => scatter === undefined && reduces === undefined
 
 /** Puts it on its asker's list. Not for one that is answered at once: it costs a row. */
 export function list(platform: Platform, { id, owner, openedAt, deadlineAt }: Gather): Promise<void> {
@@ -90,7 +52,9 @@ export function list(platform: Platform, { id, owner, openedAt, deadlineAt }: Ga
 // Each part may be repeated, so a crash in between repeats it all. `told` comes last.
 async function conclude(platform: Platform, gather: Gather): Promise<void> {
   const { id, owner, outcome } = gather
+  if (gather.scatter !== undefined) return concludeScatter(platform, gather)
   await recall(platform, gather)
+  if (gather.reduces !== undefined) return concludeReduction(platform, gather, gather.reduces)
   if (outcome?.status === 'timed_out' || outcome?.fallback === true) await tellTimeout(platform, gather, outcome.at)
   const report = await platform.gather(id).report()
   const isOld = outcome !== undefined && platform.now() - outcome.at > effectGiveUpMs
@@ -99,11 +63,31 @@ async function conclude(platform: Platform, gather: Gather): Promise<void> {
   await platform.gather(id).progress({ told: true })
 }
 
+// First those that need not be asked any more, once; then the reducer, and when it is over whoever is to be told.
+async function concludeScatter(platform: Platform, scatter: Gather): Promise<void> {
+  const { id } = scatter
+  if (scatter.scatter?.recalled !== true) {
+    await recall(platform, scatter)
+    await platform.gather(id).progress({ recalled: true })
+  }
+  const asked = await openReduction(platform, scatter)
+  if (asked !== undefined) await gather(platform, asked)
+  if (await finishScatter(platform, scatter, asked)) await platform.gather(id).progress({ told: true })
+}
+
+// Told first: its scatter looks at it again, and finds nothing left to do. The scatter's alarm is the net.
+async function concludeReduction(platform: Platform, { id }: Gather, scatter: string): Promise<void> {
+  await platform.gather(id).progress({ told: true })
+  await gather(platform, scatter)
+}
+
 async function recall(platform: Platform, gather: Gather): Promise<void> {
+  const byAgent = new Map<string, string[]>()
+  for (const { agent, delivery } of needless(gather)) byAgent.set(agent, [...(byAgent.get(agent) ?? []), delivery])
   await Promise.all(
-    needless(gather).map(async ({ agent, delivery }) => {
-      const { status, references } = await platform.agent(agent).recall(delivery)
-      platform.log('recall', { gather: gather.id, delivery, status })
+    [...byAgent].map(async ([agent, deliveries]) => {
+      const { statuses, references } = await platform.agent(agent).recall(deliveries)
+      platform.log('recall', { gather: gather.id, deliveries, statuses })
       enqueue(platform, agent, references)
     }),
   )

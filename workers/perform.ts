@@ -15,9 +15,10 @@ import { listingOf } from '../shared/workflow-index.ts'
 import type { PerformedNews, Unfinished } from '../shared/workflow-port.ts'
 import { accept } from './accept.ts'
 import { conform } from './conform.ts'
-import { enqueue } from './enqueue.ts'
+import { enqueue, sendBounded } from './enqueue.ts'
 import { publishMany } from './publish-many.ts'
 import { prepare, type Routed } from './route.ts'
+import { scatter } from './scatter.ts'
 
 // Rounds in one invocation: what an effect's refusal makes the workflow do is done at once, within reason.
 const roundsPerRun = 20
@@ -77,8 +78,8 @@ async function send(
   speaker: Extract<Principal, { kind: 'workflow' }>,
   effect: Outgoing,
 ): Promise<EffectStatus | undefined> {
-  if (effect.kind === 'scatter') return refused('not_available', 'scatters are not available')
   if (effect.flaw !== undefined) return refused('invalid', effect.flaw)
+  if (effect.kind === 'scatter') return sendScatter(platform, speaker, effect)
   const prepared = prepare(platform, speaker, publishOf(speaker.id, effect), {
     brokerMade: true,
     ...(effect.traceparent === undefined ? {} : { traceparent: effect.traceparent }),
@@ -87,6 +88,21 @@ async function send(
   const [judged] = await conform(platform, [ok(prepared.value)])
   if (judged?.ok === false) return refusedBy(judged.error)
   return deliverTo(platform, prepared.value, effect)
+}
+
+// Its end comes back to the workflow, unless it said where else. Its legs are asked by whoever takes the reference, or its alarm.
+async function sendScatter(
+  platform: Platform,
+  speaker: Extract<Principal, { kind: 'workflow' }>,
+  effect: Outgoing,
+): Promise<EffectStatus> {
+  const { traceparent } = effect
+  const trace = traceparent === undefined ? {} : { traceparent }
+  const opened = await scatter(platform, speaker, publishOf(speaker.id, effect), trace)
+  if (!opened.ok) return refusedBy(opened.error)
+  const { id } = opened.value.gather
+  await sendBounded(platform, platform.work, { v: 1, gather: id }, id)
+  return { status: 'carried', deliveries: [], scatter: id }
 }
 
 async function deliverTo(

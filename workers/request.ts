@@ -16,9 +16,9 @@ import {
   gatherAddress,
   gatherId,
   progressGather,
-  unsent,
 } from '../shared/gather.ts'
 import type { GatherReport } from '../shared/gather-port.ts'
+import { unsent } from '../shared/gather-work.ts'
 import { digest } from '../shared/ids.ts'
 import { canonical } from '../shared/json.ts'
 import type { LegFailure } from '../shared/leg-failure.ts'
@@ -32,7 +32,8 @@ import { prepareCallback } from './callback.ts'
 import { choose } from './choose.ts'
 import { conform } from './conform.ts'
 import { enqueue } from './enqueue.ts'
-import { gather, list, offer } from './gather.ts'
+import { gather, list } from './gather.ts'
+import { offer } from './offer.ts'
 import { poll, type Waiting } from './poll.ts'
 import { type PublishOptions, prepare } from './route.ts'
 

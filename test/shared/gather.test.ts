@@ -7,16 +7,14 @@ import {
   elapse,
   type Gather,
   type GatherOpening,
-  gatherDueAt,
   gatherId,
   gatherKeptMs,
   isGatherId,
-  needless,
   openGather,
   progressGather,
   readGather,
-  unsent,
 } from '../../shared/gather.ts'
+import { gatherDueAt, needless, unsent } from '../../shared/gather-work.ts'
 import { type Join, verdictOf } from '../../shared/join.ts'
 import type { LegFailure } from '../../shared/leg-failure.ts'
 import { limits } from '../../shared/limits.ts'
@@ -213,7 +211,13 @@ const happening = fc.oneof(
   fc.constant<Happening>((gather, now) => cancelGather(gather, undefined, now)),
 )
 
-const joins = fc.constantFrom<Join>({ kind: 'all' }, { kind: 'any' }, { kind: 'quorum', count: 2 }, { kind: 'settled' })
+const joins = fc.constantFrom<Join>(
+  { kind: 'all' },
+  { kind: 'any' },
+  { kind: 'quorum', count: 2 },
+  { kind: 'settled' },
+  { kind: 'all', tolerated: 1 },
+)
 const timeouts = fc.constantFrom<Gather['onTimeout']>(
   { kind: 'error' },
   { kind: 'retry', times: 2 },

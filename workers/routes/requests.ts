@@ -10,6 +10,7 @@ import type { GatherReport } from '../../shared/gather-port.ts'
 import { maySpeakAs, ownSource } from '../../shared/permissions.ts'
 import type { References } from '../../shared/release.ts'
 import { faultOfRequest, requestInput, requestStatusOf, requestView, waitOf } from '../../shared/request.ts'
+import { isScatterId } from '../../shared/scatter.ts'
 import type { App } from '../context.ts'
 import { express } from '../express.ts'
 import { gather } from '../gather.ts'
@@ -80,7 +81,7 @@ requests.delete('/requests/:id', async (c) => {
 /** The request asked for, if the caller may speak as whoever asked. */
 async function readable(c: Context<App>, action: string): Promise<GatherReport> {
   const id = c.req.param('id') ?? ''
-  const report = isGatherId(id) ? await c.get('platform').gather(id).report() : undefined
+  const report = isGatherId(id) && !isScatterId(id) ? await c.get('platform').gather(id).report() : undefined
   if (report === undefined) return notFound(id)
   if (!maySpeakAs(c.get('principal'), report.gather.owner)) refuse({ code: 'forbidden', action, subject: id })
   return report

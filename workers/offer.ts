@@ -1,0 +1,145 @@
+/**
+ * Offer: have the messages of a gather's legs accepted by their mailboxes. Repeated, they are the same messages: their keys are the
+ * gather's own. Never here: what a refusal does to the gather (shared/gather.ts).
+ */
+import type { Admission, Incoming } from '../shared/admission.ts'
+import type { AcceptAnswer } from '../shared/agent-port.ts'
+import { type Gather, type GatherNews, type Send, sendKey } from '../shared/gather.ts'
+import type { LegFailure } from '../shared/leg-failure.ts'
+import { limits } from '../shared/limits.ts'
+import { type Message, messageSchema } from '../shared/message.ts'
+import type { Platform } from '../shared/ports.ts'
+import type { References } from '../shared/release.ts'
+import { partOf } from '../shared/scatter.ts'
+import { accept } from './accept.ts'
+import { enqueue } from './enqueue.ts'
+
+/** What a mailbox said to one send. */
+export interface Offered {
+  readonly news: GatherNews
+  readonly references: References
+  /** Where the delivery stands. */
+  readonly status?: string
+}
+
+/** A message of a gather, on its way to one agent. `n`: its leg. */
+export type Addressed = Send & { readonly agent: string; readonly n: number }
+
+/** Has one leg's message accepted. What was released is left to the caller to enqueue. */
+export async function offer(platform: Platform, gather: Gather, send: Addressed, body: string): Promise<Offered> {
+  const message = messageSchema.parse(JSON.parse(body))
+  const answer = await accept(
+    platform,
+    send.agent,
+    [incomingOf(gather, send, message)],
+    `gather.${sendKey(gather, send.id)}`,
+  )
+  const status = answer.known[0]?.status
+  return {
+    news: newsOf(gather, send, answer.admissions[0]),
+    references: answer.references,
+    ...(status === undefined ? {} : { status }),
+  }
+}
+
+// Mailboxes asked at once: each is a subrequest.
+const askedAtOnce = 20
+
+/**
+ * Has the messages of many legs accepted, those to one agent together, as many as the invocation may still ask. `done` says
+ * whether that was all; a mailbox that does not answer, or has no room for a scatter's, is asked again by the gather's alarm.
+ */
+export async function offerAll(
+  platform: Platform,
+  gather: Gather,
+  sends: readonly Addressed[],
+  bodies: readonly string[],
+): Promise<{ readonly news: GatherNews; readonly done: boolean }> {
+  const allowed = sends.slice(0, platform.allowance.legs)
+  platform.allowance.legs -= allowed.length
+  const calls = callsOf(allowed, bodies)
+  const news: GatherNews[] = []
+  for (let i = 0; i < calls.length; i += askedAtOnce)
+    news.push(
+      ...(await Promise.all(calls.slice(i, i + askedAtOnce).map((call) => offerTo(platform, gather, call, bodies)))),
+    )
+  return {
+    news: { accepted: news.flatMap((n) => n.accepted ?? []), refused: news.flatMap((n) => n.refused ?? []) },
+    done: allowed.length === sends.length,
+  }
+}
+
+// By agent, and no more at once than a call may carry.
+function callsOf(sends: readonly Addressed[], bodies: readonly string[]): (readonly Addressed[])[] {
+  const open = new Map<string, { sends: Addressed[]; bytes: number }>()
+  const calls: (readonly Addressed[])[] = []
+  const common = bodies[0]?.length ?? 0
+  for (const send of sends) {
+    const bytes = common + (bodies[send.n]?.length ?? 0)
+    const call = open.get(send.agent)
+    if (call !== undefined && call.sends.length < limits.batchMessages && call.bytes + bytes <= limits.batchBytes) {
+      call.sends.push(send)
+      call.bytes += bytes
+      continue
+    }
+    const fresh = { sends: [send], bytes }
+    open.set(send.agent, fresh)
+    calls.push(fresh.sends)
+  }
+  return calls
+}
+
+async function offerTo(
+  platform: Platform,
+  gather: Gather,
+  sends: readonly Addressed[],
+  bodies: readonly string[],
+): Promise<GatherNews> {
+  const [first] = sends
+  if (first === undefined) return {}
+  const { agent } = first
+  try {
+    const incoming = sends.map((send) => incomingOf(gather, send, messageOf(gather, send, bodies)))
+    const answer: AcceptAnswer = await accept(platform, agent, incoming, `gather.${sendKey(gather, first.id)}`)
+    enqueue(platform, agent, answer.references)
+    const said = sends.map((send, place) => newsOf(gather, send, answer.admissions[place]))
+    return { accepted: said.flatMap((n) => n.accepted ?? []), refused: said.flatMap((n) => n.refused ?? []) }
+  } catch (error) {
+    platform.log('offer.failed', { gather: gather.id, agent, error: String(error) })
+    return {}
+  }
+}
+
+// A request's leg has a message of its own; a scatter's legs have one in common, and each its chunk.
+function messageOf(gather: Gather, { n }: Addressed, bodies: readonly string[]): Message {
+  const common = messageSchema.parse(JSON.parse(bodies[gather.scatter === undefined ? n - 1 : 0] ?? ''))
+  const chunk = gather.scatter === undefined ? undefined : bodies[n]
+  return chunk === undefined ? common : partOf(common, JSON.parse(chunk))
+}
+
+function incomingOf(gather: Gather, { id, agent }: Addressed, asked: Message): Incoming {
+  const message = { ...asked, id, ...(gather.scatter === undefined ? {} : { to: agent }) }
+  const { contentHash, hops } = gather
+  return { message, body: JSON.stringify(message), key: sendKey(gather, id), contentHash, hops, brokerMade: true }
+}
+
+function newsOf(gather: Gather, { id, agent }: Addressed, admission: Admission | undefined): GatherNews {
+  const failed = (failure: LegFailure): GatherNews => ({ refused: [{ id, failure }] })
+  switch (admission?.status) {
+    case 'accepted':
+    case 'duplicate':
+      return { accepted: [id] }
+    case 'full': {
+      // Nobody waits for one part of a scatter: there may be room before its deadline.
+      if (gather.scatter !== undefined) return {}
+      const { depth, max, retryAfterSeconds } = admission
+      return failed({ why: 'backpressure', agent, depth, max, retryAfterSeconds })
+    }
+    case 'conflict':
+      return failed({ why: 'key_reused', agent, delivery: admission.id })
+    case 'unknown':
+      return failed({ why: 'agent_not_found', agent })
+    case undefined:
+      return {}
+  }
+}
