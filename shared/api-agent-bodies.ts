@@ -24,7 +24,9 @@ export const agentAnswer = z.strictObject({
   protocolVersions: z.array(z.string()).describe('What it speaks.'),
   skills: z.array(skillSchema),
   handshake: negotiator.describe('Who answers a handshake with it: the broker from this registration, or the agent.'),
-  etag: z.string().describe('Changes when its versions, capabilities, skills or negotiator do: handshakes are then stale.'),
+  etag: z
+    .string()
+    .describe('Changes when its versions, capabilities, skills or negotiator do: handshakes are then stale.'),
   resources: z.array(z.string()).describe('What it shares with others: its mail waits while one of them is down.'),
   policy: policySchema.describe('The policy in force, defaults filled in.'),
   permissions: permissionsSchema,
@@ -71,6 +73,16 @@ export const deleteAgentQuery = z.object({
 export const mailboxAnswer = z.strictObject({
   agent: z.string(),
   depth: z.int().describe('Deliveries that have not ended.'),
+  states: z
+    .strictObject({
+      held: z.int(),
+      parked: z.int(),
+      queued: z.int(),
+      dispatched: z.int(),
+      delivered: z.int(),
+      claimed: z.int(),
+    })
+    .describe('Of those, how many have which status.'),
   inFlight: z.int().describe('Leased now.'),
   released: z.int().describe('On the queue, not yet taken.'),
   breaker: z.enum(['closed', 'open', 'half_open']),

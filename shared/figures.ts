@@ -6,9 +6,16 @@ import type { Breaker } from './breaker.ts'
 import { hasEnded } from './delivery.ts'
 import { gateElapsed, shutBecause } from './gate.ts'
 import { begin, earliest, inFlight, type Mailbox, nextDueAt } from './mailbox.ts'
+import { statusOf } from './receipt.ts'
+
+/** The statuses of what has not ended, in the order of a delivery's way. */
+const liveStatuses = ['held', 'parked', 'queued', 'dispatched', 'delivered', 'claimed'] as const
+type LiveStatus = (typeof liveStatuses)[number]
 
 export interface Figures {
   readonly depth: number
+  /** Of `depth`, how many stand where. */
+  readonly states: Readonly<Record<LiveStatus, number>>
   readonly inFlight: number
   readonly released: number
   readonly breaker: Breaker['state']['at']
@@ -19,16 +26,23 @@ export interface Figures {
 
 /** What an operator asks first: how much, how old, what is going on. */
 export function figuresOf(mailbox: Mailbox, now: number): Figures {
-  const draft = begin(mailbox)
-  let oldestAt: number | undefined
-  for (const d of mailbox.live.values()) if (!hasEnded(d)) oldestAt = earliest([oldestAt, d.acceptedAt])
   // Without mail no alarm rings: a wait that is over is over all the same, or nobody would choose this agent again.
   const gate = gateElapsed(mailbox.gate, now)
+  const [draft, standing] = [begin(mailbox), begin({ ...mailbox, gate })]
+  let oldestAt: number | undefined
+  const states = { held: 0, parked: 0, queued: 0, dispatched: 0, delivered: 0, claimed: 0 }
+  for (const delivery of mailbox.live.values()) {
+    if (hasEnded(delivery)) continue
+    oldestAt = earliest([oldestAt, delivery.acceptedAt])
+    const { status } = statusOf(standing, delivery, now)
+    if (isLiveStatus(status)) states[status] += 1
+  }
   const parked =
     mailbox.agent === undefined ? undefined : (parkedBecause(mailbox.agent, now) ?? shutBecause(gate, mailbox.agent))
   const due = nextDueAt(draft, mailbox.live.values(), now)
   return {
     depth: mailbox.depth,
+    states,
     inFlight: inFlight(draft),
     released: mailbox.releases.size,
     breaker: gate.breaker.state.at,
@@ -36,4 +50,8 @@ export function figuresOf(mailbox: Mailbox, now: number): Figures {
     ...(oldestAt === undefined ? {} : { oldestAt }),
     ...(due === undefined ? {} : { nextDueAt: due }),
   }
+}
+
+function isLiveStatus(status: string): status is LiveStatus {
+  return liveStatuses.some((live) => live === status)
 }

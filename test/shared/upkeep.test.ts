@@ -497,13 +497,18 @@ describe('figures', () => {
     for (const id of ['b', 'c']) box.put(id)
     expect(figuresOf(box.mailbox, box.now)).toMatchObject({
       depth: 3,
+      states: { held: 1, parked: 0, queued: 1, dispatched: 1, delivered: 0, claimed: 0 },
       inFlight: 1,
       released: 1,
       oldestAt: start,
       nextDueAt: start + 5 * second,
     })
     box.step((draft, now) => pause(draft, 'maintenance', undefined, now))
-    expect(figuresOf(box.mailbox, box.now)).toMatchObject({ parked: 'paused: maintenance', released: 0 })
+    expect(figuresOf(box.mailbox, box.now)).toMatchObject({
+      parked: 'paused: maintenance',
+      released: 0,
+      states: { held: 0, parked: 2, queued: 0, dispatched: 1 },
+    })
   })
 
   it('of an empty mailbox are zero', () => {

@@ -174,7 +174,7 @@ describe('operating an agent', () => {
     await sendId(ann.name)
     await leaseOne(ann)
     const { body } = await call('GET', `/v1/agents/${ann.name}/mailbox`, { key: ann.key })
-    expect(body).toMatchObject({ agent: ann.name, depth: 2, inFlight: 1 })
+    expect(body).toMatchObject({ agent: ann.name, depth: 2, inFlight: 1, states: { held: 1, claimed: 1, parked: 0 } })
     expect(Date.now() - Date.parse(body.oldestAt)).toBeLessThan(10_000)
   })
 

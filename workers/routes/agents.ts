@@ -204,9 +204,10 @@ function listed({ agent, kind, capabilities, verified, updatedAt }: RegisteredAg
   return { agent, kind, capabilities, verified, updatedAt: iso(updatedAt) }
 }
 
-function shownFigures({ depth, inFlight, released, breaker, parked, oldestAt, nextDueAt }: Figures) {
+function shownFigures({ depth, states, inFlight, released, breaker, parked, oldestAt, nextDueAt }: Figures) {
   return {
     depth,
+    states,
     inFlight,
     released,
     breaker,
