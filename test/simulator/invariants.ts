@@ -151,8 +151,12 @@ export function linesOf(receipts: ReadonlyMap<string, Receipt>): Receipt[][] {
     const name = `${receipt.agent}/${partitionkey}`
     lines.set(name, [...(lines.get(name) ?? []), receipt])
   }
+  // No story has a series long enough to end its debounce early.
   const dueAt = ({ steps, message }: Receipt) =>
-    Math.max(Date.parse(steps[0]?.at ?? ''), message.delivertime === undefined ? 0 : Date.parse(message.delivertime))
+    Math.max(
+      Date.parse(steps[0]?.at ?? '') + (message.debounceseconds ?? 0) * 1_000,
+      message.delivertime === undefined ? 0 : Date.parse(message.delivertime),
+    )
   return [...lines.values()].map((line) => line.toSorted((a, b) => dueAt(a) - dueAt(b) || a.sequence - b.sequence))
 }
 
