@@ -84,7 +84,7 @@ describe('any curve', () => {
     ['quick', backoffPresets.quick, [0.2, 0.4, 0.8, 1.6, 3.2, 5]],
     ['llm', backoffPresets.llm, [2, 10, 50, 250, 1_250, 1_800]],
     ['webhook', backoffPresets.webhook, [5, 100, 2_000, 36_000]],
-  ])('%s rises as its comment says', (_name, curve, seconds) => {
+  ])('%s rises as its comment says (A75)', (_name, curve, seconds) => {
     expect(seconds.map((_, i) => backoffMs({ ...curve, jitter: 'none' }, i + 1, 0) / 1_000)).toEqual(seconds)
     expect(curve.jitter).toBe('full')
   })

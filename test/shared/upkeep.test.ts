@@ -39,7 +39,7 @@ function journaled(count = 2) {
 }
 
 describe('expiry', () => {
-  it('ends a message that waits, at its time and by the alarm alone (M6)', () => {
+  it('ends a message that waits, at its time and by the alarm alone (M6, TB4)', () => {
     const box = new Box({ policy: { concurrency: 1 } })
     box.put('running')
     box.take()

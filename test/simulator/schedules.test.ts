@@ -226,7 +226,7 @@ describe('trouble', () => {
     expect(deaths).toBeGreaterThanOrEqual(8)
   })
 
-  it('any mixture of it, for hours: each time is published once, and nothing is owed in the end (M1, M2, M6)', async () => {
+  it('any mixture of it, for hours: each time is published once, and nothing is owed in the end (M1, M2, M6, TB2)', async () => {
     for (let seed = 1; seed <= 24; seed++) {
       const scene = new Scene({ seed })
       const { world } = scene

@@ -67,7 +67,7 @@ const isEnded = (receipt: Receipt) => receipt.effects?.every((e) => e.state.stat
 
 describe('SIGKILL on the way of a request', () => {
   for (const point of ['gather.opened', 'leg.accepted', 'arrive.before', 'arrive.after'] as const)
-    it(`${point}: ${requestPoints[point]}; after a restart the reply still comes, once (M1, M2, G1)`, async () => {
+    it(`${point}: ${requestPoints[point]}; after a restart the reply still comes, once (M1, M2, G1, A50)`, async () => {
       await killedAt(point, { to: 'alpha', timeoutSeconds: 60 }, async (run, id) => {
         const told = await until<Told>(run, `/v1/requests/${id}`, (body) => body.status !== 'pending')
         const [delivery, ...others] = told.deliveries

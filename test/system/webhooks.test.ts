@@ -54,7 +54,7 @@ function isVerifiedBy(secret: string, raw: Raw): boolean {
 }
 
 describe('what a webhook gets', () => {
-  it('is a signed CloudEvent that both standards’ own libraries accept, from the raw bytes (A93, A103)', async () => {
+  it('is a signed CloudEvent that both standards’ own libraries accept, from the raw bytes (A93, A103, A118, A119)', async () => {
     const { name, secret, received } = await agent()
     const data = { text: 'Grüße, 世界 🌍   \u2028', n: 1.5e300, nested: [{ a: null }] }
     const id = await client.send(name, { data, subject: 'greeting', mine: 'x', priority: 7, id: 'evt-1' })

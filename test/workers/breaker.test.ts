@@ -38,7 +38,7 @@ async function fail(agent: Registered, times: number): Promise<void> {
 }
 
 describe('a breaker', () => {
-  it('is closed at first, and nothing has happened to it', async () => {
+  it('is closed at first, and nothing has happened to it (A123)', async () => {
     const hook = await webhook()
     expect((await read(hook)).body).toEqual({
       agent: hook.name,

@@ -68,7 +68,7 @@ describe('the documents', () => {
     expect(headers.get('Content-Type')).toBe('text/html; charset=utf-8')
   })
 
-  it('/problems explains every code at the anchor that a problem’s type names', async () => {
+  it('/problems explains every code at the anchor that a problem’s type names (A121)', async () => {
     const { body } = await call('GET', '/problems', { key: null })
     for (const code of faultCodes) expect(body).toContain(`<article id="${code}">`)
     const { body: problem } = await call('GET', '/v1/agents', { key: null })
