@@ -77,6 +77,7 @@ export class WorkflowStore {
     for (const one of draft.entries) this.#append(one)
     for (const one of draft.effects)
       this.rows('INSERT OR REPLACE INTO effects (n, record) VALUES (?, ?)', one.n, JSON.stringify(one))
+    if (draft.effects.length > 0) this.#forgetEffects(record.last.effect)
     for (const one of draft.deferred)
       this.rows('INSERT INTO deferred (n, record) VALUES (?, ?)', one.n, JSON.stringify(one))
     if (draft.drainedTo !== undefined) this.rows('DELETE FROM deferred WHERE n <= ?', draft.drainedTo)
@@ -184,6 +185,14 @@ export class WorkflowStore {
       this.#pastCharacters = undefined
     }
     while (this.#past() > limits.historyBytes && this.#forgetReplaced());
+  }
+
+  #forgetEffects(last: number): void {
+    if (last % forgottenAtOnce !== 0) return
+    this.rows(
+      "DELETE FROM effects WHERE n <= ? AND json_extract(record, '$.state.status') <> 'pending'",
+      last - limits.effectsKept,
+    )
   }
 
   #past(): number {

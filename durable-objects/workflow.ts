@@ -9,7 +9,7 @@ import type { ChancePort, StoragePort, Synchronous } from '../shared/ports.ts'
 import { parseDefinition } from '../shared/statechart.ts'
 import { retryAfterMs, type StateChange } from '../shared/versioned.ts'
 import { type Asker, type Draft, marksOf, mayAsk, type Opening, opened } from '../shared/workflow.ts'
-import { dueAt, isOwing, isUnlisted, withChase } from '../shared/workflow-due.ts'
+import { dueAt, isForgettable, isOwing, isUnlisted, withChase } from '../shared/workflow-due.ts'
 import { type Arrival, answeredBefore, type Knowledge, type Received, receive } from '../shared/workflow-events.ts'
 import type { Asked, PerformedNews, WorkflowPort } from '../shared/workflow-port.ts'
 import { isOver } from '../shared/workflow-status.ts'
@@ -155,7 +155,7 @@ export class WorkflowObject extends DurableObject<OutboxEnv> implements Synchron
     if (draft === undefined) return undefined
     const { record } = draft
     const effects = record.open > 0 ? this.#store.openEffects(after, effectsAtOnce) : []
-    return { record, effects, unlisted: isUnlisted(record), forgettable: record.forgetting === true }
+    return { record, effects, unlisted: isUnlisted(record), forgettable: isForgettable(record) }
   }
 
   performed(news: PerformedNews) {
@@ -167,7 +167,7 @@ export class WorkflowObject extends DurableObject<OutboxEnv> implements Synchron
 
   forget(): boolean {
     const draft = this.#store.load()
-    if (draft?.record.forgetting !== true) return false
+    if (draft === undefined || !isForgettable(draft.record)) return false
     // All of it: an empty database would be stored, and paid, for ever.
     void this.#storage.deleteAll()
     return true

@@ -40,6 +40,8 @@ export const limits = {
   errorMessageLength: 1_000,
   /** The causal chain: at the 33rd hop a message dies as `hop_limit`. */
   hops: 32,
+  /** What a workflow may let one root set off. */
+  descendants: 100_000,
   /** One attempt that the consumer waits for: an invocation may run for 15 minutes, and its end must still be reported. */
   timeoutSeconds: 840,
   /** What an agent says of how far its work is. Kept in the lease's row, beside those of the same take. */
@@ -136,6 +138,18 @@ export const limits = {
   catchUpSeconds: 604_800,
   jitterSeconds: 3_600,
   scheduleReasonLength: 255,
+  /** One object has them all: so many with those that ended within a week, and so many of one owner that are pending. */
+  approvals: 50_000,
+  approvalsPerOwner: 1_000,
+  /** How long a question to a person may wait in each of its stages, and one that is overdue in all. */
+  approvalSeconds: 2_592_000,
+  approvalStages: 5,
+  /** Whom one stage asks. Each is a message. */
+  approvalAsked: 10,
+  approvalOptions: 10,
+  approvalQuestionLength: 4_096,
+  approvalContextBytes: 16_384,
+  approvalNoteLength: 1_000,
   /** Schemas that messages are held to. Each isolate that publishes keeps all of them in memory. */
   schemas: 200,
   schemaBytes: 32_768,
@@ -158,6 +172,20 @@ export const limits = {
   deferredEvents: 1_000,
   /** Messages that one workflow sends in its life. A loop that nobody bounded pauses it here. */
   workflowEffects: 10_000,
+  /** One causal graph: its nodes, and the calls to objects that reading them may take. The free plan allows a thousand to an invocation. */
+  graphNodes: 250,
+  graphCalls: 400,
+  graphMessages: 500,
+  timelineEntries: 2_000,
+  /** What one look for a correlation reads: calls to mailboxes, and rows of each table in a call. */
+  correlationCalls: 40,
+  correlationRows: 2_000,
+  /** Mailboxes in one page of figures: each is a call. */
+  statsAgents: 250,
+  /** Dead letters counted for the figures, newest first: each is a row read. */
+  lettersCounted: 100_000,
+  /** Of those, how many are remembered once they ended, so that an agent's error can have one sent again. */
+  effectsKept: 1_000,
   /** One stream of a workflow's history. It ends after so long, and is taken up again with `Last-Event-ID`. */
   watchSeconds: 300,
   workflowKeptSeconds: 2_592_000,

@@ -19,6 +19,9 @@ export function forgetAt({ endedAt, keptMs }: WorkflowRecord): number | undefine
 export const isOwing = (record: WorkflowRecord): boolean =>
   record.open > 0 || isUnlisted(record) || record.forgetting === true
 
+/** Its time is over, and it owes nobody a message any more (E1). */
+export const isForgettable = (record: WorkflowRecord): boolean => record.forgetting === true && record.open === 0
+
 /**
  * Sets when somebody is to be asked to do what it owes. Only the asking moves that on: steps that follow each other quickly
  * must not put it off for ever.

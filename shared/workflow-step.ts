@@ -84,7 +84,9 @@ export function tick(draft: Draft, known: Knowledge, deferred: readonly Deferred
   fire(draft, known, now)
   if ((forgetAt(draft.record) ?? Number.POSITIVE_INFINITY) <= now && draft.record.forgetting === undefined)
     draft.record = { ...draft.record, forgetting: true }
-  const chasing = isOwing(draft.record) && (draft.record.chaseAt ?? now) <= now
+  // What a timer has just made need not wait for the next time.
+  const isFresh = draft.effects.some((e) => e.state.status === 'pending')
+  const chasing = isOwing(draft.record) && (isFresh || (draft.record.chaseAt ?? now) <= now)
   if (chasing) draft.record = chased(draft.record, now)
   return chasing
 }

@@ -9,10 +9,13 @@ import { DeadLettersObject } from '../../durable-objects/dead-letters.ts'
 import { DirectoryObject } from '../../durable-objects/directory.ts'
 import { GatherObject } from '../../durable-objects/gather.ts'
 import { RequestsObject } from '../../durable-objects/requests.ts'
+import { WorkflowObject } from '../../durable-objects/workflow.ts'
+import { WorkflowIndexObject } from '../../durable-objects/workflow-index.ts'
 import type { AgentPort } from '../../shared/agent-port.ts'
 import type { DeadLettersPort } from '../../shared/dead-letter.ts'
 import type { GatherPort } from '../../shared/gather-port.ts'
 import type { Platform, QueuePort } from '../../shared/ports.ts'
+import type { WorkflowPort } from '../../shared/workflow-port.ts'
 import { defineAgent } from '../../workers/define.ts'
 import { createSwitchboard } from '../../workers/switchboard.ts'
 import { type CrashPoint, workDone } from './crash-points.ts'
@@ -78,6 +81,7 @@ function mailboxPort(port: AgentPort, env: CrashEnv, agent: string): AgentPort {
       if (token.startsWith('effects.')) return acceptEffects(call, env, agent, token)
       const answer = await call()
       if (token.startsWith('gather.')) await pass(env, 'leg.accepted', agent)
+      if (token.startsWith('scatter.')) await pass(env, 'scatter.told', agent)
       if (answer.admissions.some((a) => a.status === 'accepted')) await pass(env, 'accept.after', agent)
       return answer
     },
@@ -124,9 +128,9 @@ async function acceptEffects<Answer>(
 
 function gatherPort(port: GatherPort, env: CrashEnv, gather: string): GatherPort {
   return around<GatherPort>(port, {
-    open: async (call) => {
+    open: async (call, opening) => {
       const answer = await call()
-      await pass(env, 'gather.opened', gather)
+      await pass(env, opening.reduces === undefined ? 'gather.opened' : 'scatter.reducing', gather)
       return answer
     },
     arrive: async (call) => {
@@ -136,8 +140,34 @@ function gatherPort(port: GatherPort, env: CrashEnv, gather: string): GatherPort
       return answer
     },
     progress: async (call, news) => {
+      if (news.reduction !== undefined) await pass(env, 'scatter.reduced', gather)
       if (news.told === true) await pass(env, 'gather.telling', gather)
       return call()
+    },
+  })
+}
+
+function workflowPort(port: WorkflowPort, env: CrashEnv, workflow: string): WorkflowPort {
+  return around<WorkflowPort>(port, {
+    create: async (call) => {
+      const answer = await call()
+      await pass(env, 'workflow.created', workflow)
+      return answer
+    },
+    unfinished: async (call) => {
+      const owed = await call()
+      if (owed !== undefined && owed.effects.length > 0) await pass(env, 'perform.before', workflow)
+      return owed
+    },
+    performed: async (call, news) => {
+      if (news.effects.length > 0) await pass(env, 'perform.after', workflow)
+      return call()
+    },
+    receive: async (call) => {
+      await pass(env, 'receive.before', workflow)
+      const received = await call()
+      await pass(env, 'receive.after', workflow)
+      return received
     },
   })
 }
@@ -173,6 +203,7 @@ function ports(platform: Platform, env: CrashEnv): Platform {
     ...platform,
     agent: (name) => mailboxPort(platform.agent(name), env, name),
     gather: (id) => gatherPort(platform.gather(id), env, id),
+    workflow: (id) => workflowPort(platform.workflow(id), env, id),
     deadLetters: () => indexPort(platform.deadLetters(), env),
     deliveries: queuePort(platform.deliveries, env),
     fetch: async (url, init) => {
@@ -207,7 +238,7 @@ function alarmQueue<Body>(queue: QueuePort<Body>, env: CrashEnv): QueuePort<Body
 }
 
 // As in workers/index.ts: where the platform looks for them.
-export { DeadLettersObject, DirectoryObject, GatherObject, RequestsObject }
+export { DeadLettersObject, DirectoryObject, GatherObject, RequestsObject, WorkflowIndexObject, WorkflowObject }
 
 // --- a handler --------------------------------------------------------------------------------------------------------
 

@@ -35,7 +35,25 @@ export const requestPoints = {
 } as const
 export type RequestPoint = keyof typeof requestPoints
 
-export type CrashPoint = MessagePoint | RequestPoint
+/** The same on the way of a scatter, beside those of a request, which it passes too. */
+export const scatterPoints = {
+  'scatter.reducing': 'the question to the reducer is stored, and it has not been asked',
+  'scatter.reduced': 'the reducer has replied, and its scatter does not know',
+  'scatter.told': 'the end is in its listener’s mailbox, and the scatter does not know',
+} as const
+export type ScatterPoint = keyof typeof scatterPoints
+
+/** The same on the way of a workflow. */
+export const workflowPoints = {
+  'workflow.created': 'a workflow has taken its first step, and its creator has no answer',
+  'perform.before': 'a step is committed, and nothing of what it sends has left',
+  'perform.after': 'what a step sends is accepted, and the workflow does not know',
+  'receive.before': 'an agent’s answer is journaled, and the workflow does not know',
+  'receive.after': 'the workflow has moved on, the agent’s journal does not know, and nothing has left',
+} as const
+export type WorkflowPoint = keyof typeof workflowPoints
+
+export type CrashPoint = MessagePoint | RequestPoint | ScatterPoint | WorkflowPoint
 
 /** Which point kills, on which of its calls. */
 export interface Armed {
