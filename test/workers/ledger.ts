@@ -6,6 +6,7 @@
 import { runInDurableObject } from 'cloudflare:test'
 import { DurableObject, env } from 'cloudflare:workers'
 import { AgentObject } from '../../durable-objects/agent.ts'
+import { ApprovalsObject } from '../../durable-objects/approvals.ts'
 import { DeadLettersObject } from '../../durable-objects/dead-letters.ts'
 import { DirectoryObject } from '../../durable-objects/directory.ts'
 import { GatherObject } from '../../durable-objects/gather.ts'
@@ -13,6 +14,8 @@ import { PublicationObject } from '../../durable-objects/publication.ts'
 import { RequestsObject } from '../../durable-objects/requests.ts'
 import { ResourceObject } from '../../durable-objects/resource.ts'
 import { SchedulesObject } from '../../durable-objects/schedules.ts'
+import { WorkflowObject } from '../../durable-objects/workflow.ts'
+import { WorkflowIndexObject } from '../../durable-objects/workflow-index.ts'
 
 export interface Bill {
   workerRequests: number
@@ -63,6 +66,9 @@ const namespaces = {
   REQUESTS: RequestsObject,
   RESOURCES: ResourceObject,
   SCHEDULES: SchedulesObject,
+  WORKFLOWS: WorkflowObject,
+  WORKFLOW_INDEX: WorkflowIndexObject,
+  APPROVALS: ApprovalsObject,
 } as const
 const queues = { DELIVERIES: 'deliveries', WORK: 'work' } as const
 
