@@ -231,7 +231,7 @@ describe('an answer’s effects', () => {
 
   const deep = `{"result":${'['.repeat(10_000)}${']'.repeat(10_000)}}`
   it.each([
-    ['of an unknown name', asking({ messages: [], event: { type: 'x' } }), /event/],
+    ['of an unknown name', asking({ messages: [], shout: { type: 'x' } }), /shout/],
     ['of a wrong shape', asking({ reply: 'yes' }), /^reply: /],
     [
       'that are too many',
