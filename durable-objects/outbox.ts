@@ -15,6 +15,7 @@ export interface OutboxEnv {
 // A delivery's id has about 60 bytes; a queue message holds 128 kB.
 const choresPerMessage = 100
 const schedulesPerMessage = 25
+const approvalsPerMessage = 10
 // A queue send has been seen to hang for a minute (cloudflare/workerd issue 6053).
 const patienceMs = 5_000
 
@@ -58,6 +59,14 @@ export async function sendFirings(env: Pick<OutboxEnv, 'WORK'>, schedules: reado
     schedules.slice(i * schedulesPerMessage, (i + 1) * schedulesPerMessage),
   )
   await Promise.all(messages.map((some) => patiently(env.WORK.send({ v: 1, schedules: some }))))
+}
+
+/** Questions to people of which somebody has to be told. A few to a message, as above. */
+export async function sendApprovals(env: Pick<OutboxEnv, 'WORK'>, approvals: readonly string[]): Promise<void> {
+  const messages = Array.from({ length: Math.ceil(approvals.length / approvalsPerMessage) }, (_, i) =>
+    approvals.slice(i * approvalsPerMessage, (i + 1) * approvalsPerMessage),
+  )
+  await Promise.all(messages.map((some) => patiently(env.WORK.send({ v: 1, approvals: some }))))
 }
 
 /** A resource's breaker that moved. */

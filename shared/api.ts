@@ -6,6 +6,7 @@ import type * as z from 'zod'
 import { registration } from './agent.ts'
 import { agentAnswer } from './api-agent-bodies.ts'
 import { agentOperations, notConfigured, openOperations } from './api-agents.ts'
+import { approvalAnswer, approvalOperations } from './api-approvals.ts'
 import {
   attemptAnswer,
   batchAnswer,
@@ -18,6 +19,7 @@ import {
   settledAnswer,
 } from './api-bodies.ts'
 import { breakerAnswer, breakerOperations } from './api-breaker.ts'
+import { chainAnswer, chainInput, chainOperations } from './api-chains.ts'
 import { handshakeAnswer, handshakeOperations } from './api-handshakes.ts'
 import { groupsAnswer, letterAnswer, lettersAnswer, redriveAnswer } from './api-letters.ts'
 import { binaryData, messageOperations } from './api-messages.ts'
@@ -42,9 +44,11 @@ export const operations: readonly Operation[] = [
   ...messageOperations,
   ...requestOperations,
   ...scatterOperations,
+  ...chainOperations,
   ...topicOperations,
   ...agentOperations,
   ...breakerOperations,
+  ...approvalOperations,
   ...scheduleOperations,
   ...schemaOperations,
   ...handshakeOperations,
@@ -65,11 +69,13 @@ export const tags: Readonly<Record<string, string>> = {
   Leases: 'The right to work on a delivery until a deadline, fenced by a token.',
   'Dead letters': 'Deliveries that ended badly, and effects that were refused.',
   Requests: 'A message with an answer that is waited for.',
+  Chains: 'One message, and agents that are asked in turn until one takes it.',
   Scatters: 'One question to many agents, or the parts of one work, and what is made of the replies.',
   Topics: 'Publishing to many: who subscribes to what, and what became of each leg.',
   Agents: 'Named participants, each with a mailbox: webhooks, pull agents and handlers.',
   Resources: 'What several agents share and may be down for all of them, such as a model of a provider.',
   Workflows: 'Shared state with a version, the statechart that moves it, and the history of both.',
+  Approvals: 'Questions to people, and who decided what.',
   Schedules: 'Messages at given times: by cron in a time zone, once, or every so often.',
   Schemas: 'What the data of messages must be, by type or topic.',
   Keys: 'What callers prove themselves with.',
@@ -84,6 +90,7 @@ export const requestNames: Readonly<Record<string, z.ZodType>> = {
   Registration: registration,
   RequestInput: requestInput,
   ScatterInput: scatterInput,
+  ChainInput: chainInput,
   FilterInput: filterNode,
   MergePatch: mergeRequest,
   JsonPatch: patchRequest,
@@ -109,6 +116,7 @@ export const answerNames: Readonly<Record<string, z.ZodType>> = {
   Filter: filterNode,
   Request: requestAnswer,
   Scatter: scatterAnswer,
+  Chained: chainAnswer,
   Publication: publicationAnswer,
   Agent: agentAnswer,
   Breaker: breakerAnswer,
@@ -116,6 +124,7 @@ export const answerNames: Readonly<Record<string, z.ZodType>> = {
   ResourceBreaker: resourceBreakerAnswer,
   Workflow: workflowAnswer,
   WorkflowState: stateAnswer,
+  Approval: approvalAnswer,
   Schedule: scheduleAnswer,
   Schema: schemaAnswer,
   Permissions: permissionsSchema,
@@ -142,6 +151,8 @@ export const attributes: Readonly<Record<string, string>> = {
   priority: '0 to 9, 4 unless said otherwise; higher first. One level is gained per minute waited.',
   onunroutable:
     'For a publish to many that reaches nobody: `dead` keeps it as a dead letter (the default), `drop` forgets it, `reject` refuses it.',
-  chain: 'The handlers still to be asked, in order.',
+  chain: 'The agents still to be asked, in order, if those before them pass.',
+  chainopen:
+    '`skip`: an agent of the chain whose breaker is open is passed over. `park`, the default: the message waits for it.',
   traceparent: 'W3C trace context; continued on every hop.',
 }

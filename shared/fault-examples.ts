@@ -59,6 +59,15 @@ const examples: { readonly [Code in FaultCode]: Extract<Fault, { code: Code }> }
   },
   too_many_schemas: { code: 'too_many_schemas', max: limits.schemas, maxBytes: limits.schemasBytes },
   too_many_schedules: { code: 'too_many_schedules', owner: 'researcher', max: limits.schedulesPerOwner },
+  too_many_approvals: { code: 'too_many_approvals', owner: 'researcher', max: limits.approvalsPerOwner },
+  approval_over: {
+    code: 'approval_over',
+    approval: 'ap-m4t2kz7qfa6x3hnc5w2yv7dbre',
+    ended: 'decided',
+    option: 'approve',
+    decision: { option: 'approve', by: 'pager', how: 'link', at: '2026-01-31T12:00:00.000Z' },
+    endedAt: '2026-01-31T12:00:00.000Z',
+  },
   schedule_busy: {
     code: 'schedule_busy',
     schedule: 'morning-report',

@@ -1,5 +1,5 @@
 /**
- * Refusals about what stands for the whole deployment, schedules and schemas: their evidence and their words. A part of the one
+ * Refusals about what stands for the whole deployment, schedules, schemas and questions to people: their evidence and their words. A part of the one
  * union in shared/fault.ts. Never here: any other fault, what a problem document is.
  */
 
@@ -14,6 +14,16 @@ export type StandingFault =
   | { readonly code: 'schema_mismatch'; readonly schema: string; readonly mismatches: readonly Mismatch[] }
   | { readonly code: 'too_many_schemas'; readonly max: number; readonly maxBytes: number }
   | { readonly code: 'too_many_schedules'; readonly owner: string; readonly max: number }
+  | { readonly code: 'too_many_approvals'; readonly owner: string; readonly max: number }
+  | {
+      readonly code: 'approval_over'
+      readonly approval: string
+      readonly ended: string
+      readonly option?: string
+      readonly decision?: { readonly option: string; readonly by: string; readonly how: string; readonly at: string }
+      readonly cancelledBy?: string
+      readonly endedAt?: string
+    }
   | {
       readonly code: 'schedule_busy'
       readonly schedule: string
@@ -47,6 +57,18 @@ export function wireOfStanding(f: StandingFault): {
         status: 409,
         title: 'Too many schedules',
         detail: `\`${f.owner}\` has ${f.max} schedules, or the deployment is full of them. Delete one first.`,
+      }
+    case 'too_many_approvals':
+      return {
+        status: 409,
+        title: 'Too many approvals',
+        detail: `\`${f.owner}\` has ${f.max} questions that wait for an answer, or the deployment is full of them. Withdraw one first.`,
+      }
+    case 'approval_over':
+      return {
+        status: 409,
+        title: 'It is over',
+        detail: `The question \`${f.approval}\` ended before, as ${f.ended}. What ended it holds and is not replaced.`,
       }
     case 'schedule_busy':
       return {

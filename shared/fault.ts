@@ -237,6 +237,8 @@ function wireOf(f: Fault): Wire {
     case 'schema_mismatch':
     case 'too_many_schemas':
     case 'too_many_schedules':
+    case 'too_many_approvals':
+    case 'approval_over':
     case 'schedule_busy':
       return wireOfStanding(f)
     case 'request_timeout':

@@ -4,6 +4,7 @@
  * (test/simulator/). Never here: an implementation.
  */
 import type { AgentPort } from './agent-port.ts'
+import type { ApprovalsPort } from './approval-port.ts'
 import type { DeadLettersPort } from './dead-letter.ts'
 import type { DirectoryPort } from './directory.ts'
 import type { GatherPort, RequestsPort } from './gather-port.ts'
@@ -61,6 +62,7 @@ export interface Platform extends ChancePort {
   workflowIndex(): WorkflowIndexPort
   resource(name: string): ResourcePort
   schedules(): SchedulesPort
+  approvals(): ApprovalsPort
   gather(id: string): GatherPort
   /** By the asker's source. */
   requests(owner: string): RequestsPort

@@ -44,6 +44,8 @@ export const workReference = z.union([
   z.strictObject({ v: z.literal(1), workflow: z.string() }),
   // Publish what is due of these.
   z.strictObject({ v: z.literal(1), schedules: z.array(z.string()).min(1) }),
+  // Tell whom these questions to people concern.
+  z.strictObject({ v: z.literal(1), approvals: z.array(z.string()).min(1) }),
   z.strictObject({ v: z.literal(1), gather: z.string() }),
   z.strictObject({ v: z.literal(1), agent: z.string(), announce: z.strictObject({ after: z.int(), upTo: z.int() }) }),
   z.strictObject({

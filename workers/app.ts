@@ -12,7 +12,10 @@ import { documents } from './openapi.ts'
 import { type Invocation, Unavailable } from './platform.ts'
 import { problemResponse, Refusal, readBounded, refuse, unwrap } from './problem.ts'
 import { agents } from './routes/agents.ts'
+import { approvalLinks } from './routes/approval-page.ts'
+import { approvals } from './routes/approvals.ts'
 import { breaker } from './routes/breaker.ts'
+import { chains } from './routes/chains.ts'
 import { deadLetters } from './routes/dead-letters.ts'
 import { deliveries } from './routes/deliveries.ts'
 import { handshakes } from './routes/handshakes.ts'
@@ -55,6 +58,7 @@ export function buildApp(
   app.use(requireRoute(app))
   app.route('/', session)
   app.route('/', pages)
+  app.route('/', approvalLinks)
   app.use('/v1/*', requireConfigured)
   app.use('/v1/*', requireCaller(known))
   for (const routes of [
@@ -66,9 +70,11 @@ export function buildApp(
     publications,
     requests,
     scatters,
+    chains,
     agents,
     breaker,
     keys,
+    approvals,
     schedules,
     schemas,
   ])

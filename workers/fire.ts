@@ -9,11 +9,11 @@ import { isAtEnd } from '../shared/ladder.ts'
 import type { Principal } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
 import type { Receipt } from '../shared/receipt.ts'
-import { err, ok, type Result } from '../shared/result.ts'
 import { type Firing, type FiringNews, pendingOf, type Schedule } from '../shared/schedule.ts'
 import { publish } from './publish.ts'
 import { fatesOf } from './report.ts'
 import type { PublishReceipt } from './route.ts'
+import { speakerOf } from './speaker.ts'
 
 type Outcome = FiringNews['outcome']
 
@@ -30,35 +30,17 @@ export async function fireAll(platform: Platform, schedules: readonly string[]):
 export async function fire(platform: Platform, id: string): Promise<Schedule | undefined> {
   let schedule = await platform.schedules().find(id)
   if (schedule === undefined || pendingOf(schedule).length === 0) return schedule
-  const speaker = await speakerOf(platform, schedule)
+  const speaker = await speakerOf(platform, schedule, 'schedule')
   for (const firing of pendingOf(schedule)) {
-    const outcome: Outcome = speaker.ok ? await outcomeOf(platform, speaker.value, schedule, firing) : speaker.error
+    const outcome: Outcome = speaker.ok
+      ? await outcomeOf(platform, speaker.value, schedule, firing)
+      : { kind: 'refused', code: 'creator_gone', detail: speaker.error }
     // Told one by one: what the next one does depends on it.
     schedule = (await platform.schedules().report(id, [{ firing: firing.id, outcome }])) ?? schedule
     platform.log('fire', { schedule: id, firing: firing.id, outcome: outcome.kind })
   }
   return schedule
 }
-
-/** Its creator as it is now: who was deleted, or whose last key was revoked, publishes nothing any more. */
-async function speakerOf(platform: Platform, schedule: Schedule): Promise<Result<Principal, Outcome>> {
-  const { creator, incarnation, owner } = schedule
-  if (creator.kind === 'agent') {
-    const agent = (await platform.agent(creator.name).describe())?.agent
-    return agent === undefined || agent.incarnation !== incarnation
-      ? refused('creator_gone', `the agent ${creator.name} that made this schedule was deleted`)
-      : ok({ ...creator, permissions: agent.permissions })
-  }
-  if (creator.kind === 'app') {
-    const keys = await platform.directory().keys(owner)
-    return keys.some((key) => (key.expiresAt ?? Number.POSITIVE_INFINITY) > platform.now())
-      ? ok(creator)
-      : refused('creator_gone', `every key of ${owner}, which made this schedule, was revoked or has expired`)
-  }
-  return ok(creator)
-}
-
-const refused = (code: string, detail: string) => err<Outcome>({ kind: 'refused', code, detail })
 
 async function outcomeOf(platform: Platform, speaker: Principal, schedule: Schedule, firing: Firing): Promise<Outcome> {
   const { overlap, message } = schedule.input

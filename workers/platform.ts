@@ -3,6 +3,7 @@
  * stubs or fetch. Never here: a decision.
  */
 import type { AgentPort } from '../shared/agent-port.ts'
+import type { ApprovalsPort } from '../shared/approval-port.ts'
 import type { DeadLettersPort } from '../shared/dead-letter.ts'
 import type { DirectoryPort } from '../shared/directory.ts'
 import type { GatherPort, RequestsPort } from '../shared/gather-port.ts'
@@ -78,6 +79,8 @@ export function platformOf(env: Env, invocation: Invocation, roster: Roster, iso
       ),
     schedules: () =>
       persistent<SchedulesPort>('schedules', () => env.SCHEDULES.getByName('all') as unknown as SchedulesPort, pause),
+    approvals: () =>
+      persistent<ApprovalsPort>('approvals', () => env.APPROVALS.getByName('all') as unknown as ApprovalsPort, pause),
     resource: (name) =>
       persistent<ResourcePort>('resource', () => env.RESOURCES.getByName(name) as unknown as ResourcePort, pause),
     workflow: (id) =>

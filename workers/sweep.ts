@@ -1,5 +1,5 @@
 /**
- * The hourly sweep: visits every agent and the schedules, so that an alarm that was lost by whatever bug strands nobody (M6),
+ * The hourly sweep: visits every agent, the schedules and the approvals, so that an alarm that was lost by whatever bug strands nobody (M6),
  * and old receipts go. Never here: what a visit does (durable-objects/agent.ts).
  */
 import { indexEntry } from '../shared/directory.ts'
@@ -19,6 +19,10 @@ export async function sweep(platform: Platform): Promise<{ readonly visited: num
     .schedules()
     .sweep()
     .catch((error: unknown) => platform.log('sweep.schedules', { error: String(error) }))
+  await platform
+    .approvals()
+    .sweep()
+    .catch((error: unknown) => platform.log('sweep.approvals', { error: String(error) }))
   let visited = 0
   let failed = 0
   let cursor: string | undefined

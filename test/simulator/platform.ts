@@ -3,6 +3,7 @@
  * double, reorder and delay, alarms early, late and twice, invocations that die between any two lines. Ours runs unchanged.
  */
 import { AgentObject } from '../../durable-objects/agent.ts'
+import { ApprovalsObject } from '../../durable-objects/approvals.ts'
 import { DeadLettersObject } from '../../durable-objects/dead-letters.ts'
 import { DirectoryObject } from '../../durable-objects/directory.ts'
 import { GatherObject } from '../../durable-objects/gather.ts'
@@ -74,6 +75,7 @@ type Kind =
   | 'gather'
   | 'requests'
   | 'schedules'
+  | 'approvals'
   | 'workflow'
   | 'workflow-index'
 
@@ -178,6 +180,7 @@ export class SimPlatform {
       publication: (id) => port('publication', id),
       resource: (name) => port('resource', name),
       schedules: () => port('schedules', 'all'),
+      approvals: () => port('approvals', 'all'),
       gather: (id) => port('gather', id),
       workflow: (id) => port('workflow', id),
       workflowIndex: () => port('workflow-index', 'all'),
@@ -332,11 +335,13 @@ export class SimPlatform {
                 ? new RequestsObject(context, env, ports)
                 : kind === 'schedules'
                   ? new SchedulesObject(context, env as never, ports)
-                  : kind === 'workflow'
-                    ? new WorkflowObject(context, env as never, ports)
-                    : kind === 'workflow-index'
-                      ? new WorkflowIndexObject(context, env, ports)
-                      : new DeadLettersObject(context, env, ports)) as unknown as Instance
+                  : kind === 'approvals'
+                    ? new ApprovalsObject(context, env as never, ports)
+                    : kind === 'workflow'
+                      ? new WorkflowObject(context, env as never, ports)
+                      : kind === 'workflow-index'
+                        ? new WorkflowIndexObject(context, env, ports)
+                        : new DeadLettersObject(context, env, ports)) as unknown as Instance
   }
 
   #dropInstance(hosted: Hosted): void {

@@ -15,6 +15,7 @@ import type { App } from '../context.ts'
 import { fire } from '../fire.ts'
 import { readJson, refuse, unwrap, validate } from '../problem.ts'
 import { prepare } from '../route.ts'
+import { makerOf } from '../speaker.ts'
 
 export const schedules = new Hono<App>()
 
@@ -98,13 +99,8 @@ schedules.post('/schedules/:schedule/trigger', async (c) => {
 })
 
 async function foundingOf(c: Context<App>, id: string): Promise<Founding> {
-  const creator = c.get('principal')
-  const owner = ownSource(creator)
-  if (creator.kind !== 'agent') return { id, owner, creator }
-  const agent = (await c.get('platform').agent(creator.name).describe())?.agent
-  return agent === undefined
-    ? refuse({ code: 'agent_not_found', agent: creator.name })
-    : { id, owner, creator, incarnation: agent.incarnation }
+  const maker = await makerOf(c.get('platform'), c.get('principal'))
+  return maker === undefined ? refuse({ code: 'agent_not_found', agent: asker(c) ?? '' }) : { id, ...maker }
 }
 
 async function own(c: Context<App>): Promise<Schedule> {
