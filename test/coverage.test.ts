@@ -30,6 +30,17 @@ describe('docs/coverage.md', () => {
   })
 })
 
+describe('docs/coverage.md, whole', () => {
+  it.each([
+    ['A', 124],
+    ['T', 18],
+  ])('leaves out no %s up to %i: what is not built says so', (series, last) => {
+    const told = new Set([...page.matchAll(/^\| ([A-Z]+\d+) \|/gm)].map((match) => match[1]))
+    const numbers = Array.from({ length: last }, (_, i) => `${series}${i + 1}`)
+    expect(numbers.filter((code) => !told.has(code))).toEqual([])
+  })
+})
+
 describe('the check', () => {
   it('finds the names of tests and groups, in every form', () => {
     const text = `describe("one", () => { it('two', f); it.each(table)(\n 'three %s', f); it(\`four\`, f) })
