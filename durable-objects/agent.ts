@@ -5,6 +5,7 @@
  */
 import { accept, type Incoming } from '../shared/admission.ts'
 import type { AcceptAnswer, AgentPort, FleetingAnswer, SettleAnswer, TakeAnswer } from '../shared/agent-port.ts'
+import { claimedCause } from '../shared/cause.ts'
 import { beginFleeting, droppedBecause, type FleetingOutcome, recordFleeting } from '../shared/fleeting.ts'
 import { isOpen, leasedOf, unfinishedOf } from '../shared/handover.ts'
 import type { ProgressInput } from '../shared/lease.ts'
@@ -38,7 +39,7 @@ export class AgentObject extends OperatedMailbox implements Synchronous<AgentPor
       return {
         agent: agentOf(draft),
         leases: leasedOf(draft, taken.grants, this.shell.body),
-        unfinished: unfinishedOf(draft, this.name, taken.unfinished),
+        unfinished: unfinishedOf(draft, this.name, taken.unfinished, this.shell.body),
         rest: taken.rest,
       }
     })
@@ -60,7 +61,7 @@ export class AgentObject extends OperatedMailbox implements Synchronous<AgentPor
       const settlements = settle(draft, reports, this.shell.stored, now, this.chance.random)
       const open = reports.map((r) => r.id).filter((id) => isOpen(draft, id))
       for (const id of open) hand(draft, id, 0, now)
-      return { settlements, agent: agentOf(draft), unfinished: unfinishedOf(draft, this.name, open) }
+      return { settlements, agent: agentOf(draft), unfinished: unfinishedOf(draft, this.name, open, this.shell.body) }
     })
     return { ...answer, references }
   }
@@ -69,10 +70,20 @@ export class AgentObject extends OperatedMailbox implements Synchronous<AgentPor
     return this.shell.step((draft, now) => extend(draft, id, token, extendMs, now, progress))[0]
   }
 
+  causes(ids: readonly string[]) {
+    const draft = begin(this.shell.mailbox)
+    return ids.map((id) => claimedCause(draft, this.name, id, this.shell.stored))
+  }
+
+  spend(root: string, journal: string, n: number, max: number): boolean {
+    // Of an agent that was deleted nothing is kept.
+    return this.shell.mailbox.agent === undefined || this.roots.spend(root, journal, n, max, this.chance.now())
+  }
+
   unfinished(ids: readonly string[]) {
     const [answer, references] = this.shell.step((draft) => ({
       agent: agentOf(draft),
-      unfinished: unfinishedOf(draft, this.name, ids),
+      unfinished: unfinishedOf(draft, this.name, ids, this.shell.body),
       departures: departuresOf(draft, ids, this.shell.body),
     }))
     return { ...answer, references }
@@ -137,6 +148,7 @@ export class AgentObject extends OperatedMailbox implements Synchronous<AgentPor
   sweep() {
     this.shell.cleanUp()
     this.handshakes.tidy(this.chance.now())
+    this.roots.tidy(this.chance.now())
     const [agent, references] = this.shell.step(agentOf)
     return { agent, references }
   }

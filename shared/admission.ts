@@ -3,14 +3,19 @@
  * Never here: who may publish (shared/permissions.ts), when it is released (shared/release.ts).
  */
 import type { AgentRecord } from './agent.ts'
+import { passedOver, passOn } from './chain.ts'
 import { collapse, collapsedBy, debounced } from './collapse.ts'
 import { type Delivery, hasEnded, step } from './delivery.ts'
 import { deliveryId, mid } from './ids.ts'
 import { utf8Length } from './json.ts'
+import { judge, type Lineage, type Trip } from './lineage.ts'
 import { limits } from './limits.ts'
 import { agentOf, type Draft, deliveryOf, insert, put } from './mailbox.ts'
 import { headOf, type Message } from './message.ts'
+import { brokerSource } from './permissions.ts'
 import { publisherDepth } from './policy.ts'
+import { stopOf, stopped } from './stop.ts'
+import type { Tried } from './tried.ts'
 
 /** A message at the mailbox's door. */
 export interface Incoming {
@@ -24,12 +29,18 @@ export interface Incoming {
   readonly brokerMade: boolean
   /** May use the tenth of the mailbox that publishers may not. */
   readonly reserved?: true
+  /** Of a chain: who was asked before. */
+  readonly tried?: readonly Tried[]
+  /** What led to it, if the broker knows. */
+  readonly lineage?: Lineage
 }
 
 export type Admission =
   | { readonly status: 'accepted'; readonly id: string }
   | { readonly status: 'duplicate'; readonly id: string }
   | { readonly status: 'conflict'; readonly id: string }
+  /** A guard tripped: it is a dead letter. */
+  | { readonly status: 'stopped'; readonly id: string; readonly trip: Pick<Trip, 'reason' | 'detail' | 'path'> }
   | { readonly status: 'full'; readonly depth: number; readonly max: number; readonly retryAfterSeconds: number }
   | { readonly status: 'unknown' }
 
@@ -55,7 +66,7 @@ export function accept(
   const mine = new Set<string>()
   return incoming.map((one) => {
     const admission = acceptOne(draft, one, { token, mine }, rows, stored, now)
-    if (admission.status === 'accepted') mine.add(admission.id)
+    if (admission.status === 'accepted' || admission.status === 'stopped') mine.add(admission.id)
     return admission
   })
 }
@@ -69,12 +80,13 @@ function acceptOne(draft: Draft, one: Incoming, call: Call, rows: number, stored
   const agent = agentOf(draft)
   if (agent === undefined) return { status: 'unknown' }
   const found = findPlace(draft, agent, one, call, stored, now)
-  if (found.status !== 'free') return found
+  if (found.status !== 'free') return repeatOf(found, deliveryOf(draft, found.id) ?? stored(found.id))
 
+  const trip = tripOf(one, agent.name)
   // They make room for it.
   const older = collapsedBy(draft, one.message)
   const max = one.reserved === true ? agent.policy.depth : publisherDepth(agent.policy)
-  if (draft.depth - older.length >= max || rows + draft.inserted.size >= limits.mailboxRows) {
+  if ((trip === undefined && draft.depth - older.length >= max) || rows + draft.inserted.size >= limits.mailboxRows) {
     return {
       status: 'full',
       depth: draft.depth,
@@ -85,14 +97,34 @@ function acceptOne(draft: Draft, one: Incoming, call: Call, rows: number, stored
   // Its row is written again, and so kept as long as the new one's: forgotten first, it would let the key in a third time.
   if (found.before !== undefined) put(draft, step(found.before, { step: 'key_passed_on', at: now, detail: found.id }))
   draft.sequence += 1
-  insert(draft, newDelivery(found.id, agent.incarnation, one, call.token, draft.sequence, older, now), one.body)
+  const { id } = found
+  const delivery = newDelivery(id, agent.incarnation, one, call.token, draft.sequence, older, now)
+  if (trip !== undefined) {
+    insert(draft, stopped(delivery, trip, now), one.body)
+    return { status: 'stopped', id, trip }
+  }
+  insert(draft, delivery, one.body)
   for (const delivery of older) collapse(draft, delivery, found.id, now)
+  const fresh = draft.deliveries.get(found.id)
+  const why = fresh === undefined ? undefined : passedOver(agent, draft.gate, fresh, now)
+  if (fresh !== undefined && why !== undefined) put(draft, passOn(fresh, why, now))
   return { status: 'accepted', id: found.id }
+}
+
+// What the broker itself says of a stop must not be stopped.
+function tripOf({ message, lineage, hops }: Incoming, agent: string): Trip | undefined {
+  return lineage === undefined || message.source === brokerSource ? undefined : judge(lineage, agent, hops)
+}
+
+// One that was stopped is told so again, or its repeat would be taken for delivered.
+function repeatOf(found: Exclude<Place, { status: 'free' }>, holder: Delivery | undefined): Admission {
+  const trip = holder === undefined || found.status === 'conflict' ? undefined : stopOf(holder)
+  return trip === undefined ? found : { status: 'stopped', id: found.id, trip }
 }
 
 type Place =
   | { readonly status: 'free'; readonly id: string; readonly before?: Delivery }
-  | Extract<Admission, { id: string }>
+  | Exclude<Extract<Admission, { id: string }>, { status: 'stopped' }>
 
 // Walks the generations of a key to the one that is live, remembered, or free.
 function findPlace(draft: Draft, agent: AgentRecord, one: Incoming, call: Call, stored: Stored, now: number): Place {
@@ -166,6 +198,8 @@ function newDelivery(
     suspect: false,
     releasedAtAccept: false,
     redrives: 0,
+    ...(one.tried === undefined ? {} : { tried: [...one.tried] }),
+    ...(one.lineage === undefined ? {} : { lineage: one.lineage }),
     steps: [{ step: 'accepted', at: now }],
     truncated: false,
     state: { at: 'waiting' },

@@ -8,7 +8,8 @@ import type { DeadLetter } from './dead-letter.ts'
 import type { Effect } from './effects.ts'
 import type { Handshake, Shaken, Standing } from './handshake.ts'
 import type { ProgressInput } from './lease.ts'
-import type { Figures } from './figures.ts'
+import type { Lineage } from './lineage.ts'
+import type { Figures, MailboxStats } from './figures.ts'
 import type { Head } from './message.ts'
 import type { Outcome } from './outcome.ts'
 import type { Departed, Departure } from './reassign.ts'
@@ -25,6 +26,8 @@ export interface LeasedDelivery {
   readonly maxAttempts: number
   readonly sequence: number
   readonly hops: number
+  /** What led to it; absent for a root. */
+  readonly lineage?: Lineage
   readonly firstAcceptedAt: number
   /** The message as JSON text, exactly as it will be sent. */
   readonly body: string
@@ -41,9 +44,12 @@ export interface LeasedDelivery {
 export interface Unfinished {
   readonly id: string
   readonly hops: number
+  readonly lineage?: Lineage
   readonly head: Head
   readonly openedAt: number
   readonly effects: readonly Effect[]
+  /** Of one that is passed on: the message as JSON text. */
+  readonly body?: string
   readonly burial?: DeadLetter
 }
 
@@ -78,6 +84,9 @@ export interface Enrolled {
   readonly references: References
 }
 
+/** A delivery that made its agent publish something. */
+export type Cause = Pick<Unfinished, 'id' | 'hops' | 'lineage' | 'head'>
+
 export type FleetingAnswer =
   | { readonly status: 'admitted'; readonly agent: AgentRecord; readonly token: string; readonly deadlineAt: number }
   | { readonly status: 'dropped'; readonly reason: string }
@@ -93,6 +102,13 @@ export interface AgentPort {
   lease(max: number, durationMs: number, token: string): Promise<TakeAnswer>
   settle(reports: readonly Report[]): Promise<SettleAnswer>
   extend(id: string, token: string, extendMs: number, progress?: ProgressInput): Promise<Extended>
+  /**
+   * What whoever works here names as the cause of a message: the id of a message it holds a lease on, of a delivery of its own, or
+   * one that the broker made and that came here. In the order that they were asked for.
+   */
+  causes(ids: readonly string[]): Promise<readonly (Cause | undefined)[]>
+  /** Counts messages that a root among this mailbox's deliveries has set off. False: they would be more than `max`. */
+  spend(root: string, journal: string, n: number, max: number): Promise<boolean>
   unfinished(
     ids: readonly string[],
   ): Promise<Omit<SettleAnswer, 'settlements'> & { readonly departures: readonly Departure[] }>
@@ -119,6 +135,14 @@ export interface AgentPort {
     limit: number,
   ): Promise<{ readonly items: readonly Receipt[]; readonly cursor?: string }>
   describe(): Promise<{ readonly agent: AgentRecord; readonly figures: Figures } | undefined>
+  /** The figures, and how many stand where. */
+  stats(): Promise<MailboxStats | undefined>
+  /** Deliveries whose message is of this conversation. A call looks at so many rows of each table, by id after `after`. */
+  correlated(
+    correlationid: string,
+    after: string | undefined,
+    rows: number,
+  ): Promise<{ readonly ids: readonly string[]; readonly cursor?: string }>
   enrol(
     registration: Registration,
     fresh: { readonly name: string; readonly incarnation: string; readonly secret: string; readonly trusted: boolean },

@@ -16,6 +16,7 @@ import { unheededSchema } from './narrowing.ts'
 import { attemptError } from './outcome.ts'
 import { resourceInput } from './resource-report.ts'
 import { schemaWarning } from './schema.ts'
+import { triedSchema } from './tried.ts'
 
 const time = z.iso.datetime()
 
@@ -123,6 +124,8 @@ export const receiptAnswer = z.strictObject({
   ),
   attempts: z.array(attemptAnswer),
   result: z.unknown().optional(),
+  tried: z.array(triedSchema).optional().describe('Of a chain: who was asked before.'),
+  path: z.array(z.string()).optional().describe('The deliveries that led to it, the root first; a root has none.'),
   effects: z.array(effectSchema).optional().describe('What the result set off, and what became of each.'),
   deadLetter: z.strictObject({ id: z.string(), reason: deadReason }).optional(),
   reassignedTo: z

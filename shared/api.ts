@@ -20,6 +20,7 @@ import {
 } from './api-bodies.ts'
 import { breakerAnswer, breakerOperations } from './api-breaker.ts'
 import { chainAnswer, chainInput, chainOperations } from './api-chains.ts'
+import { graphOperations, mermaidAnswer } from './api-graph.ts'
 import { handshakeAnswer, handshakeOperations } from './api-handshakes.ts'
 import { groupsAnswer, letterAnswer, lettersAnswer, redriveAnswer } from './api-letters.ts'
 import { binaryData, messageOperations } from './api-messages.ts'
@@ -29,9 +30,11 @@ import { resourceBreakerAnswer, resourceOperations } from './api-resources.ts'
 import { scatterAnswer, scatterOperations } from './api-scatters.ts'
 import { scheduleAnswer, scheduleOperations } from './api-schedules.ts'
 import { schemaAnswer, schemaOperations } from './api-schemas.ts'
+import { statsOperations } from './api-stats.ts'
 import { publicationAnswer, subscriptionAnswer, topicOperations } from './api-topics.ts'
 import { mergeRequest, patchRequest, stateAnswer, workflowAnswer } from './api-workflow-bodies.ts'
 import { workflowOperations } from './api-workflows.ts'
+import { graphAnswer, graphNode, timelineAnswer, timelineEntry } from './causal-graph.ts'
 import { filterNode } from './filter.ts'
 import { messageSchema, publishInput } from './message.ts'
 import { attemptError } from './outcome.ts'
@@ -54,6 +57,8 @@ export const operations: readonly Operation[] = [
   ...handshakeOperations,
   ...resourceOperations,
   ...workflowOperations,
+  ...graphOperations,
+  ...statsOperations,
   ...openOperations,
 ]
 
@@ -76,6 +81,8 @@ export const tags: Readonly<Record<string, string>> = {
   Resources: 'What several agents share and may be down for all of them, such as a model of a provider.',
   Workflows: 'Shared state with a version, the statechart that moves it, and the history of both.',
   Approvals: 'Questions to people, and who decided what.',
+  Conversations: 'Everything of one `correlationid`: what caused what, and when.',
+  Figures: 'How every agent’s mailbox stands.',
   Schedules: 'Messages at given times: by cron in a time zone, once, or every so often.',
   Schemas: 'What the data of messages must be, by type or topic.',
   Keys: 'What callers prove themselves with.',
@@ -127,6 +134,11 @@ export const answerNames: Readonly<Record<string, z.ZodType>> = {
   Approval: approvalAnswer,
   Schedule: scheduleAnswer,
   Schema: schemaAnswer,
+  Graph: graphAnswer,
+  GraphNode: graphNode,
+  Timeline: timelineAnswer,
+  TimelineEntry: timelineEntry,
+  Mermaid: mermaidAnswer,
   Permissions: permissionsSchema,
   Policy: policySchema,
 }

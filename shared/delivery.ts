@@ -15,14 +15,17 @@ import * as z from 'zod'
 import { effectSchema, noticeOf } from './effects.ts'
 import type { Lease } from './lease.ts'
 import { limits } from './limits.ts'
+import { lineageSchema } from './lineage.ts'
 import { awaitsAnswer, deliveryMode, type Head } from './message.ts'
 import { type AttemptError, attemptError } from './outcome.ts'
+import { triedSchema } from './tried.ts'
 
 export const deadReason = z.enum([
   'attempts_exhausted',
   'terminal',
   'expired',
   'hop_limit',
+  'loop_detected',
   'no_handler',
   'agent_deleted',
   'effect_refused',
@@ -135,6 +138,10 @@ export const deliverySchema = z.strictObject({
   releasedAtAccept: z.boolean(),
   redrives: z.int(),
   redriveToken: z.string().optional(),
+  /** Of a chain: who was asked before. Absent for one that came straight to this agent. */
+  tried: z.array(triedSchema).exactOptional(),
+  /** What led to it. Absent for a root, and for what nobody knows the cause of. */
+  lineage: lineageSchema.exactOptional(),
   /** Whoever asked for it waits no more: it is not begun again. */
   recalled: z.literal(true).exactOptional(),
   steps: z.array(stepSchema),
@@ -268,9 +275,19 @@ export function isUnburied(delivery: Delivery): boolean {
   return delivery.state.at === 'ended' && delivery.state.buried === false
 }
 
-/** A dead letter keeps its body, so that it can be redriven. */
+/** Has it to be carried to the next of its chain? */
+export function isPassing({ state }: Delivery): boolean {
+  return (
+    state.at === 'ended' &&
+    state.journal?.effects.some((e) => e.kind === 'pass' && e.state.status === 'pending') === true
+  )
+}
+
+/** A dead letter keeps its body, so that it can be redriven; what is passed on until the next has it. */
 export function keepsBody(delivery: Delivery): boolean {
-  return delivery.state.at === 'waiting' || (isDeadLetter(delivery) && delivery.state.purged !== true)
+  return (
+    delivery.state.at === 'waiting' || isPassing(delivery) || (isDeadLetter(delivery) && delivery.state.purged !== true)
+  )
 }
 
 export function isDeadLetter(delivery: Delivery): delivery is Delivery & { state: Ended } {

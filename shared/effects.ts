@@ -10,6 +10,7 @@ import { limits } from './limits.ts'
 import { type Head, type PublishInput, publishInput, replyDestination } from './message.ts'
 import { err, ok, type Result } from './result.ts'
 import { stateOperations } from './state-operations.ts'
+import type { Tried } from './tried.ts'
 
 /** Without `ifVersion` the patch applies to whatever is there; operations never conflict. */
 export const stateEffect = z.union([
@@ -24,8 +25,15 @@ export const effectsInput = z.strictObject({
   /** For the workflow that the message belongs to: an event of its statechart, and a change of its state. */
   event: z.strictObject({ type: z.string().min(1).max(limits.typeLength), data: z.unknown().optional() }).optional(),
   state: stateEffect.optional(),
+  /** It does not take the message: the next of the chain is asked. Nothing else follows from it then. */
+  pass: z.literal(true).optional(),
 })
 export type EffectsInput = z.infer<typeof effectsInput>
+
+/** Whoever passes a message on has not answered it, and nothing else follows from it. */
+export function passesAndMore({ pass, ...more }: EffectsInput): boolean {
+  return pass === true && Object.values(more).some((asked) => asked !== undefined)
+}
 
 /** An answer with one of these is read as effects; anything else is the attempt's result. `state` and `event` are common words. */
 export function asksForEffects(answer: JsonObject): boolean {
@@ -33,6 +41,7 @@ export function asksForEffects(answer: JsonObject): boolean {
   return (
     'reply' in answer ||
     'messages' in answer ||
+    answer['pass'] === true ||
     (isJsonObject(event) && typeof event['type'] === 'string') ||
     (isJsonObject(state) && ('patch' in state || 'operations' in state))
   )
@@ -48,15 +57,21 @@ export const effectStatus = z.discriminatedUnion('status', [
     /** A scatter: its id. */
     scatter: z.string().exactOptional(),
   }),
-  z.strictObject({ status: z.literal('refused'), reason: z.string(), detail: z.string() }),
+  z.strictObject({
+    status: z.literal('refused'),
+    reason: z.string(),
+    detail: z.string(),
+    /** A guard stopped it: the delivery as which it is a dead letter. */
+    delivery: z.string().exactOptional(),
+  }),
 ])
 export type EffectStatus = z.infer<typeof effectStatus>
 
 /** One journaled effect: the message to publish, under a deterministic id, and what became of it. */
 export const effectSchema = z.strictObject({
   n: z.int(),
-  /** `notice`: the broker tells whoever waits for an answer that there will be none. */
-  kind: z.enum(['reply', 'message', 'notice', 'event', 'state']),
+  /** `notice`: the broker tells whoever waits for an answer that there will be none. `pass`: the message itself goes to the next of its chain. */
+  kind: z.enum(['reply', 'message', 'notice', 'event', 'state', 'pass']),
   /** What will be published; an event or a change of a workflow's state as it was asked for; for an effect refused before it could become a message, what was asked for. */
   publish: z.record(z.string(), z.unknown()),
   state: effectStatus,
@@ -111,6 +126,7 @@ export interface Ending {
   readonly status: string
   readonly reason?: string
   readonly error?: unknown
+  readonly tried?: readonly Tried[]
 }
 
 /** The news of it, for whoever waits. Under an id of this life of the delivery. */

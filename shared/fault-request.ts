@@ -68,6 +68,7 @@ export function wireOfRequest(f: RequestFault) {
 }
 
 function reasonOf({ why, status, reason, error }: Failed): string {
+  if (reason === 'no_handler' && error !== undefined) return error.message
   const ended = why === 'no_reply' ? 'its answer cannot be kept' : `its delivery ended as ${status}`
   const because = reason === undefined || reason === 'no_reply' ? '' : ` (${reason})`
   return `${ended}${because}${error === undefined ? '' : `, because ${error.message}`}`

@@ -5,7 +5,7 @@
 
 import type { LeasedDelivery, Unfinished } from './agent-port.ts'
 import { deadLetterOf } from './dead-letter.ts'
-import { hasEnded, hasOpenJournal, isUnburied } from './delivery.ts'
+import { hasEnded, hasOpenJournal, isPassing, isUnburied } from './delivery.ts'
 import type { Grant } from './grant.ts'
 import { agentOf, type Draft, deliveryOf, type Mailbox } from './mailbox.ts'
 import { narrowed } from './narrowing.ts'
@@ -35,6 +35,7 @@ export function leasedOf(
         maxAttempts: narrowed(agent.policy, delivery.head).maxAttempts,
         sequence: delivery.sequence,
         hops: delivery.hops,
+        ...(delivery.lineage === undefined ? {} : { lineage: delivery.lineage }),
         firstAcceptedAt: delivery.acceptedAt,
         body: text,
         head: delivery.head,
@@ -48,19 +49,27 @@ export function leasedOf(
 }
 
 /** Those of `ids` that have ended but are not finished, as somebody needs them to finish the job. */
-export function unfinishedOf(draft: Draft, agentName: string, ids: readonly string[]): Unfinished[] {
+export function unfinishedOf(
+  draft: Draft,
+  agentName: string,
+  ids: readonly string[],
+  body: (id: string) => string | undefined,
+): Unfinished[] {
   return ids.flatMap((id) => {
     const delivery = deliveryOf(draft, id)
     if (delivery?.state.at !== 'ended' || !isOpen(draft, id)) return []
     const burial = isUnburied(delivery) ? deadLetterOf(agentName, delivery) : undefined
     const journal = hasOpenJournal(delivery) ? delivery.state.journal : undefined
+    const text = isPassing(delivery) ? body(id) : undefined
     return [
       {
         id,
         hops: delivery.hops,
+        ...(delivery.lineage === undefined ? {} : { lineage: delivery.lineage }),
         head: delivery.head,
         openedAt: journal?.openedAt ?? delivery.state.endedAt,
         effects: journal?.effects ?? [],
+        ...(text === undefined ? {} : { body: text }),
         ...(burial === undefined ? {} : { burial }),
       },
     ]

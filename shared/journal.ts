@@ -24,6 +24,12 @@ export function journalOf(delivery: Delivery, outcome: Done): { result?: unknown
   return { ...(isKept ? { result: outcome.result } : {}), effects: effects.map((e, i) => ({ ...e, n: i + 1 })) }
 }
 
+/** Does it say that it does not take the message? */
+export function asksToPass({ effects }: Done): boolean {
+  const parsed = parseEffects(effects)
+  return parsed.ok && parsed.value.pass === true
+}
+
 type Done = Extract<Outcome, { kind: 'ok' }>
 
 // Whoever waits for an answer is told the result, where nothing else was said.

@@ -3,6 +3,7 @@
  */
 import * as z from 'zod'
 import { attemptError } from './outcome.ts'
+import { triedSchema } from './tried.ts'
 
 /** Why a leg will not reply. */
 export const legFailure = z.strictObject({
@@ -15,6 +16,8 @@ export const legFailure = z.strictObject({
   error: attemptError.exactOptional(),
   depth: z.int().exactOptional(),
   max: z.int().exactOptional(),
+  /** Of a chain that nobody took. */
+  tried: z.array(triedSchema).exactOptional(),
   retryAfterSeconds: z.number().exactOptional(),
   openedAt: z.number().exactOptional(),
 })
@@ -30,7 +33,12 @@ const refusals: ReadonlySet<LegFailure['why']> = new Set([
 /** Was it refused before anybody got the message? */
 export const isRefusal = (why: LegFailure['why']): boolean => refusals.has(why)
 
-const ending = z.object({ status: z.string(), reason: z.string().exactOptional(), error: attemptError.exactOptional() })
+const ending = z.object({
+  status: z.string(),
+  reason: z.string().exactOptional(),
+  error: attemptError.exactOptional(),
+  tried: z.array(triedSchema).exactOptional(),
+})
 
 /** What a notice says (shared/effects.ts). It was made here, and parsed as the network is all the same. */
 export function failureOf(agent: string, delivery: string, told: unknown): LegFailure {

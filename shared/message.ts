@@ -4,7 +4,7 @@
  * after `composeMessage` takes the raw one. Never here: the CloudEvents wire forms (shared/cloudevents.ts), identity (shared/ids.ts).
  */
 import * as z from 'zod'
-import { digest } from './ids.ts'
+import { agentName, digest } from './ids.ts'
 import { canonical } from './json.ts'
 import { limits } from './limits.ts'
 
@@ -57,6 +57,8 @@ const known = {
   /** For a publish to many that reaches nobody: a dead letter (the default), nothing, or a refusal of the publish. */
   onunroutable: z.enum(['dead', 'drop', 'reject']).optional(),
   chain: z.array(nonEmpty(limits.agentNameLength)).min(1).max(limits.hops).optional(),
+  /** What becomes of it at an agent of its chain whose breaker is open: on to the next, or it waits (the default). */
+  chainopen: z.enum(['skip', 'park']).optional(),
   traceparent: z.string().max(limits.attributeLength).optional(),
   tracestate: z.string().max(limits.attributeLength).optional(),
 }
@@ -80,6 +82,27 @@ function collapseIssues(input: {
       ? [['debouncemaxseconds', 'needs `debounceseconds`, and is no less'] as const]
       : []),
   ]
+}
+
+// A message without `to` has been told so already.
+function chainIssues({ to, topic, chain, chainopen }: ChainInput): (readonly [string, string])[] {
+  if (chain === undefined) return chainopen === undefined ? [] : [['chainopen', 'is for a `chain`']]
+  const all = [...(to === undefined ? [] : [to]), ...chain]
+  return [
+    ...(topic === undefined ? [] : [['chain', 'goes from agent to agent: it needs `to`, not `topic`'] as const]),
+    ...(to !== undefined && !agentName.safeParse(to).success
+      ? [['to', 'beside `chain` is the first agent to be asked, by name'] as const]
+      : []),
+    ...(chain.every((name) => agentName.safeParse(name).success) ? [] : [['chain', 'names agents'] as const]),
+    ...(new Set(all).size === all.length ? [] : [['chain', 'names an agent twice: nobody is asked again'] as const]),
+  ]
+}
+
+interface ChainInput {
+  readonly to?: string | undefined
+  readonly topic?: string | undefined
+  readonly chain?: readonly string[] | undefined
+  readonly chainopen?: string | undefined
 }
 
 /** A message as a publisher sends it. Exactly one of `to` and `topic`; absent never means broadcast (T1). */
@@ -110,7 +133,8 @@ export const publishInput = z
       })
     if (input.data !== undefined && input.data_base64 !== undefined)
       ctx.addIssue({ code: 'custom', path: ['data_base64'], message: 'only one of `data` and `data_base64`' })
-    for (const [path, message] of collapseIssues(input)) ctx.addIssue({ code: 'custom', path: [path], message })
+    for (const [path, message] of [...collapseIssues(input), ...chainIssues(input)])
+      ctx.addIssue({ code: 'custom', path: [path], message })
   })
 export type PublishInput = z.infer<typeof publishInput>
 

@@ -3,7 +3,7 @@
  * past this file knows about HTTP. Never here: the request itself (workers/webhook.ts).
  */
 import * as z from 'zod'
-import { asksForEffects, effectsInput } from './effects.ts'
+import { asksForEffects, effectsInput, passesAndMore } from './effects.ts'
 import { deeperThan, utf8Length } from './json.ts'
 import { isJsonObject } from './json-pointer.ts'
 import { limits } from './limits.ts'
@@ -146,6 +146,7 @@ export function parseEffects(
   if (utf8Length(JSON.stringify(raw)) > limits.effectsBytes)
     return { ok: false, reason: `effects are limited to ${limits.effectsBytes} bytes` }
   const parsed = effectsInput.safeParse(raw)
+  if (parsed.success && passesAndMore(parsed.data)) return { ok: false, reason: 'pass: stands alone' }
   if (parsed.success) return { ok: true, value: parsed.data }
   return {
     ok: false,

@@ -95,6 +95,8 @@ function incomingOf(delivery: Delivery, text: string, to: string, from: string |
     hops: delivery.overdueAt === undefined ? delivery.hops : delivery.hops + 1,
     brokerMade: true,
     reserved: true,
+    ...(delivery.tried === undefined ? {} : { tried: delivery.tried }),
+    ...(delivery.lineage === undefined ? {} : { lineage: delivery.lineage }),
   }
 }
 

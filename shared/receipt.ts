@@ -12,6 +12,7 @@ import type { Head } from './message.ts'
 import { narrowed, type Unheeded, unheeded } from './narrowing.ts'
 import type { AttemptError } from './outcome.ts'
 import { ripeAtOf } from './ripe.ts'
+import type { Tried } from './tried.ts'
 
 export type ReceiptStatus =
   | 'held'
@@ -60,6 +61,10 @@ export interface Receipt {
   }[]
   readonly result?: unknown
   readonly effects?: readonly Effect[]
+  /** Of a chain: who was asked before. */
+  readonly tried?: readonly Tried[]
+  /** The deliveries that led to it, the root first; absent for a root. */
+  readonly path?: readonly string[]
   /** The delivery that goes on in another mailbox. */
   readonly reassignedTo?: string
   /** The delivery of the newer message that took its place. */
@@ -96,6 +101,8 @@ export function receiptOf(draft: Draft, delivery: Delivery, agentName: string, n
     ...(ended?.result === undefined ? {} : { result: ended.result }),
     ...(ended?.reassignedTo === undefined ? {} : { reassignedTo: ended.reassignedTo }),
     ...(ended?.collapsedInto === undefined ? {} : { collapsedInto: ended.collapsedInto }),
+    ...(delivery.tried === undefined ? {} : { tried: delivery.tried }),
+    ...(delivery.lineage === undefined ? {} : { path: delivery.lineage.path.map((visit) => visit.id) }),
     ...(ended?.journal === undefined ? {} : { effects: ended.journal.effects }),
     ...(isDeadLetter(delivery) && ended?.reason !== undefined
       ? { deadLetter: { id: deadLetterId(delivery.id, delivery.redrives), reason: ended.reason } }

@@ -8,6 +8,7 @@ import type { Stored } from './admission.ts'
 import type { AgentRecord } from './agent.ts'
 import { backoffMs } from './backoff.ts'
 import { type Meant, meant, predecessorOf, type Verdicts, verdictsOf } from './batch-report.ts'
+import { passOn } from './chain.ts'
 import {
   type Delivery,
   end,
@@ -20,7 +21,7 @@ import {
   withStart,
 } from './delivery.ts'
 import { gateTold } from './gate.ts'
-import { journalOf } from './journal.ts'
+import { asksToPass, journalOf } from './journal.ts'
 import type { Lease } from './lease.ts'
 import { isExpired } from './line.ts'
 import { agentOf, type Draft, deliveryOf, leaseOf, put } from './mailbox.ts'
@@ -283,6 +284,7 @@ function complete(delivery: Delivery, lease: Lease, outcome: Extract<Outcome, { 
   const tried = attempted(delivery, lease, 'ok', true, now, undefined, outcome.httpStatus)
   const delivered =
     lease.phase === 'dispatched' ? step(tried, { step: 'delivered', at: now, attempt: tried.attempt }) : tried
+  if (asksToPass(outcome)) return passOn(delivered, 'passed', now)
   const { result, effects } = journalOf(delivery, outcome)
   const journal: Journal | undefined = effects.length === 0 ? undefined : { effects, openedAt: now }
   return end(delivered, 'completed', now, {

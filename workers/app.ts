@@ -18,6 +18,7 @@ import { breaker } from './routes/breaker.ts'
 import { chains } from './routes/chains.ts'
 import { deadLetters } from './routes/dead-letters.ts'
 import { deliveries } from './routes/deliveries.ts'
+import { graphs } from './routes/graphs.ts'
 import { handshakes } from './routes/handshakes.ts'
 import { health } from './routes/health.ts'
 import { keys } from './routes/keys.ts'
@@ -31,6 +32,7 @@ import { scatters } from './routes/scatters.ts'
 import { schedules } from './routes/schedules.ts'
 import { schemas } from './routes/schemas.ts'
 import { session } from './routes/session.ts'
+import { stats } from './routes/stats.ts'
 import { subscriptions } from './routes/subscriptions.ts'
 import { workflowDefinitions } from './routes/workflow-definitions.ts'
 import { workflowEvents } from './routes/workflow-events.ts'
@@ -59,8 +61,7 @@ export function buildApp(
   app.route('/', session)
   app.route('/', pages)
   app.route('/', approvalLinks)
-  app.use('/v1/*', requireConfigured)
-  app.use('/v1/*', requireCaller(known))
+  for (const path of ['/v1/*', '/metrics']) app.use(path, requireConfigured, requireCaller(known))
   for (const routes of [
     messages,
     deliveries,
@@ -79,6 +80,8 @@ export function buildApp(
     schemas,
   ])
     app.route('/v1', routes)
+  app.route('/', stats)
+  app.route('/v1', graphs)
   app.route('/v1', resources)
   app.route('/v1', handshakes)
   for (const routes of [workflows, workflowState, workflowEvents, workflowHistory, workflowDefinitions])

@@ -134,6 +134,8 @@ export interface HandlerContext {
   /** The Worker's bindings and variables: `env.AI`, keys of model providers, … */
   readonly env: Readonly<Record<string, unknown>>
   reply(data: unknown, type?: string): void
+  /** Does not take the message: it goes to the next of its chain, whole. Nothing else may be said then. */
+  pass(): void
   send(message: Outgoing): void
   /** To whoever subscribes to the topic. */
   publish(topic: string, type: string, data?: unknown, more?: Publishing): void
@@ -214,6 +216,8 @@ export interface BatchResult {
   readonly status: 'ok' | 'retry' | 'drop'
   readonly result?: unknown
   readonly reply?: { readonly type?: string; readonly data: unknown }
+  /** With `ok`, and nothing beside it: the message goes to the next of its chain. */
+  readonly pass?: true
   readonly messages?: readonly Outgoing[]
   readonly error?: string
 }

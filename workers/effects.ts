@@ -9,7 +9,7 @@ import type { Unfinished } from '../shared/agent-port.ts'
 import { deadLetterOfEffect } from '../shared/dead-letter.ts'
 import type { Effect, EffectStatus } from '../shared/effects.ts'
 import { problemOf } from '../shared/fault.ts'
-import { limits } from '../shared/limits.ts'
+import { judge } from '../shared/lineage.ts'
 import { destinationOf } from '../shared/message.ts'
 import type { Principal } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
@@ -18,13 +18,16 @@ import { type CarriedEffect, effectGiveUpMs } from '../shared/upkeep.ts'
 import { accept } from './accept.ts'
 import { arriveFromJournal, arriveNotice } from './arrive.ts'
 import { bury } from './bury.ts'
+import { changeWorkflow, tellRefusals } from './change-workflow.ts'
 import type { Many } from './choose.ts'
 import { conform } from './conform.ts'
 import { enqueue } from './enqueue.ts'
+import { type Descent, descend } from './follow.ts'
+import { passOn } from './pass.ts'
 import { publishMany } from './publish-many.ts'
-import { changeWorkflow, tellRefusals } from './change-workflow.ts'
 import { receiveFromJournal, receiveNotice } from './receive.ts'
 import { prepare, type Routed } from './route.ts'
+import { tellStop } from './stop.ts'
 
 /** Finishes what ended deliveries of one agent left to do. Failures are left to the mailbox's alarm, which asks again. */
 export async function carryOut(
@@ -49,11 +52,26 @@ async function carry(platform: Platform, name: string, agent: AgentRecord | unde
   const states = new Map<number, EffectStatus>()
   const byTarget = new Map<string, { effect: Effect; incoming: Incoming }[]>()
   const toMany: { effect: Effect; to: Many; incoming: Incoming }[] = []
+  const spreading = agent === undefined ? [] : one.effects.filter(isSpreading)
+  const descent =
+    spreading.length === 0
+      ? undefined
+      : await descend(
+          platform,
+          one,
+          one.id,
+          spreading.map((effect) => effect.publish),
+        )
   for (const effect of one.effects) {
     if (effect.state.status !== 'pending') continue
     if (effect.kind === 'notice') {
       const told = await tellEnding(platform, name, one, effect)
       if (told !== undefined) states.set(effect.n, told)
+      continue
+    }
+    if (effect.kind === 'pass') {
+      const passed = await passOn(platform, one, effect, (notice) => tellEnding(platform, name, one, notice))
+      if (passed !== undefined) states.set(effect.n, passed)
       continue
     }
     if (agent !== undefined && (effect.kind === 'event' || effect.kind === 'state')) {
@@ -64,7 +82,7 @@ async function carry(platform: Platform, name: string, agent: AgentRecord | unde
     const prepared =
       agent === undefined
         ? refused('agent_deleted', `${name} was deleted`)
-        : await conforming(platform, prepareEffect(platform, agent, one, effect))
+        : await conforming(platform, prepareEffect(platform, agent, one, effect, descent))
     if ('status' in prepared) states.set(effect.n, prepared)
     else if (prepared.to.kind === 'gather')
       states.set(effect.n, await arriveFromJournal(platform, name, one, prepared.to.gather, prepared.incoming))
@@ -106,16 +124,33 @@ async function carry(platform: Platform, name: string, agent: AgentRecord | unde
 function tellEnding(platform: Platform, name: string, one: Unfinished, effect: Effect) {
   const to = destinationOf({ to: String(effect.publish.to) })
   if (to.kind === 'workflow') return receiveNotice(platform, to.workflow, name, one, effect)
+  if (to.kind === 'agent') return tellStop(platform, to.agent, one, effect)
   return arriveNotice(platform, name, one, effect)
 }
 
-function prepareEffect(platform: Platform, agent: AgentRecord, one: Unfinished, effect: Effect): EffectStatus | Routed {
-  const hops = one.hops + 1
-  if (hops > limits.hops) return refused('hop_limit', `the causal chain is longer than ${limits.hops}`)
+/** Does it go to somebody whom it may set to work? Answers to who waits for them lead nowhere by themselves. */
+function isSpreading({ kind, state, publish: { to, topic } }: Effect): boolean {
+  if (state.status !== 'pending' || (kind !== 'reply' && kind !== 'message')) return false
+  const text = (value: unknown) => (typeof value === 'string' ? value : undefined)
+  const destination = destinationOf({ to: text(to), topic: text(topic) })
+  return destination.kind !== 'gather' && destination.kind !== 'workflow'
+}
+
+function prepareEffect(
+  platform: Platform,
+  agent: AgentRecord,
+  one: Unfinished,
+  effect: Effect,
+  descent: Descent | undefined,
+): EffectStatus | Routed {
   // A reply goes where its asker was allowed to send; anything else needs the agent's own permission.
   const speaker: Principal =
     effect.kind === 'reply'
-      ? { kind: 'agent', name: agent.name, permissions: { ...agent.permissions, send: ['*'], publish: ['*'], writeState: ['*'] } }
+      ? {
+          kind: 'agent',
+          name: agent.name,
+          permissions: { ...agent.permissions, send: ['*'], publish: ['*'], writeState: ['*'] },
+        }
       : { kind: 'agent', name: agent.name, permissions: agent.permissions }
   const { traceparent, tracestate } = one.head
   const prepared = prepare(platform, speaker, effect.publish, {
@@ -123,7 +158,13 @@ function prepareEffect(platform: Platform, agent: AgentRecord, one: Unfinished, 
     ...(tracestate === undefined ? {} : { tracestate }),
   })
   if (!prepared.ok) return refused(prepared.error.code, problemOf(prepared.error).body.detail)
-  return { to: prepared.value.to, incoming: { ...prepared.value.incoming, hops, brokerMade: true, reserved: true } }
+  const { to, incoming } = prepared.value
+  const made = { ...incoming, hops: one.hops + 1, brokerMade: true, reserved: true } as const
+  if (descent === undefined || to.kind === 'gather' || to.kind === 'workflow') return { to, incoming: made }
+  const lineage = descent.lineageOf(incoming.message)
+  // Whom it would come to is not known yet: each of their mailboxes judges for itself.
+  const trip = to.kind === 'agent' ? undefined : judge(lineage, '', made.hops)
+  return trip === undefined ? { to, incoming: { ...made, lineage } } : refused(trip.reason, trip.detail)
 }
 
 async function conforming(platform: Platform, prepared: EffectStatus | Routed): Promise<EffectStatus | Routed> {
@@ -141,6 +182,8 @@ function stateOf(target: string, admission: Admission, ageMs: number): EffectSta
       return { status: 'carried', deliveries: [admission.id] }
     case 'unknown':
       return refused('agent_not_found', `no agent is registered as ${target}`)
+    case 'stopped':
+      return { ...refused(admission.trip.reason, admission.trip.detail), delivery: admission.id }
     case 'conflict':
       return refused('key_reused', `${admission.id} holds this id with other content`)
     case 'full':
@@ -150,7 +193,7 @@ function stateOf(target: string, admission: Admission, ageMs: number): EffectSta
   }
 }
 
-const refused = (reason: string, detail: string): EffectStatus => ({ status: 'refused', reason, detail })
+const refused = (reason: string, detail: string) => ({ status: 'refused', reason, detail }) as const
 
 // A refusal becomes a dead letter before the journal is told, so that a crash in between repeats it rather than forgets it.
 async function tell(

@@ -31,7 +31,7 @@ export async function runHandler(
   const message = messageSchema.parse(JSON.parse(lease.body))
   const startedAt = platform.now()
   const controller = new AbortController()
-  const effects: { reply?: EffectsInput['reply']; messages: unknown[] } = { messages: [] }
+  const effects: Buffered = { messages: [] }
   const reports: ResourceReport[] = []
   const request = inquirer(platform, record, lease, deadlineAt, controller.signal)
   const state = new HandlerState(platform, record, lease, controller.signal)
@@ -107,9 +107,15 @@ export function within<T>(
   })
 }
 
+interface Buffered {
+  reply?: EffectsInput['reply']
+  pass?: true
+  messages: unknown[]
+}
+
 /** What a handler says while it runs. */
 interface Said {
-  readonly effects: { reply?: EffectsInput['reply']; messages: unknown[] }
+  readonly effects: Buffered
   readonly reports: ResourceReport[]
 }
 
@@ -133,6 +139,9 @@ function contextOf(
     env: platform.bindings,
     reply: (data, type) => {
       effects.reply = { data, ...(type === undefined ? {} : { type }) }
+    },
+    pass: () => {
+      effects.pass = true
     },
     send: (message) => {
       effects.messages.push(message)
@@ -159,7 +168,8 @@ export function plain(result: unknown): { result?: unknown } {
   return { result: parsed }
 }
 
-function buffered(effects: { reply?: EffectsInput['reply']; messages: unknown[] }): { effects?: unknown } {
-  if (effects.reply === undefined && effects.messages.length === 0) return {}
+function buffered({ messages, ...said }: Buffered): { effects?: unknown } {
+  const effects = { ...said, ...(messages.length === 0 ? {} : { messages }) }
+  if (Object.keys(effects).length === 0) return {}
   return { effects: JSON.parse(JSON.stringify(effects)) as unknown }
 }

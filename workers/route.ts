@@ -120,7 +120,7 @@ function authorisePublish(principal: Principal, input: PublishInput): Result<voi
     return err({ code: 'foreign_source', claimed: input.source, allowed: [...new Set(allowed)] })
   }
   // A reply goes where the publisher might have sent it: nobody may borrow another's permissions through `replyto`.
-  for (const subject of [input.to, input.replyto]) {
+  for (const subject of [input.to, input.replyto, ...(input.chain ?? [])]) {
     if (subject === undefined || subject.startsWith(topicReply)) continue
     if (principal.kind !== 'admin' && isCallbackAgent(subject))
       return err({ code: 'forbidden', action: 'send to', subject })
@@ -184,6 +184,7 @@ function checkMode(platform: Platform, input: PublishInput, headerKey: string | 
     if (input.partitionkey !== undefined) return err({ code: 'not_durable', attribute: 'partitionkey' })
     if (input.delivertime !== undefined) return err({ code: 'not_durable', attribute: 'delivertime' })
     if (input.collapsekey !== undefined) return err({ code: 'not_durable', attribute: 'collapsekey' })
+    if (input.chain !== undefined) return err({ code: 'not_durable', attribute: 'chain' })
   }
   if (input.expirytime !== undefined) {
     const expiresAt = Date.parse(input.expirytime)

@@ -22,9 +22,13 @@ import { ask, awaitReply } from '../request.ts'
 export const requests = new Hono<App>()
 
 requests.post('/requests', async (c) => {
-  const platform = c.get('platform')
   const input = await readJson(c, requestInput, wireBytes)
-  const seconds = waitOf(c.req.header('prefer'), input.timeoutSeconds)
+  return answerRequest(c, input, waitOf(c.req.header('prefer'), input.timeoutSeconds))
+})
+
+/** Asks, waits so long, and says what came of it. */
+export async function answerRequest(c: Context<App>, input: unknown, seconds: number): Promise<Response> {
+  const platform = c.get('platform')
   const waits = seconds > 0
   const take = (...released: [string, string, References]) => express(platform, c.get('handlers'), ...released)
   const options = { ...publishOptions(c), waits, ...(waits ? { express: take } : {}) }
@@ -46,7 +50,7 @@ requests.post('/requests', async (c) => {
   }
   c.header('Location', `/v1/requests/${id}`)
   return c.json(answer, report.gather.outcome === undefined ? 202 : 200)
-})
+}
 
 requests.get('/requests', async (c) => {
   const { cursor, limit } = validate(requestsQuery, c.req.query())
