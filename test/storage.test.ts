@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { AgentObject } from '../durable-objects/agent.ts'
+import { ApprovalsObject } from '../durable-objects/approvals.ts'
 import { DeadLettersObject } from '../durable-objects/dead-letters.ts'
 import { DirectoryObject } from '../durable-objects/directory.ts'
 import { GatherObject } from '../durable-objects/gather.ts'
@@ -89,6 +90,9 @@ function built(title: string): SimStorage {
     case 'SchedulesObject':
       new SchedulesObject(state, env, clock)
       break
+    case 'ApprovalsObject':
+      new ApprovalsObject(state, env, clock)
+      break
     case 'DeadLettersObject':
       new DeadLettersObject(state, {} as Env, clock)
       break
@@ -139,6 +143,7 @@ describe.each([
   'DeadLettersObject',
   'PublicationObject',
   'SchedulesObject',
+  'ApprovalsObject',
   'ResourceObject',
   'GatherObject',
   'RequestsObject',

@@ -28,7 +28,7 @@ const minute = 60_000
 const opened = (more: object = {}) => openApproval(undefined, approvalOpening(more), now).approval
 const agent = (name: string): Principal => ({ kind: 'agent', name, permissions: resolvePermissions(name) })
 const byApi = (option: string, by = 'pager') => ({ option, by, how: 'api' }) as const
-const carried = { status: 'carried', deliveries: ['d'] } as const
+const carried: Approval['news'][number]['state'] = { status: 'carried', deliveries: ['d'] }
 const allTold = (a: Approval) =>
   approvalTold(
     a,

@@ -98,6 +98,8 @@ const samples: readonly [Fault, number, { retryable?: true; headers?: Record<str
   [{ code: 'invalid_definition', issues: [] }, 422, {}],
   [{ code: 'definition_shipped', definition: 'd' }, 409, {}],
   [{ code: 'too_many_definitions', max: 1 }, 409, {}],
+  [{ code: 'too_many_approvals', owner: 'x', max: 1 }, 409, {}],
+  [{ code: 'approval_over', approval: 'ap-x', ended: 'decided' }, 409, {}],
   [{ code: 'not_configured' }, 503, {}],
   [
     { code: 'unavailable', what: 'mailbox', retryAfterSeconds: 1 },

@@ -14,7 +14,16 @@ const app = buildApp(new Map(), () => {
 })
 
 /** For people with a browser and a session, not for programs with a key: test/workers/pages.test.ts. */
-const pages = ['GET /login', 'POST /login', 'POST /logout', 'GET /m', 'GET /m/{delivery}', 'GET /w/{workflow}']
+const pages = [
+  'GET /login',
+  'POST /login',
+  'POST /logout',
+  'GET /m',
+  'GET /m/{delivery}',
+  'GET /w/{workflow}',
+  'GET /a/{approval}',
+  'POST /a/{approval}',
+]
 
 /** `METHOD /path/{parameter}`, of handlers; middleware answers to ALL. */
 const served = app.routes
