@@ -1,5 +1,5 @@
 /**
- * Chooses what answers the question, as quotations with their lines.   analysis.request → synthesis.request, to the synthesizer
+ * Chooses what answers the question, as quotations with their lines.   passages → analysis.complete
  * With a model the model chooses, and every quotation is looked up; without one, sentences are ranked. Never here: wording.
  */
 import * as z from 'zod'
@@ -8,6 +8,7 @@ import { type Model, modelFrom, UnusableAnswer } from './model.ts'
 import { locate } from './research/citations.ts'
 import { type Analysis, analysisRequest, type Finding, type Synthesis } from './research/messages.ts'
 import { rank } from './research/rank.ts'
+import { tell } from './research/tell.ts'
 
 export const analyst = defineAgent({
   name: 'analyst',
@@ -19,12 +20,7 @@ export const analyst = defineAgent({
     const chosen = await choose(message.data, ctx)
     const data: Synthesis = { question, searched, terms, ...chosen }
     ctx.log('analysed', { findings: data.findings.length, dropped: data.dropped })
-    ctx.send({
-      to: 'synthesizer',
-      type: 'synthesis.request',
-      data,
-      ...(message.replyto === undefined ? {} : { replyto: message.replyto }),
-    })
+    tell(ctx, message, 'analysis.complete', data)
     return { findings: data.findings.length, dropped: data.dropped, model: data.model ?? 'none' }
   },
 })

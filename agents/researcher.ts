@@ -1,11 +1,12 @@
 /**
- * Finds where documents speak of a question.   research.request → analysis.request, to the analyst
+ * Finds where documents speak of a question.   a question and documents → research.complete
  * Never here: deciding what the passages say.
  */
 import { defineAgent } from '../workers/define.ts'
 import { type Analysis, researchRequest } from './research/messages.ts'
 import { passagesOf } from './research/passages.ts'
 import { retrieve } from './research/retrieve.ts'
+import { tell } from './research/tell.ts'
 
 export const researcher = defineAgent({
   name: 'researcher',
@@ -24,12 +25,7 @@ export const researcher = defineAgent({
       passages: [...passages],
     }
     ctx.log('searched', { ...data.searched, chosen: passages.length })
-    ctx.send({
-      to: 'analyst',
-      type: 'analysis.request',
-      data,
-      ...(message.replyto === undefined ? {} : { replyto: message.replyto }),
-    })
+    tell(ctx, message, 'research.complete', data)
     return { ...data.searched, chosen: passages.length }
   },
 })

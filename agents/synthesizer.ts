@@ -1,5 +1,5 @@
 /**
- * Writes the report.   synthesis.request → report, to whom `replyto` names
+ * Writes the report.   findings → synthesis.complete
  * With a model the short answer is in its words, and a sentence that its citations do not bear out is left out; without one
  * the best findings stand for themselves. Where nobody waits, the report is the delivery's result. Never here: the search.
  */
@@ -9,6 +9,7 @@ import { type Model, modelFrom, UnusableAnswer } from './model.ts'
 import { isSupported } from './research/citations.ts'
 import { type Finding, type Synthesis, synthesisRequest } from './research/messages.ts'
 import { type Answer, extractAnswer, writeReport } from './research/report.ts'
+import { tell } from './research/tell.ts'
 
 export const synthesizer = defineAgent({
   name: 'synthesizer',
@@ -21,8 +22,8 @@ export const synthesizer = defineAgent({
     const data = { ...message.data, notes: note === undefined ? notes : [...notes, note] }
     const report = writeReport(data, answer, message.data.dropped + dropped)
     ctx.log('written', { statements: report.statements.length, dropped: report.dropped })
+    tell(ctx, message, 'synthesis.complete', report)
     if (message.replyto === undefined) return report
-    ctx.send({ to: message.replyto, type: 'report', data: report })
     return { statements: report.statements.length, unsupported: report.unsupported, dropped: report.dropped }
   },
 })

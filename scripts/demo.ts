@@ -1,27 +1,69 @@
 /**
- * `npm run demo [-- --question "…"] [files or folders]`: the main job, whole. Starts the platform with a state of its own (or
- * uses the one at SWITCHBOARD_URL), has a question answered over documents by three agents that pass work on by messages,
- * and shows the report and the receipts of the messages that made it. Never here: the agents (agents/).
+ * `npm run demo`: the main job, whole. Starts the platform with a state of its own (or uses the one at SWITCHBOARD_URL), has a
+ * question answered over documents by a workflow of three agents, and shows the report, the path and the receipts; as shared state
+ * or by events instead with `--pattern`, and with everything going wrong once with `--chaos`. Never here: the agents (agents/).
  */
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { defaultModel } from '../agents/model.ts'
-import { report as reportShape } from '../agents/research/messages.ts'
-import { type Client, clientOf } from './demo/client.ts'
+import { chaos } from './demo/chaos.ts'
+import { clientOf } from './demo/client.ts'
 import { readDocuments } from './demo/documents.ts'
-import { type Change, follow } from './demo/follow.ts'
-import { changeLine, markdownPage, receiptPage, title, widthOf, wrap } from './demo/page.ts'
-import { adminKeyName, newKey, readVars } from './dev-vars.ts'
-import { devVarsPath, passedOn, passedOnLines, projectRoot, startLocal, tryPort, whenTold } from './local.ts'
+import { byEvents } from './demo/events.ts'
+import { type Job, type Page, type Pattern, pageOf } from './demo/job.ts'
+import { widthOf, wrap } from './demo/page.ts'
+import { type OwnPlatform, ownVars, startOwn, type Vars } from './demo/platform.ts'
+import { byQueue } from './demo/queue.ts'
+import { byState } from './demo/state.ts'
+import { adminKeyName, readVars } from './dev-vars.ts'
+import { devVarsPath, projectRoot, whenTold } from './local.ts'
 
 const defaultQuestion = 'What happens to a message when the agent it is for is down?'
-const usage = `npm run demo [-- --question "…"] [--out report.md] [files or folders …]
+const usage = `npm run demo [-- --question "…"] [--out report.md] [--pattern queue|state|events] [--chaos] [files or folders …]
 
-Without files: the project's own README.md and docs/. With SWITCHBOARD_URL (and ${adminKeyName}): on that platform
-instead of one started for the occasion. With OPENAI_BASE_URL and OPENAI_API_KEY (OPENAI_MODEL): with that model.`
+Without files: the project's own README.md and docs/*.md. With SWITCHBOARD_URL (and ${adminKeyName}): on that platform
+instead of one started for the occasion. With OPENAI_BASE_URL and OPENAI_API_KEY (OPENAI_MODEL): with that model.
+
+--pattern queue    a workflow asks one agent after the other (if nothing else is said)
+--pattern state    agents read and write one record under a version; three of them race
+--pattern events   each agent hears a topic and tells another
+--chaos            the workflow, with an agent and the runtime killed in the middle of it`
 const giveUpMs = 1_200_000
+
+interface Way {
+  readonly run: Pattern
+  readonly tradeOff: readonly [string, string]
+  /** What fits: a workflow's input is part of its record, a message is at most 1 MiB, and a process reads what it likes. */
+  readonly shareBytes: number
+}
+
+const patterns: Readonly<Record<string, Way>> = {
+  queue: {
+    run: byQueue,
+    shareBytes: 480_000,
+    tradeOff: [
+      'Queue with states: one place says what comes next, so every job can be explained, paused, resumed.',
+      'Its price: one step after the other, and whoever adds an agent changes the definition.',
+    ],
+  },
+  state: {
+    run: byState,
+    shareBytes: 900_000,
+    tradeOff: [
+      'Shared state: every agent sees all there is and works when it likes; who is late writes again.',
+      'Its price: agents have to look, one record is a narrow place, and nobody misses an agent that died.',
+    ],
+  },
+  events: {
+    run: byEvents,
+    shareBytes: 900_000,
+    tradeOff: [
+      'Events with breakers: agents know topics, not each other; one that is down holds up nobody.',
+      'Its price: no place says how far a job is; that is read from receipts, one hop at a time.',
+    ],
+  },
+}
 
 const width = widthOf(process.stdout.columns)
 const print = (text: string) => console.log(text)
@@ -34,16 +76,25 @@ async function main(): Promise<number> {
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
-      options: { question: { type: 'string' }, out: { type: 'string' }, help: { type: 'boolean' } },
+      options: {
+        question: { type: 'string' },
+        out: { type: 'string' },
+        pattern: { type: 'string' },
+        chaos: { type: 'boolean' },
+        help: { type: 'boolean' },
+      },
     })
     if (values.help === true) return say(usage)
     const from = process.env.INIT_CWD ?? process.cwd()
-    const out = values.out === undefined ? undefined : resolve(from, values.out)
     await run(
-      values.question ?? defaultQuestion,
-      positionals.map((p) => resolve(from, p)),
-      from,
-      out,
+      {
+        question: values.question ?? defaultQuestion,
+        paths: positionals.map((p) => resolve(from, p)),
+        from,
+        way: wayOf(values.pattern ?? 'queue'),
+        chaos: chaosAsked(values.chaos ?? false, values.pattern),
+        ...(values.out === undefined ? {} : { out: resolve(from, values.out) }),
+      },
       stop.signal,
     )
     return 0
@@ -56,116 +107,88 @@ async function main(): Promise<number> {
   }
 }
 
-async function run(
-  question: string,
-  paths: readonly string[],
-  from: string,
-  out: string | undefined,
-  stop: AbortSignal,
-): Promise<void> {
-  const own = paths.length === 0
-  const reading = own ? readDocuments(ownDocuments(), projectRoot, question) : readDocuments(paths, from, question)
-  print(wrap(`Question   ${question}`, width, '           '))
-  print(wrap(`Documents  ${own ? "the project's own, " : ''}${reading.summary}`, width, '           '))
-  const signal = AbortSignal.any([stop, AbortSignal.timeout(giveUpMs)])
-  const job = { question, documents: reading.documents }
-  const remote = process.env.SWITCHBOARD_URL
-  if (remote === undefined || remote === '') return onOwnPlatform(job, out, signal)
-  const key = process.env[adminKeyName] || readVars(devVarsPath).get(adminKeyName)
-  if (key === undefined) throw new Error(`SWITCHBOARD_URL needs ${adminKeyName}, in the environment or in .dev.vars`)
-  print(`Platform   ${remote}\n`)
-  const client = clientOf(remote, key, signal)
-  // On a platform that others use, a desk of its own: it must not read or replace somebody's.
-  const desk = `desk-${crypto.randomUUID().slice(0, 8)}`
-  try {
-    await answer(client, desk, job, out)
-  } finally {
-    await clientOf(remote, key, AbortSignal.timeout(10_000))
-      .remove(desk)
-      .catch(() => undefined)
-  }
+function wayOf(name: string): Way {
+  const way = patterns[name]
+  if (way === undefined) throw new Error(`there is no pattern ${name}: queue, state or events`)
+  return way
 }
 
-/** README.md and docs/, less the map: a list of files has every word and answers nothing. */
+function chaosAsked(asked: boolean, pattern: string | undefined): boolean {
+  if (!asked) return false
+  if (pattern !== undefined && pattern !== 'queue')
+    throw new Error('--chaos is for the workflow, so for no other pattern')
+  if (process.env.SWITCHBOARD_URL)
+    throw new Error('--chaos kills the runtime, so it is not for the platform at SWITCHBOARD_URL')
+  return true
+}
+
+interface Asked {
+  readonly question: string
+  readonly paths: readonly string[]
+  readonly from: string
+  readonly way: Way
+  readonly chaos: boolean
+  readonly out?: string
+}
+
+async function run(asked: Asked, stop: AbortSignal): Promise<void> {
+  const { question, paths, from, way, out } = asked
+  const own = paths.length === 0
+  const reading = own
+    ? readDocuments(ownDocuments(), projectRoot, question, way.shareBytes)
+    : readDocuments(paths, from, question, way.shareBytes)
+  const page = pageOf(width, print)
+  page.say(`Question   ${question}`, '           ')
+  page.say(`Documents  ${own ? "the project's own, " : ''}${reading.summary}`, '           ')
+  const signal = AbortSignal.any([stop, AbortSignal.timeout(giveUpMs)])
+  const job = { question, documents: reading.documents }
+  const url = process.env.SWITCHBOARD_URL
+  const { markdown } = url ? await onPlatform(url, asked, job, page, signal) : await onOwn(asked, job, page, signal)
+  page.heading('Trade-off')
+  for (const line of way.tradeOff) page.say(line)
+  if (out === undefined) return
+  writeFileSync(out, markdown)
+  print(`\nThe report is in ${out}`)
+}
+
+/** README.md and the pages of docs/, less lists, which have every word and answer nothing, and decisions, which quote what was rejected. */
 function ownDocuments(): string[] {
   const docs = join(projectRoot, 'docs')
-  const names = readdirSync(docs).filter((name) => name !== 'map.md')
+  const lists = ['map.md', 'coverage.md']
+  const names = readdirSync(docs).filter((name) => name.endsWith('.md') && !lists.includes(name))
   return [join(projectRoot, 'README.md'), ...names.map((name) => join(docs, name))]
 }
 
-interface Job {
-  readonly question: string
-  readonly documents: readonly unknown[]
+async function onPlatform(url: string, { way }: Asked, job: Job, page: Page, signal: AbortSignal) {
+  const key = process.env[adminKeyName] || readVars(devVarsPath).get(adminKeyName)
+  if (key === undefined) throw new Error(`SWITCHBOARD_URL needs ${adminKeyName}, in the environment or in .dev.vars`)
+  print(`Platform   ${url}`)
+  return way.run({ client: clientOf(url, key, { signal }), job, page, signal, env: ownVars(), ownPlatform: false })
 }
 
-async function onOwnPlatform(job: Job, out: string | undefined, signal: AbortSignal): Promise<void> {
-  const scratch = mkdtempSync(join(tmpdir(), 'switchboard-demo-'))
-  const key = newKey()
-  const vars = ownVars(key)
-  writeFileSync(join(scratch, 'demo.vars'), passedOnLines(vars), { mode: 0o600 })
-  print(wrap(`Model      ${modelLine(vars)}`, width, '           '))
-  let log = ''
-  const port = (await tryPort(0)) ?? 8_788
-  const output = (chunk: string) => {
-    log = (log + chunk).slice(-8_000)
-  }
-  const platform = startLocal({
-    port,
-    stateDir: join(scratch, 'state'),
-    varFiles: [join(scratch, 'demo.vars')],
-    output,
-  })
+async function onOwn(asked: Asked, job: Job, page: Page, signal: AbortSignal) {
+  const vars = ownVars()
+  page.say(`Model      ${modelLine(vars)}`, '           ')
+  const platform = await startOwn(vars)
   try {
-    await Promise.race([platform.ready, aborted(signal)])
-    print(`Platform   ${platform.url}, started for this question\n`)
-    await answer(clientOf(platform.url, key, signal), 'desk', job, out)
+    await Promise.race([platform.ready(), aborted(signal)])
+    print(`Platform   ${platform.url}, started for this question`)
+    return await Promise.race([work(platform, asked, job, page, vars, signal), aborted(signal)])
   } catch (error) {
-    if (!signal.aborted)
-      console.error(`\nThe platform's last lines:\n${log.trimEnd().split('\n').slice(-12).join('\n')}`)
+    if (!signal.aborted) console.error(`\nThe platform's last lines:\n${platform.lastLines()}`)
     throw error
   } finally {
-    await platform.stop()
-    rmSync(scratch, { recursive: true, force: true })
+    await platform.remove()
   }
 }
 
-async function answer(client: Client, desk: string, job: Job, out: string | undefined): Promise<void> {
-  print(title('Progress', width))
-  const tell = (change: Change) => print(changeLine(change, width))
-  await client.registerPull(desk)
-  const first = await client.publish({ to: 'researcher', type: 'research.request', data: job, replyto: desk })
-  const { receipts, arrived } = await follow(client, first, desk, tell)
-  const leased = await lease(client, desk, arrived)
-  const report = reportShape.parse(leased.message.data)
-  await client.ack(leased.id, leased.token)
-  const last = await client.receipt(arrived)
-  const done = last.steps.at(-1)
-  if (done !== undefined) tell({ at: done.at, type: last.message.type, agent: desk, status: done.step })
-  print(`\n${title('Report', width)}\n\n${markdownPage(report.markdown, width)}`)
-  print(`${title('Receipts', width)}\n\n${receiptPage([...receipts.filter((r) => r.id !== arrived), last], width)}`)
-  if (out !== undefined) {
-    writeFileSync(out, report.markdown)
-    print(`\nThe report is in ${out}`)
-  }
+function work(platform: OwnPlatform, asked: Asked, job: Job, page: Page, vars: Vars, signal: AbortSignal) {
+  const client = clientOf(platform.url, platform.key, { signal, patient: asked.chaos })
+  if (asked.chaos) return chaos({ platform, client, job, page, vars })
+  return asked.way.run({ client, job, page, signal, env: vars, ownPlatform: true })
 }
 
-async function lease(client: Client, desk: string, wanted: string) {
-  for (;;) {
-    const found = (await client.lease(desk)).find((d) => d.id === wanted)
-    if (found !== undefined) return found
-  }
-}
-
-/** The environment's and .dev.vars' model, and a key for this run only. */
-function ownVars(key: string): Record<string, string | undefined> {
-  const kept = readVars(devVarsPath)
-  return {
-    ...Object.fromEntries(passedOn.map((name) => [name, process.env[name] || kept.get(name)])),
-    [adminKeyName]: key,
-  }
-}
-
-function modelLine(vars: Readonly<Record<string, string | undefined>>): string {
+function modelLine(vars: Vars): string {
   return vars.OPENAI_BASE_URL && vars.OPENAI_API_KEY
     ? `${vars.OPENAI_MODEL || defaultModel} at ${vars.OPENAI_BASE_URL}`
     : 'none (OPENAI_BASE_URL and OPENAI_API_KEY are not set): sentences are ranked and quoted'

@@ -27,6 +27,8 @@ export interface LocalPlatform {
   readonly ready: Promise<void>
   /** Resolves to the exit code when wrangler has ended, for whatever reason. */
   readonly ended: Promise<number>
+  /** SIGKILL to it and everything it started, all at once: nothing is finished, nothing is said. */
+  kill(): Promise<void>
   /** Ends it and everything it started. May be called more than once. */
   stop(): Promise<void>
 }
@@ -47,7 +49,7 @@ export function startLocal(options: LocalOptions): LocalPlatform {
     stopping ??= endTree(child, ended)
     return stopping
   }
-  return { url, ready: untilReady(url, ended), ended, stop }
+  return { url, ready: untilReady(url, ended), ended, kill: () => killTree(child, ended), stop }
 }
 
 function spawnWrangler({ port, stateDir, varFiles, output }: LocalOptions): ChildProcess {
@@ -107,6 +109,12 @@ async function endTree(child: ChildProcess, ended: Promise<number>): Promise<voi
   const deadlineAt = Date.now() + stopMs / 2
   while (tree.some(isAlive) && Date.now() < deadlineAt) await pause(25)
   for (const pid of tree.filter(isAlive)) signal(pid, 'SIGKILL')
+}
+
+async function killTree(child: ChildProcess, ended: Promise<number>): Promise<void> {
+  const tree = child.pid === undefined ? [] : descendants(child.pid)
+  for (const pid of tree) signal(pid, 'SIGKILL')
+  await ended
 }
 
 function descendants(root: number): number[] {

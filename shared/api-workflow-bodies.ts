@@ -4,8 +4,10 @@
  */
 import * as z from 'zod'
 import { type Parameter, pageOf, pageQuery } from './api-operation.ts'
+import { effectStatus } from './effects.ts'
 import { jsonPatch, mergePatch } from './json-patch.ts'
 import { limits } from './limits.ts'
+import { outgoingRecord } from './outgoing.ts'
 import { selection } from './projection.ts'
 import { stateOperations } from './state-operations.ts'
 import { stateSchema } from './versioned.ts'
@@ -76,6 +78,11 @@ export const operationsQuery = z.object({ fields })
 
 export const historyQuery = z.object({
   after: z.coerce.number().int().min(0).default(0).describe('The number of the last entry that you have.'),
+  limit: pageQuery.limit,
+})
+
+export const messagesQuery = z.object({
+  after: z.coerce.number().int().min(0).default(0).describe('The number of the last message that you have.'),
   limit: pageQuery.limit,
 })
 
@@ -177,6 +184,23 @@ export const entryAnswer = z.strictObject({
   fields: z.array(z.string()).optional().describe('The fields of the state that changed.'),
   effects: z.array(z.int()).optional().describe('The messages that it sent: `<workflow>-<n>`.'),
   detail: z.string().optional(),
+})
+
+export const messagesAnswer = z.strictObject({
+  items: z.array(
+    z.strictObject({
+      n: z.int(),
+      id: z.string().describe('`<workflow>-<n>`.'),
+      kind: outgoingRecord.shape.kind,
+      to: anyJson.optional(),
+      topic: anyJson.optional(),
+      type: anyJson.optional(),
+      at: z.iso.datetime(),
+      entry: z.int().describe('The number of the history’s entry that sent it.'),
+      instead: z.int().optional().describe('The message that it stands for, after an agent’s error.'),
+      state: effectStatus.describe('`pending`, `carried` with its deliveries, or `refused` and why.'),
+    }),
+  ),
 })
 
 export const historyAnswer = z.strictObject({ items: z.array(entryAnswer) })

@@ -86,6 +86,20 @@ export function messageOf(params: JsonObject, state: JsonObject): Result<JsonObj
   return ok({ ...message, data: { ...(isJsonObject(parts) ? parts : {}), ...data } })
 }
 
+/** What was sent, as it is shown: what became of it, and not what was in it. */
+export function publicOutgoing(workflow: string, { n, kind, message, entry, openedAt, instead, state }: Outgoing) {
+  const { to, topic, type } = message
+  return {
+    ...{ n, id: outgoingId(workflow, n), kind },
+    ...(to === undefined ? {} : { to }),
+    ...(topic === undefined ? {} : { topic }),
+    ...(type === undefined ? {} : { type }),
+    ...{ at: new Date(openedAt).toISOString(), entry },
+    ...(instead === undefined ? {} : { instead }),
+    state,
+  }
+}
+
 /** A refused effect, as it comes back to its workflow. */
 export interface Refused {
   readonly effect: number

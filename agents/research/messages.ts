@@ -1,6 +1,6 @@
 /**
- * What the three research agents tell each other: the data of `research.request`, `analysis.request`, `synthesis.request`
- * and `report`. Never here: how any of it is found (the other files of this folder), or who sends it (agents/*.ts).
+ * What the three research agents are asked and tell: a question with documents, passages (`research.complete`), findings
+ * (`analysis.complete`), and the report (`synthesis.complete`). Never here: how any of it is found (the other files of this folder), or who sends it (agents/*.ts).
  */
 import * as z from 'zod'
 

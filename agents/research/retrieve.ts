@@ -13,6 +13,8 @@ export interface Retrieved {
 }
 
 const maxPassages = 20
+/** All of them together: they are a message, and part of a workflow's state, in any script. */
+const maxCharacters = 50_000
 // Feedback: how many first answers are believed, how many words they may add, and how loudly those speak.
 const believed = 6
 const maxAdded = 8
@@ -95,10 +97,13 @@ function spread(ranked: readonly Passage[]): Passage[] {
   const rest = ranked.slice(0, maxPassages * 10)
   const taken = new Map<string, number>()
   const chosen: Passage[] = []
+  let left = maxCharacters
   while (chosen.length < maxPassages && rest.length > 0) {
     const worth = rest.map((p) => p.score * 0.9 ** (taken.get(p.path) ?? 0))
     const [best] = rest.splice(worth.indexOf(Math.max(...worth)), 1)
     if (best === undefined) break
+    if (best.text.length > left) continue
+    left -= best.text.length
     taken.set(best.path, (taken.get(best.path) ?? 0) + 1)
     chosen.push(best)
   }

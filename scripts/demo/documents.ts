@@ -7,8 +7,6 @@ import { join, relative } from 'node:path'
 import type { Document } from '../../agents/research/messages.ts'
 import { askedWords, stems } from '../../agents/research/terms.ts'
 
-/** A message is at most 1 MiB; the rest of it is for the envelope and the question. */
-const shareBytes = 900_000
 const partLength = 40_000
 const fileBytes = 16_000_000
 const filesMax = 5_000
@@ -22,7 +20,8 @@ export interface Reading {
   readonly summary: string
 }
 
-export function readDocuments(paths: readonly string[], base: string, question: string): Reading {
+/** At most `shareBytes` of the documents under these paths, as they will be cited by somebody who stands in `base`. */
+export function readDocuments(paths: readonly string[], base: string, question: string, shareBytes: number): Reading {
   const files = [...new Set(paths.flatMap((path) => filesIn(path)))].slice(0, filesMax)
   const all = files.flatMap((file): Document[] => {
     const text = readText(file)
@@ -31,11 +30,11 @@ export function readDocuments(paths: readonly string[], base: string, question: 
   if (all.length === 0) throw new Error(`no text to read in ${paths.join(', ')}`)
   const total = bytes(all)
   if (total <= shareBytes) return { documents: all, summary: `${count(all.length, 'document')}, ${kB(total)}` }
-  const documents = mostShared(all.flatMap(parts), question)
+  const documents = mostShared(all.flatMap(parts), question, shareBytes)
   const sent = new Set(documents.map((d) => d.path)).size
   const summary =
-    `${count(all.length, 'document')}, ${kB(total)}. One message holds 1 MiB, so only the parts that share most words with ` +
-    `the question are sent: ${kB(bytes(documents))} of ${kB(total)}, from ${count(sent, 'document')}. The rest is not read.`
+    `${count(all.length, 'document')}, ${kB(total)}. That is more than is sent at once, so only the parts that share most words ` +
+    `with the question are: ${kB(bytes(documents))} of ${kB(total)}, from ${count(sent, 'document')}. The rest is not read.`
   return { documents, summary }
 }
 
@@ -84,7 +83,7 @@ function parts(document: Document): Document[] {
   return found
 }
 
-function mostShared(all: readonly Document[], question: string): Document[] {
+function mostShared(all: readonly Document[], question: string, shareBytes: number): Document[] {
   const asked = askedWords(question).map((w) => w.stem)
   const found = all.map((part) => new Set(stems(part.text)))
   const rarity = new Map(asked.map((s) => [s, Math.log(1 + all.length / (1 + found.filter((f) => f.has(s)).length))]))

@@ -1,9 +1,9 @@
 /**
- * Follows a message through all that it caused, by receipts alone: the receipt of a delivery names the deliveries that its
- * effects became. Tells each step once, in the order of time. Never here: printing.
+ * Follows deliveries through all that they caused, by receipts alone: the receipt of a delivery names the deliveries that its
+ * effects became. Tells each step once, in the order of time. Never here: printing, deciding what an end means.
  */
-import { setTimeout as pause } from 'node:timers/promises'
-import type { Client, Receipt } from './client.ts'
+import type { Receipt } from './answers.ts'
+import type { Client } from './client.ts'
 
 export interface Change {
   readonly at: string
@@ -13,66 +13,82 @@ export interface Change {
   readonly detail?: string
 }
 
-export interface Followed {
-  readonly receipts: readonly Receipt[]
-  /** The delivery that reached `desk`. */
-  readonly arrived: string
+export type Tell = (change: Change) => void
+
+export const pollMs = 150
+
+export interface Follower {
+  follow(deliveries: readonly string[]): void
+  /**
+   * Asks for what may have changed, and tells what is new; `beside` has its place among it by its times. What was found last is
+   * told by the next look: by then nothing that came before it is still to be found.
+   */
+  look(beside?: readonly Change[]): Promise<readonly Receipt[]>
+  /** Tells what is left. */
+  end(): void
 }
 
-const pollMs = 150
-const badEnds: ReadonlySet<string> = new Set(['failed', 'dead_lettered', 'expired', 'cancelled'])
-
-/** Until a delivery for `desk` exists; throws with the reason when the chain ends before. */
-export async function follow(
-  client: Client,
-  first: string,
-  desk: string,
-  tell: (change: Change) => void,
-): Promise<Followed> {
-  const chain = new Map<string, Receipt | undefined>([[first, undefined]])
-  const told = new Set<string>()
-  for (;;) {
-    // What a receipt names is looked up in the same round, so that the steps of both are told in the order of time.
-    for (const [id, known] of chain) {
-      const receipt = isOver(known) ? known : await client.receipt(id)
-      chain.set(id, receipt)
-      for (const next of becameOf(receipt)) if (!chain.has(next)) chain.set(next, undefined)
-    }
-    const receipts = [...chain.values()].filter((r) => r !== undefined)
-    for (const { key, change } of receipts
-      .flatMap(changesOf)
-      .toSorted((a, b) => a.change.at.localeCompare(b.change.at)))
-      if (!told.has(key)) {
-        told.add(key)
-        tell(change)
+export function newFollower(client: Client, tell: Tell): Follower {
+  const known = new Map<string, Receipt | undefined>()
+  const seen = new Set<string>()
+  let untold: Change[] = []
+  const tellUntil = (at: string) => {
+    const ripe = untold.filter((change) => change.at <= at).toSorted((a, b) => a.at.localeCompare(b.at))
+    untold = untold.filter((change) => change.at > at)
+    for (const change of ripe) tell(change)
+  }
+  const follow = (deliveries: readonly string[]) => {
+    for (const id of deliveries) if (!known.has(id)) known.set(id, undefined)
+  }
+  return {
+    follow,
+    look: async (beside = []) => {
+      // What a receipt names is looked up in the same round, so that the steps of both are told in the order of time.
+      for (const [id, before] of known) {
+        if (before !== undefined && isOver(before)) continue
+        const receipt = await client.receipt(id)
+        known.set(id, receipt)
+        follow(becameOf(receipt))
       }
-    for (const receipt of receipts) throwIfFailed(receipt)
-    const arrived = receipts.find((r) => r.agent === desk)
-    if (arrived !== undefined) return { receipts, arrived: arrived.id }
-    if (receipts.every(isOver))
-      throw new Error(`the work ended without a message for ${desk}: the last one was for ${receipts.at(-1)?.agent}`)
-    await pause(pollMs)
+      const receipts = [...known.values()].filter((r) => r !== undefined)
+      const changes = [
+        ...receipts.flatMap(changesOf),
+        ...beside.map((change) => ({ key: `${change.at} ${change.status}`, change })),
+      ]
+      const horizon = untold.reduce((latest, { at }) => (at > latest ? at : latest), '')
+      for (const { key, change } of changes) {
+        if (!seen.has(key)) untold.push(change)
+        seen.add(key)
+      }
+      tellUntil(horizon)
+      return receipts
+    },
+    end: () => tellUntil('9999'),
   }
 }
+
+const ends: ReadonlySet<string> = new Set(['completed', 'failed', 'dead_lettered', 'expired', 'cancelled'])
+export const isEnded = ({ status }: Receipt): boolean => ends.has(status)
 
 /** Ended, with every effect carried or refused: it will not change any more. */
-function isOver(receipt: Receipt | undefined): boolean {
-  return receipt?.status === 'completed' && receipt.effects.every((e) => e.state.status !== 'pending')
+export function isOver(receipt: Receipt): boolean {
+  return isEnded(receipt) && receipt.effects.every((e) => e.state.status !== 'pending')
 }
 
-function becameOf(receipt: Receipt | undefined): string[] {
-  return (receipt?.effects ?? []).flatMap((e) => (e.state.status === 'carried' ? e.state.deliveries : []))
+function becameOf(receipt: Receipt): string[] {
+  return receipt.effects.flatMap((e) => (e.state.status === 'carried' ? e.state.deliveries : []))
 }
 
-function throwIfFailed(receipt: Receipt): void {
+/** Why a delivery, or what it set off, came to nothing; undefined when it did not. */
+export function failureOf(receipt: Receipt): string | undefined {
   const where = `${receipt.message.type} at ${receipt.agent}`
-  if (badEnds.has(receipt.status)) {
+  if (isEnded(receipt) && receipt.status !== 'completed') {
     const why = receipt.attempts.at(-1)?.error?.message ?? receipt.deadLetter?.reason ?? 'no reason given'
-    throw new Error(`${where} ended as ${receipt.status} (${receipt.id}): ${why}`)
+    return `${where} ended as ${receipt.status} (${receipt.id}): ${why}`
   }
   for (const { state } of receipt.effects)
-    if (state.status === 'refused')
-      throw new Error(`${where}: what it sent was refused, ${state.reason}: ${state.detail}`)
+    if (state.status === 'refused') return `${where}: what it sent was refused, ${state.reason}: ${state.detail}`
+  return undefined
 }
 
 function changesOf(receipt: Receipt): { key: string; change: Change }[] {

@@ -26,7 +26,7 @@ const asked = async (around: Circumstances = {}) => {
   const last = await runChain(agents, { question, documents }, { env: env(), ...around })
   return reportShape.parse(last.data)
 }
-const analysis = async () => (await runAgent(agents[0]!, { question, documents })).sent[0]?.data
+const analysis = async () => (await runAgent(agents[0]!, { question, documents })).published[0]?.data
 const analyse = async (around: Circumstances = {}) => runAgent(agents[1]!, await analysis(), { env: env(), ...around })
 
 describe('with a model', () => {

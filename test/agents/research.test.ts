@@ -31,7 +31,7 @@ const sourceOf = (path: string) => documents.find((d) => d.path === path)?.text 
 
 const ask = async (question: string, over: readonly Document[] = documents) => {
   const last = await runChain(agents, { question, documents: over })
-  expect([last.to, last.type]).toEqual(['desk', 'report'])
+  expect(last.type).toBe('synthesis.complete')
   return reportShape.parse(last.data)
 }
 
@@ -205,10 +205,15 @@ describe('the search', () => {
     expect(performance.now() - startedAt).toBeLessThan(10_000)
   })
 
-  it('hands on what fits one message', async () => {
-    const { sent } = await runAgent(agents[0]!, { question: 'What is a lease?', documents })
-    expect(JSON.stringify(sent).length).toBeLessThan(200_000)
-    expect(analysisRequest.parse(sent[0]?.data).passages.length).toBeLessThanOrEqual(20)
+  it('hands on what fits a message and a workflow, in any script', async () => {
+    const long = `# Of leases\n\n${Array.from({ length: 400 }, (_, i) => `lease ${i} ${'租约'.repeat(1_500)}\n\n`).join('')}`
+    for (const over of [documents, [{ path: 'long.md', firstLine: 1, text: long }]]) {
+      const { published } = await runAgent(agents[0]!, { question: 'What is a lease?', documents: over })
+      expect(Buffer.byteLength(JSON.stringify(published))).toBeLessThan(200_000)
+      const { passages } = analysisRequest.parse(published[0]?.data)
+      expect(passages.length).toBeGreaterThan(5)
+      expect(passages.length).toBeLessThanOrEqual(20)
+    }
   })
 })
 
@@ -230,14 +235,24 @@ describe('the answer', () => {
 })
 
 describe('the agents', () => {
-  it('carry `replyto` on, and without one the report is the last result', async () => {
-    const { sent } = await runAgent(agents[0]!, { question: 'What is a queen?', documents: book }, { replyto: 'desk' })
-    expect(sent[0]).toMatchObject({ to: 'analyst', type: 'analysis.request', replyto: 'desk' })
-    const alone = await runAgent(agents[1]!, sent[0]?.data)
-    expect(alone.sent[0]).not.toHaveProperty('replyto')
-    const end = await runAgent(agents[2]!, alone.sent[0]?.data)
-    expect(end.sent).toEqual([])
-    expect(reportShape.parse(end.result).markdown).toContain('A bee hive has one queen.')
+  it.each([
+    ['researcher', 'research.complete'],
+    ['analyst', 'analysis.complete'],
+    ['synthesizer', 'synthesis.complete'],
+  ])('%s answers whoever asked with %s, and tells it to whoever listens where nobody did', async (name, event) => {
+    const at = agents.findIndex((agent) => agent.name === name)
+    const { data } = await runChain(agents.slice(0, at), { question: 'What is a queen?', documents: book })
+    const asked = await runAgent(agents[at]!, data, { replyto: 'desk' })
+    const alone = await runAgent(agents[at]!, data)
+    expect([asked.reply?.type, asked.published, asked.sent]).toEqual([event, [], []])
+    expect([alone.published[0]?.topic, alone.published[0]?.type, alone.reply]).toEqual([event, event, null])
+    expect(alone.published[0]?.data).toEqual(asked.reply?.data)
+  })
+
+  it('leave the report as a result where nobody waits', async () => {
+    const { data } = await runChain(agents.slice(0, 2), { question: 'What is a queen?', documents: book })
+    expect(reportShape.parse((await runAgent(agents[2]!, data)).result).markdown).toContain('A bee hive has one queen.')
+    expect((await runAgent(agents[2]!, data, { replyto: 'desk' })).result).toMatchObject({ unsupported: [] })
   })
 
   it('refuse what is no question or has no documents', () => {

@@ -4,9 +4,16 @@
  */
 import type { AnyAgent, HandlerContext, HandlerMessage, Outgoing } from '../../workers/define.ts'
 
+export interface Told {
+  readonly type: string
+  readonly data: unknown
+}
+
 export interface Run {
   readonly result: unknown
   readonly sent: readonly Outgoing[]
+  readonly reply: Told | null
+  readonly published: readonly (Told & { readonly topic: string })[]
 }
 
 export interface Circumstances {
@@ -18,6 +25,8 @@ export interface Circumstances {
 
 export async function runAgent(agent: AnyAgent, data: unknown, around: Circumstances = {}): Promise<Run> {
   const sent: Outgoing[] = []
+  const published: Run['published'][number][] = []
+  let reply: Told | null = null
   const isLast = around.isLast ?? false
   const ctx: HandlerContext = {
     agent: agent.name,
@@ -28,9 +37,11 @@ export async function runAgent(agent: AnyAgent, data: unknown, around: Circumsta
     deadline: new Date(Date.now() + 60_000),
     signal: around.signal ?? AbortSignal.timeout(60_000),
     env: around.env ?? {},
-    reply: () => undefined,
+    reply: (told, type) => {
+      reply = { type: type ?? 'test.reply', data: told }
+    },
     send: (message) => sent.push(message),
-    publish: () => undefined,
+    publish: (topic, type, told) => published.push({ topic, type, data: told }),
     request: () => Promise.reject(new Error('there is nobody to ask')),
     state: {
       read: () => Promise.reject(new Error('there is no workflow')),
@@ -50,20 +61,15 @@ export async function runAgent(agent: AnyAgent, data: unknown, around: Circumsta
     data: agent.accepts.parse(data),
   } as HandlerMessage<never>
   const result = await agent.handle?.(message, ctx)
-  return JSON.parse(JSON.stringify({ result: result ?? null, sent })) as Run
+  return JSON.parse(JSON.stringify({ result: result ?? null, sent, reply, published })) as Run
 }
 
-/** Passes the work on from agent to agent, as the broker would, until a message is for none of them. */
-export async function runChain(
-  agents: readonly AnyAgent[],
-  data: unknown,
-  around: Circumstances = {},
-): Promise<Outgoing> {
-  let next: Outgoing = { to: agents[0]!.name, type: 'research.request', data, replyto: 'desk' }
-  for (;;) {
-    const agent = agents.find((a) => a.name === next.to)
-    if (agent === undefined) return next
-    const { sent } = await runAgent(agent, next.data, { ...around, ...(next.replyto ? { replyto: next.replyto } : {}) })
-    next = sent[0]!
+/** Has each agent work on what the one before it published, as the broker would, and gives what the last one published. */
+export async function runChain(agents: readonly AnyAgent[], data: unknown, around: Circumstances = {}): Promise<Told> {
+  let told: Told = { type: 'research.requested', data }
+  for (const agent of agents) {
+    const { published } = await runAgent(agent, told.data, around)
+    told = published[0]!
   }
+  return told
 }

@@ -17,7 +17,7 @@ function write(path: string, content: string | Uint8Array): string {
   return join(dir, path)
 }
 
-const read = (paths: readonly string[] = [dir], question = 'heron') => readDocuments(paths, dir, question)
+const read = (paths: readonly string[] = [dir], question = 'heron') => readDocuments(paths, dir, question, 900_000)
 
 describe('documents', () => {
   it('are the text files of a folder, without binaries, packages, dot folders and other kinds', () => {
@@ -43,7 +43,7 @@ describe('documents', () => {
 
   it('outside of where the asker is are cited from the root', () => {
     const file = write('a.md', 'A')
-    expect(readDocuments([file], join(dir, 'elsewhere'), 'q').documents[0]?.path).toBe(file)
+    expect(readDocuments([file], join(dir, 'elsewhere'), 'q', 900_000).documents[0]?.path).toBe(file)
   })
 
   it('that are not there, or hold no text, are an error that names them', () => {
@@ -59,7 +59,7 @@ describe('documents', () => {
     const { documents, summary } = read()
     expect(Buffer.byteLength(JSON.stringify(documents))).toBeLessThan(1_000_000)
     expect(summary).toMatch(
-      /^3 documents, 16\d\d kB\. One message holds 1 MiB, so only the parts .* are sent: \d+ kB of/,
+      /^3 documents, 16\d\d kB\. That is more than is sent at once, so only the parts .* are: \d+ kB of/,
     )
     const part = documents.find((d) => d.path === 'one.md' && d.text.includes('heron'))
     const at = part?.text.split('\n').indexOf('The heron waits.') ?? -1

@@ -1,6 +1,6 @@
 /** The demo's output keeps to its width, and loses nothing for it. */
 import { describe, expect, it } from 'vitest'
-import type { Receipt } from '../../scripts/demo/client.ts'
+import type { Receipt } from '../../scripts/demo/answers.ts'
 import { changeLine, markdownPage, receiptPage, title, widthOf, wrap } from '../../scripts/demo/page.ts'
 
 const words = 'The mailbox decides what is released, and the queue carries what is released. '.repeat(5).trim()

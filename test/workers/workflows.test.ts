@@ -102,6 +102,13 @@ describe('the research workflow (A20, A22, A23)', () => {
       ['transition', 2],
       ['transition', 3],
     ])
+    const sent: Body[] = (await call('GET', `/v1/workflows/${body.id}/messages`)).body.items
+    expect(sent.map((m) => [m.id, m.to, m.type, m.entry, m.state])).toEqual([
+      [`${body.id}-1`, researcher.name, 'research.request', 1, { status: 'carried', deliveries: [asked.id] }],
+      [`${body.id}-2`, analyst.name, 'analysis.request', 2, { status: 'carried', deliveries: [next.id] }],
+    ])
+    expect((await call('GET', `/v1/workflows/${body.id}/messages?after=1`)).body.items).toEqual([sent[1]])
+    expect(JSON.stringify(sent)).not.toContain('findings')
     // A transient state is in the history too.
     expect(entries[1].path.map((m: Body) => m.to)).toEqual(['research_complete', 'analysis_pending'])
     expect(entries[1]).toMatchObject({
@@ -271,7 +278,7 @@ describe('what it sends', () => {
     expect((await history(body.id)).map((e) => e.kind)).toEqual(['created', 'remedy', 'ignored', 'paused'])
   })
 
-  it('as a scatter is refused as long as there are none', async () => {
+  it('as a scatter that says nobody to ask is refused', async () => {
     const definition = {
       initial: 'a',
       states: {

@@ -1,8 +1,9 @@
 /**
- * A workflow's history over HTTP: read page by page, or watched as it grows. Never here: the stream (workers/watch.ts).
+ * A workflow's history over HTTP, read page by page or watched as it grows, and what it sent. Never here: the stream (workers/watch.ts).
  */
 import { Hono } from 'hono'
-import { historyQuery, watchQuery } from '../../shared/api-workflow-bodies.ts'
+import { historyQuery, messagesQuery, watchQuery } from '../../shared/api-workflow-bodies.ts'
+import { publicOutgoing } from '../../shared/outgoing.ts'
 import { publicEntry } from '../../shared/workflow-history.ts'
 import type { App } from '../context.ts'
 import { validate } from '../problem.ts'
@@ -16,6 +17,13 @@ workflowHistory.get('/workflows/:workflow/history', async (c) => {
   const request = requestOf(c, 'readState')
   const { entries } = permitted(request, await request.port.history(request.asker, after, limit))
   return c.json({ items: entries.map(publicEntry) }, 200)
+})
+
+workflowHistory.get('/workflows/:workflow/messages', async (c) => {
+  const { after, limit } = validate(messagesQuery, c.req.query())
+  const request = requestOf(c, 'readState')
+  const { messages } = permitted(request, await request.port.messages(request.asker, after, limit))
+  return c.json({ items: messages.map((message) => publicOutgoing(request.id, message)) }, 200)
 })
 
 workflowHistory.get('/workflows/:workflow/watch', async (c) => {
