@@ -12,6 +12,7 @@ import {
   deadLetterKeptMs,
   groupCursor,
   isNewsOf,
+  type LetterCount,
   type LetterGroup,
   letterCursor,
   parseGroupCursor,
@@ -115,6 +116,17 @@ export class DeadLettersObject extends DurableObject<Env> implements Synchronous
     const items = rows.slice(0, limit).flatMap((row) => this.#group(row, agent))
     const last = items.at(-1)
     return { items, ...(rows.length > limit && last !== undefined ? { cursor: groupCursor(last) } : {}) }
+  }
+
+  count(max: number): { counts: readonly LetterCount[]; counted: number } {
+    const counts = this.#rows(
+      `SELECT agent, reason, count(*) AS count FROM
+         (SELECT agent, reason FROM letters WHERE removed_at IS NULL AND at > ? ORDER BY at DESC, id DESC LIMIT ?)
+       GROUP BY agent, reason ORDER BY agent, reason`,
+      this.#keptSince(),
+      max,
+    ).map((row) => ({ agent: String(row.agent), reason: String(row.reason), count: Number(row.count) }))
+    return { counts, counted: counts.reduce((sum, { count }) => sum + count, 0) }
   }
 
   /** False when there was none; its burial may still be under way, so a tombstone is left all the same. */

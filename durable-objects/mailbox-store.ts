@@ -66,21 +66,17 @@ export class MailboxStore {
 
   /** A delivery by its id, live or not. */
   stored(id: string): Delivery | undefined {
-    for (const table of this.#buckets.tables) {
-      const [row] = this.#all(`SELECT record FROM ${table} WHERE id = ?`, id)
-      if (row !== undefined) return readDelivery(row.record)
-    }
-    return undefined
+    const record = this.#column('record', id)
+    return record === undefined ? undefined : readDelivery(record)
   }
 
   /** The message as JSON text; undefined once it was dropped. */
   body(id: string): string | undefined {
-    for (const table of this.#buckets.tables) {
-      const [row] = this.#all(`SELECT body FROM ${table} WHERE id = ?`, id)
-      if (row !== undefined) return typeof row.body === 'string' ? row.body : undefined
-    }
-    return undefined
+    const body = this.#column('body', id)
+    return typeof body === 'string' ? body : undefined
   }
+
+  readonly tables = (): readonly string[] => this.#buckets.tables
 
   /** A page of deliveries by id, for lists. Reads across buckets; a cursor is the last id. */
   page(after: string, limit: number): { readonly items: readonly Delivery[]; readonly more: boolean } {
@@ -92,9 +88,7 @@ export class MailboxStore {
     return { items: rows.map((row) => readDelivery(row.record)), more }
   }
 
-  rows(): number {
-    return this.#buckets.rows
-  }
+  readonly rows = (): number => this.#buckets.rows
 
   // --- writing (inside the caller's transaction) ----------------------------------------------------------------------
 
@@ -133,6 +127,14 @@ export class MailboxStore {
   }
 
   // --- inside ---------------------------------------------------------------------------------------------------------
+
+  #column(column: 'record' | 'body', id: string): unknown {
+    for (const table of this.#buckets.tables) {
+      const [row] = this.#all(`SELECT ${column} FROM ${table} WHERE id = ?`, id)
+      if (row !== undefined) return row[column]
+    }
+    return undefined
+  }
 
   #insert(delivery: Delivery, body: string | null, now: number): void {
     if (this.#buckets.open === undefined) {

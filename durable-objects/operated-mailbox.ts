@@ -7,7 +7,7 @@ import { type AgentRecord, enrol, type Registration, rotateSecret, verify } from
 import type { AgentPort, Enrolled } from '../shared/agent-port.ts'
 import type { Breaker } from '../shared/breaker.ts'
 import { cardOf, etagOf } from '../shared/card.ts'
-import { figuresOf } from '../shared/figures.ts'
+import { figuresOf, statsOf } from '../shared/figures.ts'
 import { heldMail } from '../shared/handover.ts'
 import { type Handshake, type Shaken, standingOf } from '../shared/handshake.ts'
 import { agentOf, begin, deliveryOf } from '../shared/mailbox.ts'
@@ -15,22 +15,28 @@ import type { ChancePort, StoragePort } from '../shared/ports.ts'
 import { receiptOf, statusOf } from '../shared/receipt.ts'
 import { abandon, cancel, forceBreaker, pause, purge, redrive, resume } from '../shared/upkeep.ts'
 import { chance } from './chance.ts'
+import { correlatedIn } from './correlated.ts'
 import { HandshakeStore } from './handshake-store.ts'
 import { MailboxShell, type ObjectContext } from './mailbox-shell.ts'
 import { type OutboxEnv, sendMove } from './outbox.ts'
+import { RootStore } from './root-store.ts'
 
 export abstract class OperatedMailbox extends DurableObject<OutboxEnv> {
   protected readonly chance: Pick<ChancePort, 'now' | 'random'>
   protected readonly shell: MailboxShell
   protected readonly handshakes: HandshakeStore
+  protected readonly roots: RootStore
   protected readonly name: string
+  readonly #sql: StoragePort['sql']
 
   constructor(ctx: DurableObjectState, env: OutboxEnv, ports: Pick<ChancePort, 'now' | 'random'> = chance) {
     super(ctx, env)
     this.chance = ports
     this.name = ctx.id.name ?? ''
     // The narrow shapes that are used; the platform's own classes satisfy them.
+    this.#sql = (ctx.storage as unknown as StoragePort).sql
     this.handshakes = new HandshakeStore(ctx.storage as unknown as StoragePort)
+    this.roots = new RootStore(ctx.storage as unknown as StoragePort)
     this.shell = new MailboxShell(ctx as unknown as ObjectContext, ports, (...to) => sendMove(env, this.name, ...to))
   }
 
@@ -71,6 +77,14 @@ export abstract class OperatedMailbox extends DurableObject<OutboxEnv> {
     return agent === undefined ? undefined : { agent, figures: figuresOf(this.shell.mailbox, this.chance.now()) }
   }
 
+  stats() {
+    return statsOf(this.shell.mailbox, this.chance.now())
+  }
+
+  correlated(correlationid: string, after: string | undefined, rows: number) {
+    return correlatedIn(this.shell.store.tables(), this.#sql, correlationid, after ?? '', rows)
+  }
+
   enrol(registration: Registration, fresh: Parameters<AgentPort['enrol']>[1]): Enrolled {
     const { name, trusted, incarnation: freshIncarnation, secret } = fresh
     // Awake, because another policy may make any of its mail due earlier (M6).
@@ -92,6 +106,7 @@ export abstract class OperatedMailbox extends DurableObject<OutboxEnv> {
       draft.agent = null
     })
     this.handshakes.clear()
+    this.roots.clear()
     return { status: 'retired' } as const
   }
 

@@ -48,6 +48,8 @@ export interface Answer {
   readonly schema?: z.ZodType
   /** Default application/json. */
   readonly type?: string
+  /** The same in other media types, for who asks for them. */
+  readonly other?: Readonly<Record<string, z.ZodType>>
   readonly headers?: readonly Parameter[]
 }
 
@@ -76,6 +78,7 @@ export const pathParameters: Readonly<Record<string, Omit<Parameter, 'name'>>> =
   agent: { description: 'An agent’s name.', schema: z.string().regex(/^[a-z0-9-]{1,64}$/) },
   id: { description: 'The id, as answers and lists tell it.', schema: z.string() },
   resource: { description: 'A resource’s name, percent-encoded: `openai%2Fgpt-5`.', schema: z.string() },
+  correlation: { description: 'A `correlationid`, percent-encoded.', schema: z.string().max(limits.idLength) },
   definition: { description: 'A name of your own choice.', schema: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/) },
   workflow: { description: 'A workflow’s id.', schema: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/) },
   key: { description: 'A key’s id; not the key.', schema: z.string() },
@@ -118,6 +121,8 @@ export const isOpen = (operation: Operation): boolean => operation.who === 'anyo
 const always: readonly FaultCode[] = ['method_not_allowed', 'internal']
 const keyed: readonly FaultCode[] = ['unauthenticated', 'not_configured', 'unavailable']
 const bySignature: readonly FaultCode[] = ['invalid_signature', 'stale_timestamp']
+// Who may send may send too much.
+const sending: readonly FaultCode[] = ['rate_limited']
 const withBody: readonly FaultCode[] = [
   'invalid_json',
   'invalid_request',
@@ -134,6 +139,7 @@ export function faultsOf(operation: Operation): readonly FaultCode[] {
       ...(operation.body === undefined ? [] : withBody),
       ...(operation.query === undefined ? [] : (['invalid_request'] as const)),
       ...(isOpen(operation) ? [] : keyed),
+      ...(operation.who === 'sender' ? sending : []),
       ...(operation.signed === true ? bySignature : []),
       ...always,
     ]),

@@ -8,6 +8,7 @@ import type { ChartValue } from './chart-snapshot.ts'
 import type { ChartMove } from './chart-step.ts'
 import { isBelow, type Placed, type Tree, type TreeNode, targetOf, transitionsOf, treeOf } from './chart-tree.ts'
 import { guardText } from './guard-expression.ts'
+import { escaped } from './mermaid-text.ts'
 
 export interface Marks {
   readonly value?: ChartValue
@@ -193,9 +194,4 @@ function durationText(ms: number): string {
   ] as const
   const unit = units.find(([size]) => ms >= size && ms % size === 0)
   return unit === undefined ? `${ms} ms` : `${ms / unit[0]} ${unit[1]}`
-}
-
-// Mermaid's own entities: `#` and the code. Whatever could end a label or begin something else is one.
-function escaped(text: string): string {
-  return text.replace(/[^\p{L}\p{N} _.,()*[\]✓-]/gu, (character) => `#${character.codePointAt(0)};`)
 }

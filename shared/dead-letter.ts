@@ -29,6 +29,8 @@ export const deadLetter = z.strictObject({
   message: z.custom<Head>((v) => typeof v === 'object' && v !== null),
   /** For a refused effect: what was asked for. */
   effect: z.record(z.string(), z.unknown()).optional(),
+  /** For a message that a guard stopped: the deliveries that led to it. */
+  path: z.array(z.string()).exactOptional(),
 })
 export type DeadLetter = z.infer<typeof deadLetter>
 
@@ -74,6 +76,7 @@ export function deadLetterOf(agent: string, delivery: Delivery): DeadLetter | un
     at: endedAt,
     redrives: delivery.redrives,
     message: delivery.head,
+    ...(isStop(reason) && delivery.lineage !== undefined ? { path: delivery.lineage.path.map(({ id }) => id) } : {}),
   }
 }
 
@@ -86,6 +89,8 @@ export function deadLetterOfEffect(
   now: number,
 ): DeadLetter | undefined {
   if (effect.state.status !== 'refused') return undefined
+  // What a guard stopped lies in its addressee's mailbox, and is a dead letter there.
+  if (effect.state.delivery !== undefined) return undefined
   const error = { code: effect.state.reason, message: effect.state.detail }
   return {
     v: 1,
@@ -93,7 +98,7 @@ export function deadLetterOfEffect(
     delivery,
     agent,
     kind: 'effect',
-    reason: effect.state.reason === 'hop_limit' ? 'hop_limit' : 'effect_refused',
+    reason: isStop(effect.state.reason) ? effect.state.reason : 'effect_refused',
     error,
     fingerprint: fingerprintFor('effect_refused', error),
     attempts: [],
@@ -103,6 +108,9 @@ export function deadLetterOfEffect(
     effect: effect.publish,
   }
 }
+
+const isStop = (reason: string): reason is 'hop_limit' | 'loop_detected' =>
+  reason === 'hop_limit' || reason === 'loop_detected'
 
 /** What storage held is parsed as the network is: an old record must be recognised, never taken on trust. */
 export const readLetter = (stored: unknown): DeadLetter => deadLetter.parse(JSON.parse(String(stored)))
@@ -169,4 +177,13 @@ export interface DeadLettersPort {
     limit: number,
   ): Promise<{ readonly items: readonly LetterGroup[]; readonly cursor?: string }>
   remove(id: string): Promise<boolean>
+  /** The newest `max` of them, by agent and reason. */
+  count(max: number): Promise<{ readonly counts: readonly LetterCount[]; readonly counted: number }>
+}
+
+/** How many there are of one agent and reason. A publication's is for no agent: its name is empty. */
+export interface LetterCount {
+  readonly agent: string
+  readonly reason: string
+  readonly count: number
 }

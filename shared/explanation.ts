@@ -111,6 +111,10 @@ const deaths: Readonly<Record<DeadReason, { readonly means: string; readonly nex
     means: 'the chain of messages that led to it is too long',
     next: 'Two agents probably answer each other for ever: follow its cause back and break the circle.',
   },
+  loop_detected: {
+    means: 'the messages that led to it go round in a circle',
+    next: 'Its path shows the circle: have one of the agents on it stop answering. A workflow may allow more (`guards`).',
+  },
   no_handler: {
     means: 'this Worker has no handler for its agent',
     next: 'List the agent in `agents` and deploy.',
@@ -152,7 +156,7 @@ export type Cause =
  * What made this message, if the broker knows: a delivery whose work emitted it, or a workflow. Told by the message's own id,
  * which the broker made then; a publisher may choose a like one, so the source must be the one that the id names.
  */
-export function causeOf({ id, source }: Receipt['message']): Cause | undefined {
+export function causeOf({ id, source }: Pick<Receipt['message'], 'id' | 'source'>): Cause | undefined {
   const [, delivery, agent] = /^(([a-z0-9-]{1,64})_[a-z2-7]{26})(?:-r\d+)?-(?:\d+|ended)$/.exec(id) ?? []
   if (delivery !== undefined && source === agent) return { kind: 'delivery', id: delivery }
   const [, workflow] = /^(.+)-\d+$/.exec(id) ?? []

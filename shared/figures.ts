@@ -1,12 +1,12 @@
 /**
  * What an operator asks of a mailbox first: how much, how old, what is going on. Never here: a change.
  */
-import { parkedBecause } from './agent.ts'
+import { type AgentRecord, parkedBecause } from './agent.ts'
 import type { Breaker } from './breaker.ts'
 import { hasEnded } from './delivery.ts'
 import { gateElapsed, shutBecause } from './gate.ts'
 import { begin, earliest, inFlight, type Mailbox, nextDueAt } from './mailbox.ts'
-import { statusOf } from './receipt.ts'
+import { type ReceiptStatus, statusOf } from './receipt.ts'
 
 /** The statuses of what has not ended, in the order of a delivery's way. */
 const liveStatuses = ['held', 'parked', 'queued', 'dispatched', 'delivered', 'claimed'] as const
@@ -54,4 +54,25 @@ export function figuresOf(mailbox: Mailbox, now: number): Figures {
 
 function isLiveStatus(status: string): status is LiveStatus {
   return liveStatuses.some((live) => live === status)
+}
+
+/** What a page of figures says of one mailbox. */
+export interface MailboxStats {
+  readonly kind: AgentRecord['kind']
+  readonly figures: Figures
+  /** How many of those that have not ended stand where. */
+  readonly states: Readonly<Partial<Record<ReceiptStatus, number>>>
+}
+
+/** Looks at everything that is live: for those who ask now and then, never on the way of a message. */
+export function statsOf(mailbox: Mailbox, now: number): MailboxStats | undefined {
+  if (mailbox.agent === undefined) return undefined
+  const draft = begin(mailbox)
+  const states: Partial<Record<ReceiptStatus, number>> = {}
+  for (const delivery of mailbox.live.values()) {
+    if (hasEnded(delivery)) continue
+    const { status } = statusOf(draft, delivery, now)
+    states[status] = (states[status] ?? 0) + 1
+  }
+  return { kind: mailbox.agent.kind, figures: figuresOf(mailbox, now), states }
 }

@@ -112,6 +112,9 @@ export const limits = {
   detailedReceiptsPerBucket: 100_000,
   secretsPerAgent: 3,
   keysPerAgent: 20,
+  /** What one key may publish, unless it says otherwise: far more than one isolate gets stored, so it stops loops, not load. */
+  keyMessages: 30_000,
+  keyMessagesPerSeconds: 10,
   /** Legs of one publication that are kept by name, and answered with the 202. More are expanded by pattern. */
   legsNamed: 100,
   legsPerPage: 100,
@@ -164,6 +167,8 @@ export const limits = {
   patchOperations: 100,
   /** Paths of one projection. */
   selectedPaths: 32,
+  /** All paths of one subscription: they travel with each of its deliveries, and stay on the receipts. */
+  selectionLength: 2_048,
   /** What a workflow remembers of its past: entries, and with them the ids of operations and events. */
   historyEntries: 10_000,
   /** Of that, how much of what changes replaced: what earlier versions of the state are made of. */

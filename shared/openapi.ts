@@ -74,8 +74,9 @@ export function requestNamesInUse(): Names {
 export function answerNamesInUse(): Names {
   const names = new Map(Object.entries(answerNames).map(([name, schema]) => [schema, name]))
   for (const operation of operations)
-    for (const { schema } of operation.answers)
-      if (schema !== undefined && !names.has(schema)) names.set(schema, `${capital(operation.id)}Answer`)
+    for (const { schema, other = {} } of operation.answers)
+      for (const one of [schema, ...Object.values(other)])
+        if (one !== undefined && !names.has(one)) names.set(one, `${capital(operation.id)}Answer`)
   return names
 }
 
@@ -171,6 +172,7 @@ function parametersOf({ path, query, headers }: Operation): readonly Json[] {
   const inQuery = Object.entries(query?.shape ?? {}).map(([name, schema]) => ({
     name,
     in: 'query',
+    ...(schema.safeParse(undefined).success ? {} : { required: true }),
     ...(schema.description === undefined ? {} : { description: schema.description }),
     schema: plainSchema(schema),
   }))
@@ -203,13 +205,18 @@ function responsesOf(operation: Operation): Json {
   return Object.fromEntries([...answers, ...problems])
 }
 
-function answerOf({ description, schema, type, headers }: Answer, names: Names): Json {
+function answerOf({ description, schema, type, other = {}, headers }: Answer, names: Names): Json {
+  const types = schema === undefined ? [] : [[type ?? 'application/json', schema] as const, ...Object.entries(other)]
   return {
     description,
     ...(headers === undefined ? {} : { headers: Object.fromEntries(headers.map((h) => [h.name, shown(h)])) }),
-    ...(schema === undefined
+    ...(types.length === 0
       ? {}
-      : { content: { [type ?? 'application/json']: { schema: refTo('schemas', names.get(schema) ?? '') } } }),
+      : {
+          content: Object.fromEntries(
+            types.map(([name, one]) => [name, { schema: refTo('schemas', names.get(one) ?? '') }]),
+          ),
+        }),
   }
 }
 

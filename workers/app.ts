@@ -128,8 +128,9 @@ const requireConfigured: MiddlewareHandler<App> = async (c, next) => {
 
 function requireCaller(known: Acquaintances): MiddlewareHandler<App> {
   return async (c, next) => {
-    const { principal, signed } = unwrap(await authorise(c.get('platform'), callOf(c), known))
+    const { principal, meter, signed } = unwrap(await authorise(c.get('platform'), callOf(c), known))
     c.set('principal', principal)
+    if (meter !== undefined) c.set('meter', meter)
     if (signed !== undefined) {
       c.set('idempotencyKey', signed.id)
       c.set('rawBody', signed.body)

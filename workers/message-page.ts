@@ -75,7 +75,7 @@ export const code = (text: unknown): Html => html`<code>${text}</code>`
 // --- its parts --------------------------------------------------------------------------------------------------------
 
 /** Where it came from, and where it went on. */
-function whereElse({ message, reassignedTo }: Receipt): Html {
+function whereElse({ id, message, reassignedTo }: Receipt): Html {
   const cause = causeOf(message)
   const lines = [
     ...(cause === undefined
@@ -85,6 +85,7 @@ function whereElse({ message, reassignedTo }: Receipt): Html {
       ? [html`<p>Part of the workflow ${link('w', message.workflowid)}.</p>`]
       : []),
     ...(reassignedTo === undefined ? [] : [html`<p>It goes on as ${link('m', reassignedTo)}.</p>`]),
+    html`<p><a href="/m/${encodeURIComponent(id)}/graph">All that led to it, and all that it led to</a></p>`,
   ]
   return html`${lines}`
 }

@@ -3,10 +3,12 @@
  * happened. Never here: the sentences (shared/explanation.ts), reading (workers/routes/pages.ts).
  */
 import { html } from 'hono/html'
+import type { Timeline } from '../shared/causal-graph.ts'
 import { explainWorkflow, valueText } from '../shared/explanation.ts'
 import { type Outgoing, outgoingId } from '../shared/outgoing.ts'
 import type { HistoryEntry } from '../shared/workflow-history.ts'
 import type { Workflow } from '../shared/workflow-port.ts'
+import { timeLine } from './graph-page.ts'
 import { became, code, note, since, time, topBar, verdict } from './message-page.ts'
 import { type Html, pageOf, row } from './page.ts'
 
@@ -17,15 +19,17 @@ export interface WorkflowStory {
   /** The newest, in their order. */
   readonly history: readonly HistoryEntry[]
   readonly messages: readonly Outgoing[]
+  readonly timeline: Timeline
 }
 
 /** Every text in it may be a stranger's: nothing of it becomes markup, and links are made of ids only. */
-export function workflowPage({ workflow, diagram, history, messages }: WorkflowStory): string {
+export function workflowPage({ workflow, diagram, history, messages, timeline }: WorkflowStory): string {
   const { record } = workflow
   return pageOf(
     `Workflow ${record.id}`,
     html`${verdict(explainWorkflow(record), record.status)}
 ${way(history)}${timers(record)}${sent(record.id, messages)}
+<h2>Time line</h2>${timeLine(timeline, `/v1/workflows/${record.id}/timeline`)}
 <h2>State <span class="soft">version ${record.version}</span></h2><pre>${cut(workflow.state)}</pre>
 ${record.output === undefined ? '' : html`<h2>Its output</h2><pre>${cut(record.output)}</pre>`}
 ${diagram === undefined ? '' : html`<h2>Statechart</h2><p class="soft">As Mermaid draws it: the active states are marked, and the ways it took.</p><pre>${diagram}</pre>`}

@@ -66,7 +66,7 @@ function requireTold(method: string, path: string, type: string, { status, heade
   const told = operation.answers.find((answer) => answer.status === status)
   if (told === undefined) throw new Error(`${where}, which its operation does not tell`)
   if (told.schema === undefined && body !== '') throw new Error(`${where} with a body`)
-  const parsed = told.schema?.safeParse(body)
+  const parsed = (told.other?.[type.split(';')[0] ?? ''] ?? told.schema)?.safeParse(body)
   if (parsed?.success === false) throw new Error(`${where}, not as its operation tells: ${parsed.error.message}`)
 }
 

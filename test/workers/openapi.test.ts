@@ -20,6 +20,7 @@ const pages = [
   'POST /logout',
   'GET /m',
   'GET /m/{delivery}',
+  'GET /m/{delivery}/graph',
   'GET /w/{workflow}',
   'GET /a/{approval}',
   'POST /a/{approval}',

@@ -4,13 +4,17 @@
  */
 import { Hono } from 'hono'
 import { html } from 'hono/html'
+import { assemble, parseAddress, timelineOf } from '../../shared/causal-graph.ts'
 import { mermaid } from '../../shared/chart-diagram.ts'
 import { parseDeliveryId } from '../../shared/ids.ts'
+import { workflowAddress } from '../../shared/outgoing.ts'
 import type { Platform } from '../../shared/ports.ts'
 import { isPublicationId } from '../../shared/publication.ts'
 import { parseDefinition } from '../../shared/statechart.ts'
 import { type Asker, workflowId } from '../../shared/workflow.ts'
 import type { App } from '../context.ts'
+import { explore } from '../explore.ts'
+import { graphPage } from '../graph-page.ts'
 import { type LegLine, messagePage, publicationPage, topBar } from '../message-page.ts'
 import { pageOf, privatePage } from '../page.ts'
 import { fatesOf } from '../report.ts'
@@ -40,6 +44,14 @@ pages.get('/w/:workflow', async (c) => {
   return story === undefined ? privatePage(lookup('No such workflow', id), 404) : privatePage(workflowPage(story), 200)
 })
 
+pages.get('/m/:delivery/graph', async (c) => {
+  const id = c.req.param('delivery')
+  const isOne = parseAddress(id)?.kind === 'delivery'
+  const walk = isOne ? await explore(c.get('platform'), { kind: 'admin' }, [id]) : undefined
+  if (walk === undefined || walk.found.length === 0) return privatePage(lookup('No such message', id), 404)
+  return privatePage(graphPage(id, assemble(walk)), 200)
+})
+
 async function messageAt(platform: Platform, id: string): Promise<string | undefined> {
   if (isPublicationId(id)) return publicationAt(platform, id)
   const agent = parseDeliveryId(id)?.agent
@@ -61,6 +73,7 @@ async function publicationAt(platform: Platform, id: string): Promise<string | u
 // As much of a long life as one page shows: the end of it.
 const shownEntries = 200
 const shownMessages = 100
+const shownNodes = 100
 
 async function storyOf(platform: Platform, id: string): Promise<WorkflowStory | undefined> {
   if (!workflowId.safeParse(id).success) return undefined
@@ -71,11 +84,13 @@ async function storyOf(platform: Platform, id: string): Promise<WorkflowStory | 
   const past = await port.history(admin, Math.max(0, last.entry - shownEntries), shownEntries)
   const sent = await port.messages(admin, Math.max(0, last.effect - shownMessages), shownMessages)
   const chart = parseDefinition(drawn.definition)
+  const walk = await explore(platform, { kind: 'admin' }, [workflowAddress(id)], { history: true, nodes: shownNodes })
   return {
     workflow: found.workflow,
     ...(chart.ok ? { diagram: mermaid(chart.value, drawn.marks) } : {}),
     history: past.status === 'found' ? past.entries : [],
     messages: sent.status === 'found' ? sent.messages : [],
+    timeline: timelineOf(walk),
   }
 }
 
