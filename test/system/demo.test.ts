@@ -84,7 +84,7 @@ function statementsOf(markdown: string) {
 
 describe('the demo', () => {
   it(
-    'answers over the files of a folder, cites them truly, shows its path and receipts, and leaves nothing behind (A21, A23)',
+    'answers over the files of a folder, cites them truly, shows its path and receipts, and leaves nothing behind (A21, A23, A38)',
     async () => {
       const out = join(ground.dir, 'report.md')
       const { ended, output } = demo(['--question', question, '--out', 'report.md', 'birds'])
@@ -203,7 +203,7 @@ describe('the demo', () => {
   )
 
   it(
-    'by shared state lets three agents race for one list: who is late is told 412 and writes again, and no update is lost (A27, A29, A31)',
+    'by shared state lets three agents race for one list: who is late is told 412 and writes again, and no update is lost (A27, A29, A31, A38)',
     async () => {
       const { ended, output } = demo(['--pattern', 'state', '--question', question, '--out', 'report.md', 'birds'])
       expect(await ended, output()).toBe(0)
@@ -227,7 +227,7 @@ describe('the demo', () => {
   )
 
   it(
-    'by events has its report while an auditor is down, whose breaker opens, and who gets what it missed (A34, A37)',
+    'by events has its report while an auditor is down, whose breaker opens, and who gets what it missed (A34, A37, A38)',
     async () => {
       const { ended, output } = demo(['--pattern', 'events', '--question', question, '--out', 'report.md', 'birds'])
       expect(await ended, output()).toBe(0)
