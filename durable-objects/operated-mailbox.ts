@@ -54,6 +54,10 @@ export abstract class OperatedMailbox extends DurableObject<OutboxEnv> {
     return this.shell.step((draft) => purge(draft, id, this.shell.stored))[0]
   }
 
+  body(id: string): string | undefined {
+    return this.shell.body(id)
+  }
+
   receipt(id: string) {
     const draft = begin(this.shell.mailbox)
     const delivery = deliveryOf(draft, id) ?? this.shell.store.stored(id)

@@ -8,14 +8,15 @@ import { collapse, collapsedBy, debounced } from './collapse.ts'
 import { type Delivery, hasEnded, step } from './delivery.ts'
 import { deliveryId, mid } from './ids.ts'
 import { utf8Length } from './json.ts'
-import { judge, type Lineage, type Trip } from './lineage.ts'
 import { limits } from './limits.ts'
+import { judge, type Lineage, type Trip } from './lineage.ts'
 import { agentOf, type Draft, deliveryOf, insert, put } from './mailbox.ts'
 import { headOf, type Message } from './message.ts'
 import { brokerSource } from './permissions.ts'
 import { publisherDepth } from './policy.ts'
 import { stopOf, stopped } from './stop.ts'
 import type { Tried } from './tried.ts'
+import type { ViewRecord } from './view.ts'
 
 /** A message at the mailbox's door. */
 export interface Incoming {
@@ -33,6 +34,8 @@ export interface Incoming {
   readonly tried?: readonly Tried[]
   /** What led to it, if the broker knows. */
   readonly lineage?: Lineage
+  /** What of its data the agent is handed. */
+  readonly view?: ViewRecord
 }
 
 export type Admission =
@@ -100,8 +103,9 @@ function acceptOne(draft: Draft, one: Incoming, call: Call, rows: number, stored
   const { id } = found
   const delivery = newDelivery(id, agent.incarnation, one, call.token, draft.sequence, older, now)
   if (trip !== undefined) {
-    insert(draft, stopped(delivery, trip, now), one.body)
-    return { status: 'stopped', id, trip }
+    const dead = stopped(delivery, trip, now)
+    insert(draft, dead, one.body)
+    return repeatOf({ status: 'accepted', id }, dead)
   }
   insert(draft, delivery, one.body)
   for (const delivery of older) collapse(draft, delivery, found.id, now)
@@ -200,6 +204,7 @@ function newDelivery(
     redrives: 0,
     ...(one.tried === undefined ? {} : { tried: [...one.tried] }),
     ...(one.lineage === undefined ? {} : { lineage: one.lineage }),
+    ...(one.view === undefined ? {} : { view: one.view }),
     steps: [{ step: 'accepted', at: now }],
     truncated: false,
     state: { at: 'waiting' },

@@ -129,6 +129,8 @@ export interface AgentPort {
   redrive(id: string, token: string): Promise<Redriven & { readonly references?: References }>
   purge(id: string): Promise<boolean>
   receipt(id: string): Promise<Receipt | undefined>
+  /** The whole message as JSON text, as long as its delivery may still be delivered. */
+  body(id: string): Promise<string | undefined>
   list(
     status: string | undefined,
     cursor: string | undefined,

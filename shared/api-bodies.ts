@@ -17,6 +17,7 @@ import { attemptError } from './outcome.ts'
 import { resourceInput } from './resource-report.ts'
 import { schemaWarning } from './schema.ts'
 import { triedSchema } from './tried.ts'
+import { viewRecord } from './view.ts'
 
 const time = z.iso.datetime()
 
@@ -127,6 +128,9 @@ export const receiptAnswer = z.strictObject({
   tried: z.array(triedSchema).optional().describe('Of a chain: who was asked before.'),
   path: z.array(z.string()).optional().describe('The deliveries that led to it, the root first; a root has none.'),
   effects: z.array(effectSchema).optional().describe('What the result set off, and what became of each.'),
+  view: viewRecord
+    .optional()
+    .describe('What of its data its agent is handed: `handedBytes` of `dataBytes`. The rest is at `GET …/data`.'),
   deadLetter: z.strictObject({ id: z.string(), reason: deadReason }).optional(),
   reassignedTo: z
     .string()

@@ -9,6 +9,7 @@ import { filterSchema } from './filter.ts'
 import { limits } from './limits.ts'
 import { messageSchema } from './message.ts'
 import { subscriptionInput } from './subscription.ts'
+import { viewShape } from './view.ts'
 
 // --- bodies -----------------------------------------------------------------------------------------------------------
 
@@ -17,6 +18,7 @@ export const subscriptionAnswer = z.strictObject({
   agent: z.string(),
   topic: z.string().describe('A pattern: `*` stands for one token, `>` for the rest, at the end.'),
   filter: filterSchema.optional().describe('Absent: everything on the topic.'),
+  ...viewShape,
   version: z.int().describe('Grows with every change in the directory.'),
   silenced: z
     .literal(true)

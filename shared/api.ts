@@ -21,6 +21,7 @@ import {
 import { breakerAnswer, breakerOperations } from './api-breaker.ts'
 import { chainAnswer, chainInput, chainOperations } from './api-chains.ts'
 import { graphOperations, mermaidAnswer } from './api-graph.ts'
+import { dataOperations } from './api-data.ts'
 import { handshakeAnswer, handshakeOperations } from './api-handshakes.ts'
 import { groupsAnswer, letterAnswer, lettersAnswer, redriveAnswer } from './api-letters.ts'
 import { binaryData, messageOperations } from './api-messages.ts'
@@ -45,6 +46,7 @@ import { scatterInput } from './scatter.ts'
 
 export const operations: readonly Operation[] = [
   ...messageOperations,
+  ...dataOperations,
   ...requestOperations,
   ...scatterOperations,
   ...chainOperations,

@@ -19,6 +19,7 @@ import { lineageSchema } from './lineage.ts'
 import { awaitsAnswer, deliveryMode, type Head } from './message.ts'
 import { type AttemptError, attemptError } from './outcome.ts'
 import { triedSchema } from './tried.ts'
+import { viewRecord } from './view.ts'
 
 export const deadReason = z.enum([
   'attempts_exhausted',
@@ -142,6 +143,8 @@ export const deliverySchema = z.strictObject({
   tried: z.array(triedSchema).exactOptional(),
   /** What led to it. Absent for a root, and for what nobody knows the cause of. */
   lineage: lineageSchema.exactOptional(),
+  /** What of its data its agent is handed. Absent: all. */
+  view: viewRecord.exactOptional(),
   /** Whoever asked for it waits no more: it is not begun again. */
   recalled: z.literal(true).exactOptional(),
   steps: z.array(stepSchema),

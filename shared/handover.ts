@@ -9,6 +9,7 @@ import { hasEnded, hasOpenJournal, isPassing, isUnburied } from './delivery.ts'
 import type { Grant } from './grant.ts'
 import { agentOf, type Draft, deliveryOf, type Mailbox } from './mailbox.ts'
 import { narrowed } from './narrowing.ts'
+import { handed } from './view.ts'
 
 /** Is anything of an ended delivery still to be carried or buried? */
 export function isOpen(draft: Draft, id: string): boolean {
@@ -37,7 +38,7 @@ export function leasedOf(
         hops: delivery.hops,
         ...(delivery.lineage === undefined ? {} : { lineage: delivery.lineage }),
         firstAcceptedAt: delivery.acceptedAt,
-        body: text,
+        body: delivery.view === undefined ? text : handed(text, delivery.view),
         head: delivery.head,
         deadlineAt: lease.deadlineAt,
         alone: lease.alone,

@@ -97,6 +97,7 @@ function incomingOf(delivery: Delivery, text: string, to: string, from: string |
     reserved: true,
     ...(delivery.tried === undefined ? {} : { tried: delivery.tried }),
     ...(delivery.lineage === undefined ? {} : { lineage: delivery.lineage }),
+    ...(delivery.view === undefined ? {} : { view: delivery.view }),
   }
 }
 

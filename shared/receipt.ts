@@ -13,6 +13,7 @@ import { narrowed, type Unheeded, unheeded } from './narrowing.ts'
 import type { AttemptError } from './outcome.ts'
 import { ripeAtOf } from './ripe.ts'
 import type { Tried } from './tried.ts'
+import type { ViewRecord } from './view.ts'
 
 export type ReceiptStatus =
   | 'held'
@@ -65,6 +66,8 @@ export interface Receipt {
   readonly tried?: readonly Tried[]
   /** The deliveries that led to it, the root first; absent for a root. */
   readonly path?: readonly string[]
+  /** What of its data the agent is handed, and how much that spares it. */
+  readonly view?: ViewRecord
   /** The delivery that goes on in another mailbox. */
   readonly reassignedTo?: string
   /** The delivery of the newer message that took its place. */
@@ -103,6 +106,7 @@ export function receiptOf(draft: Draft, delivery: Delivery, agentName: string, n
     ...(ended?.collapsedInto === undefined ? {} : { collapsedInto: ended.collapsedInto }),
     ...(delivery.tried === undefined ? {} : { tried: delivery.tried }),
     ...(delivery.lineage === undefined ? {} : { path: delivery.lineage.path.map((visit) => visit.id) }),
+    ...(delivery.view === undefined ? {} : { view: delivery.view }),
     ...(ended?.journal === undefined ? {} : { effects: ended.journal.effects }),
     ...(isDeadLetter(delivery) && ended?.reason !== undefined
       ? { deadLetter: { id: deadLetterId(delivery.id, delivery.redrives), reason: ended.reason } }

@@ -7,6 +7,7 @@ import { type Filter, filterSchema, passes } from './filter.ts'
 import { agentName } from './ids.ts'
 import { covers } from './permissions.ts'
 import { moreSpecific, topicMatches, topicPattern } from './topic.ts'
+import { type View, viewOf, viewShape } from './view.ts'
 
 /** Chosen by whoever subscribes, so that putting it again is no second one. */
 export const subscriptionId = z
@@ -18,6 +19,7 @@ export const subscriptionInput = z.strictObject({
   agent: agentName,
   topic: topicPattern,
   filter: filterSchema.optional(),
+  ...viewShape,
 })
 export type SubscriptionInput = z.infer<typeof subscriptionInput>
 
@@ -27,6 +29,7 @@ export const subscriptionRecord = z.strictObject({
   agent: z.string(),
   topic: z.string(),
   filter: z.custom<Filter>((f) => typeof f === 'object' && f !== null).exactOptional(),
+  ...viewShape,
   /** The directory's version when it was last put. */
   version: z.int(),
   /** The version since which this agent has this topic: a publication under way does not meet later ones. */
@@ -60,7 +63,7 @@ export type Audience = z.infer<typeof audience>
 export interface Candidate {
   readonly agent: string
   /** Empty where no pattern is in question (`*`). */
-  readonly subscriptions: readonly { readonly topic: string; readonly filter?: Filter }[]
+  readonly subscriptions: readonly ({ readonly topic: string; readonly filter?: Filter } & View)[]
 }
 
 /** A page of them. */
@@ -75,7 +78,17 @@ export interface Candidates {
 /** Does the message reach this candidate? One delivery at most, by the most specific pattern whose filter it passes. */
 export function reaches(candidate: Candidate, message: Readonly<Record<string, unknown>>): boolean {
   if (candidate.subscriptions.length === 0) return true
-  return bySpecificity(candidate).some((s) => s.filter === undefined || passes(s.filter, message))
+  return meant(candidate, message) !== undefined
+}
+
+/** What of the message's data this candidate asked for: as the subscription says by which it is reached. Undefined: all. */
+export function viewFor(candidate: Candidate, message: Readonly<Record<string, unknown>>): View | undefined {
+  const by = meant(candidate, message)
+  return by === undefined ? undefined : viewOf(by)
+}
+
+function meant(candidate: Candidate, message: Readonly<Record<string, unknown>>) {
+  return bySpecificity(candidate).find((s) => s.filter === undefined || passes(s.filter, message))
 }
 
 function bySpecificity(candidate: Candidate) {
@@ -92,6 +105,7 @@ export function candidatesOf(subscriptions: readonly Subscription[], topic: stri
 }
 
 /** What is shown of one. */
-export function publicSubscription({ id, agent, topic, filter, version, silenced }: KnownSubscription) {
-  return { id, agent, topic, ...(filter === undefined ? {} : { filter }), version, ...(silenced && { silenced }) }
+export function publicSubscription({ id, agent, topic, filter, version, silenced, ...rest }: KnownSubscription) {
+  const shown = { id, agent, topic, ...(filter === undefined ? {} : { filter }), ...viewOf(rest) }
+  return { ...shown, version, ...(silenced && { silenced }) }
 }

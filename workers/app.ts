@@ -18,6 +18,7 @@ import { breaker } from './routes/breaker.ts'
 import { chains } from './routes/chains.ts'
 import { deadLetters } from './routes/dead-letters.ts'
 import { deliveries } from './routes/deliveries.ts'
+import { deliveryData } from './routes/delivery-data.ts'
 import { graphs } from './routes/graphs.ts'
 import { handshakes } from './routes/handshakes.ts'
 import { health } from './routes/health.ts'
@@ -65,6 +66,7 @@ export function buildApp(
   for (const routes of [
     messages,
     deliveries,
+    deliveryData,
     lease,
     deadLetters,
     subscriptions,

@@ -32,7 +32,7 @@ export interface Chosen {
   readonly fanout: number
 }
 
-/** `page`: with a plan, its first page, so that nobody has to ask for it again. */
+/** `page`: whom it may be for, or with a plan the first page of them, so that nobody has to ask for it again. */
 export interface Choice {
   readonly chosen: Chosen
   readonly page?: Candidates
@@ -48,7 +48,7 @@ export async function choose(platform: Platform, many: Many, message: Message, a
   if (page.cursor !== undefined)
     return { chosen: { agents: [], plan: { audience: many, version: page.version }, fanout: page.total }, page }
   const agents = page.items.filter((c) => reaches(c, message)).map((c) => c.agent)
-  return { chosen: { agents, fanout: agents.length } }
+  return { chosen: { agents, fanout: agents.length }, page }
 }
 
 // How many are asked for their health before one is taken as it is: its mail would only wait.

@@ -21,11 +21,12 @@ import { unreachable } from '../shared/result.ts'
 import { type Candidates, reaches } from '../shared/subscription.ts'
 import { accept } from './accept.ts'
 import { enqueue, sendBounded } from './enqueue.ts'
+import { Views } from './views.ts'
 
 // Mailboxes asked at once: each is a subrequest, and a page of a hundred should not wait for its slowest one by one.
 const askedAtOnce = 20
 
-/** A publication that has something left to do, and its message. `page`: the first page of its plan, if it is at hand. */
+/** A publication that has something left to do, and its message. `page`: whom it may be for, as far as that is at hand; with a plan, its first page. */
 export interface Begun {
   readonly publication: Publication
   readonly body: string
@@ -73,16 +74,19 @@ export async function expand(
 class Run {
   readonly #platform: Platform
   readonly #incoming: Incoming
+  readonly #views: Views
   readonly standing = new Map<string, ReceiptStatus>()
   publication: Publication
   /** Where another run has to go on at once. What only waits for room is left to the publication's alarm. */
   rest: { readonly after?: string } | undefined
   readonly #after: string | undefined
 
-  constructor(platform: Platform, { publication, body }: Begun, after: string | undefined) {
+  constructor(platform: Platform, { publication, body, page }: Begun, after: string | undefined) {
     this.#platform = platform
     this.#after = after
     this.#incoming = incomingOf(publication, body)
+    this.#views = new Views(this.#incoming.message)
+    if (page !== undefined) this.#views.note(page)
     this.publication = publication
   }
 
@@ -91,7 +95,10 @@ class Run {
     const after = this.#after
     const pending = pendingLegs(this.publication).filter((agent) => after === undefined || agent > after)
     const named = pending.sort().slice(0, this.#allowed(pending.length))
-    if (named.length > 0) await this.#progress({ legs: await this.#ask(named) })
+    if (named.length > 0) {
+      await this.#views.find(this.#platform, named)
+      await this.#progress({ legs: await this.#ask(named) })
+    }
     if (named.length === pending.length) return true
     this.#leaveAfter(named.at(-1) ?? after)
     return false
@@ -111,6 +118,7 @@ class Run {
       const atHand = from === undefined && first !== undefined && first.items.length <= size ? first : undefined
       const found = atHand ?? (await this.#candidates(plan, size))
       const agents = found.items.filter((c) => reaches(c, this.#incoming.message)).map((c) => c.agent)
+      this.#views.note(found)
       const page = {
         ...(from === undefined ? {} : { from }),
         ...(found.cursor === undefined ? { done: true } : { cursor: found.cursor, done: false }),
@@ -158,7 +166,12 @@ class Run {
   async #askOne(agent: string): Promise<Leg> {
     const { id, openedAt } = this.publication
     try {
-      const answer = await accept(this.#platform, agent, [this.#incoming], `publication.${id}`)
+      const answer = await accept(
+        this.#platform,
+        agent,
+        [{ ...this.#incoming, ...this.#views.of(agent) }],
+        `publication.${id}`,
+      )
       enqueue(this.#platform, agent, answer.references)
       const [admission] = answer.admissions
       const [known] = answer.known
@@ -174,9 +187,9 @@ class Run {
 /** Its message as each leg's mailbox is offered it. */
 export function incomingOf(publication: Publication, body: string): Incoming {
   const message = messageSchema.parse(JSON.parse(body))
-  const { key, contentHash, hops } = publication
+  const { key, contentHash, hops, lineage } = publication
   // The broker's own id towards each mailbox: it must stay known while anybody may ask again, whatever became of the leg.
-  return { message, body, key, contentHash, hops, brokerMade: true }
+  return { message, body, key, contentHash, hops, brokerMade: true, ...(lineage === undefined ? {} : { lineage }) }
 }
 
 function stateOf(admission: Admission, ageMs: number): LegState {
@@ -188,6 +201,8 @@ function stateOf(admission: Admission, ageMs: number): LegState {
       return ageMs < legGiveUpMs ? { status: 'pending' } : { status: 'refused', reason: 'backpressure' }
     case 'unknown':
       return { status: 'refused', reason: 'agent_not_found' }
+    case 'stopped':
+      return { status: 'refused', reason: admission.trip.reason }
     case 'conflict':
       return { status: 'refused', reason: 'key_reused' }
     default:

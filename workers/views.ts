@@ -1,0 +1,50 @@
+/**
+ * Views: what of a message each leg of a publish to many asked for. From the candidates that are at hand; whoever goes on where
+ * another was cut short asks the directory for them. Never here: whom the message reaches (workers/choose.ts).
+ */
+import { limits } from '../shared/limits.ts'
+import type { Message } from '../shared/message.ts'
+import type { Platform } from '../shared/ports.ts'
+import { type Candidates, viewFor } from '../shared/subscription.ts'
+import { measured, type ViewRecord } from '../shared/view.ts'
+
+// Pages of candidates that are asked for the views of one run: as many as the legs that it may have.
+const pagesAsked = Math.ceil(limits.legsPending / limits.legsPerPage)
+
+export class Views {
+  readonly #message: Message
+  readonly #known = new Map<string, ViewRecord | undefined>()
+
+  constructor(message: Message) {
+    this.#message = message
+  }
+
+  /** What a leg is handed; undefined: all. */
+  of(agent: string): { readonly view?: ViewRecord } {
+    const view = this.#known.get(agent)
+    return view === undefined ? {} : { view }
+  }
+
+  /** Remembers what these asked for. */
+  note({ items }: Candidates): void {
+    for (const candidate of items) {
+      const view = viewFor(candidate, this.#message)
+      this.#known.set(candidate.agent, view === undefined ? undefined : measured(view, this.#message.data))
+    }
+  }
+
+  /** Sees to it that these are known, in the order of their names. One that has unsubscribed since is handed all. */
+  async find(platform: Platform, agents: readonly string[]): Promise<void> {
+    const { topic } = this.#message
+    const unknown = agents.filter((agent) => !this.#known.has(agent))
+    const last = unknown.at(-1)
+    if (topic === undefined || last === undefined) return
+    let cursor: string | undefined
+    for (let page = 0; page < pagesAsked; page++) {
+      const found = await platform.directory().candidates({ kind: 'topic', topic }, cursor, limits.legsPerPage)
+      this.note(found)
+      cursor = found.cursor
+      if (cursor === undefined || cursor >= last) return
+    }
+  }
+}
