@@ -117,6 +117,22 @@ describe('the graph of a delivery', () => {
     expect(node(graph, gather).href).toBe(`/v1/requests/${asked.id}`)
   })
 
+  it('is cut where it is too large, the nearest first, and says so', { timeout: 30_000 }, async () => {
+    const [first, second] = [await pullAgent(), await pullAgent()]
+    const hundred = Array.from({ length: 100 }, () => ({ to: second.name, type: 'test.next', data: {} }))
+    const root = await sendId(first.name)
+    await ack(first, await leased(first), { effects: { messages: hundred } })
+    for (let i = 0; i < 2; i++) await ack(second, await leased(second), { effects: { messages: hundred } })
+    const graph = await until(
+      () => graphAt(`/v1/deliveries/${root}/graph`),
+      (g) => g.truncated?.unread === 51,
+    )
+    expect(graph.truncated).toEqual({ by: 'nodes', unread: 51 })
+    expect(graph.nodes).toHaveLength(250)
+    expect(graph.links.filter((l: Body) => l.from === root)).toHaveLength(100)
+    expect((await call('GET', `/v1/deliveries/${root}/graph?format=mermaid`)).body).toContain('and 51 more')
+  })
+
   it('of what there is not is 404', async () => {
     for (const id of ['nonsense', `nobody_${'a'.repeat(26)}`])
       expect((await call('GET', `/v1/deliveries/${id}/graph`)).body).toMatchObject({ status: 404, code: 'not_found' })
@@ -193,6 +209,21 @@ describe('a conversation', () => {
     expect(narrow.searched).toEqual({ mailboxes: [two.name] })
     const timeline = await graphAt(`/v1/correlations/${correlationid}?agent=${two.name}`)
     expect(timeline.items.map((i: Body) => i.what)).toContain('accepted')
+  })
+
+  it('is looked for in so many mailboxes at a time, and the cursor goes on to the last of them', {
+    timeout: 30_000,
+  }, async () => {
+    const correlationid = freshName('talk')
+    for (let i = 0; i < 42; i++) await call('PUT', `/v1/agents/${freshName('y')}`, { json: { kind: 'pull' } })
+    const last = freshName('zz')
+    await call('PUT', `/v1/agents/${last}`, { json: { kind: 'pull' } })
+    const id = await sendId(last, { correlationid })
+    const path = `/v1/correlations/${correlationid}/graph`
+    const page = await graphAt(path)
+    expect(page.searched.mailboxes).toHaveLength(40)
+    expect(page.nodes).toEqual([])
+    expect((await wholeConversation(path)).map((n) => n.id)).toEqual([id])
   })
 
   it('is read by an agent in its own mailbox only, and by an app in what it sent', async () => {
