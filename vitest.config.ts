@@ -45,6 +45,10 @@ export default defineConfig({
         ],
         test: {
           name: 'workerd',
+          // Hostile calls to each operation (test/workers/fuzz.test.ts).
+          provide: {
+            fuzz: { runs: Number(process.env['FUZZ_RUNS'] ?? 8), seed: Number(process.env['FUZZ_SEED'] ?? 20) },
+          },
           include: ['test/workers/**/*.test.ts', 'test/durable-objects/**/*.test.ts'],
           sequence: { groupOrder: 1 },
         },

@@ -9,6 +9,7 @@ import { agentName } from './ids.ts'
 import { limits } from './limits.ts'
 import { permissionsInput, permissionsSchema } from './permissions.ts'
 import { agentKind, policySchema } from './policy.ts'
+import { publishRate } from './publish-rate.ts'
 
 const time = z.iso.datetime()
 const day = 86_400
@@ -137,12 +138,19 @@ const expiresInSeconds = z
   .optional()
   .describe('Absent: until it is revoked.')
 
-export const agentKeyRequest = z.strictObject({ expiresInSeconds }).prefault({})
+const rate = publishRate
+  .optional()
+  .describe(
+    `How much may be published with it; ${limits.keyMessages} messages in ${limits.keyMessagesPerSeconds} s if left out.`,
+  )
+
+export const agentKeyRequest = z.strictObject({ expiresInSeconds, rate }).prefault({})
 
 export const appKeyRequest = z.strictObject({
   name: agentName.describe('The app. What it publishes has the source `app/<name>`.'),
   permissions: permissionsInput.optional(),
   expiresInSeconds,
+  rate,
 })
 
 export const newKeyAnswer = z.strictObject({
@@ -158,6 +166,7 @@ export const keysAnswer = pageOf(
     id: z.string(),
     owner: z.string().describe('`agent/<name>` or `app/<name>`.'),
     permissions: permissionsSchema.optional().describe('An app’s. An agent’s key may do what its agent may.'),
+    rate: publishRate.optional().describe('What may be published with it, where that is not the usual.'),
     createdAt: time,
     expiresAt: time.optional(),
   }),

@@ -5,6 +5,7 @@ import type { AgentRecord } from './agent.ts'
 import { abilitiesOf } from './card.ts'
 import { type Principal, permissionsSchema } from './permissions.ts'
 import { agentKind } from './policy.ts'
+import { publishRate } from './publish-rate.ts'
 import type { Schema, SchemaInput, SchemasAnswer } from './schema.ts'
 import type { Audience, Candidates, KnownSubscription, Subscription, SubscriptionInput } from './subscription.ts'
 
@@ -52,6 +53,8 @@ export const keyRecord = z.strictObject({
   incarnation: z.string().optional(),
   /** An app's. An agent's key has what its agent has. */
   permissions: permissionsSchema,
+  /** Absent: the usual one. */
+  rate: publishRate.exactOptional(),
   createdAt: z.number(),
   expiresAt: z.number().optional(),
 })
@@ -82,12 +85,13 @@ export function principalOf(key: KeyRecord): Principal | undefined {
 }
 
 /** What may be seen of a key: never the key, and not its hash. */
-export function publicKey({ id, owner, permissions, createdAt, expiresAt }: KeyRecord) {
+export function publicKey({ id, owner, permissions, rate, createdAt, expiresAt }: KeyRecord) {
   return {
     id,
     owner,
     // An agent's key may do what its agent may, whatever it was made with.
     ...(owner.startsWith('app/') ? { permissions } : {}),
+    ...(rate === undefined ? {} : { rate }),
     createdAt: new Date(createdAt).toISOString(),
     ...(expiresAt === undefined ? {} : { expiresAt: new Date(expiresAt).toISOString() }),
   }

@@ -1,5 +1,5 @@
 /**
- * The faults of who calls and what they may. Never here: the other faults (shared/fault.ts).
+ * The faults of who calls, what they may, and how much an agent may have of keys and subscriptions. Never here: the other faults (shared/fault.ts).
  */
 import { unreachable } from './result.ts'
 
@@ -9,6 +9,14 @@ export type AccessFault =
   | { readonly code: 'stale_timestamp'; readonly toleranceSeconds: number; readonly skewSeconds: number }
   | { readonly code: 'forbidden'; readonly action: string; readonly subject: string }
   | { readonly code: 'foreign_source'; readonly claimed: string; readonly allowed: readonly string[] }
+  | {
+      readonly code: 'rate_limited'
+      readonly limit: number
+      readonly perSeconds: number
+      readonly retryAfterSeconds: number
+    }
+  | { readonly code: 'too_many_keys'; readonly agent: string; readonly max: number }
+  | { readonly code: 'too_many_subscriptions'; readonly agent: string; readonly max: number }
 
 /** The status, and a sentence that tells the caller what to do next. */
 export function wireOfAccess(f: AccessFault) {
@@ -45,6 +53,26 @@ export function wireOfAccess(f: AccessFault) {
         status: 403,
         title: 'Foreign source',
         detail: `This key may not publish as \`${f.claimed}\`. Leave \`source\` out (it is filled in), or use one of: ${f.allowed.join(', ')}.`,
+      }
+    case 'too_many_keys':
+      return {
+        status: 409,
+        title: 'Too many keys',
+        detail: `\`${f.agent}\` has ${f.max} keys already. Revoke one first.`,
+      }
+    case 'too_many_subscriptions':
+      return {
+        status: 409,
+        title: 'Too many subscriptions',
+        detail: `\`${f.agent}\` has ${f.max} subscriptions already. Delete one first, or use a pattern that covers several.`,
+      }
+    case 'rate_limited':
+      return {
+        status: 429,
+        title: 'Too many messages',
+        detail: `This key may publish ${f.limit} messages in ${f.perSeconds} s. Nothing was stored: send again later, or ask an admin for a key with a higher \`rate\`.`,
+        retryable: true,
+        headers: { 'Retry-After': String(Math.max(1, Math.ceil(f.retryAfterSeconds))) },
       }
     default:
       return unreachable(f)

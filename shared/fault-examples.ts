@@ -28,6 +28,7 @@ const examples: { readonly [Code in FaultCode]: Extract<Fault, { code: Code }> }
   },
   forbidden: { code: 'forbidden', action: 'send to', subject: 'writer' },
   foreign_source: { code: 'foreign_source', claimed: 'admin', allowed: ['researcher'] },
+  rate_limited: { code: 'rate_limited', limit: 100, perSeconds: 60, retryAfterSeconds: 12 },
   agent_not_found: { code: 'agent_not_found', agent: 'writer' },
   not_found: { code: 'not_found', what: 'delivery', id: delivery },
   route_not_found: { code: 'route_not_found', path: '/v1/message' },
@@ -45,6 +46,19 @@ const examples: { readonly [Code in FaultCode]: Extract<Fault, { code: Code }> }
   wrong_kind: { code: 'wrong_kind', agent: 'writer', kind: 'webhook', needed: 'pull' },
   backpressure: { code: 'backpressure', agent: 'writer', depth: 900, max: 900, retryAfterSeconds: 1 },
   too_many_keys: { code: 'too_many_keys', agent: 'writer', max: limits.keysPerAgent },
+  loop_detected: {
+    code: 'loop_detected',
+    reason: 'writer is on the way that led here 5 times already',
+    path: ['writer_mfrggzdfmztwq2lknnwg23tpob', 'critic_nbswy3dpeb3w64tmmqqho33snr'],
+    delivery: 'writer_onswg4tforxw4zdfojuxeylhmu',
+  },
+  hop_limit: {
+    code: 'hop_limit',
+    reason: `the causal chain is longer than ${limits.hops}`,
+    path: ['writer_mfrggzdfmztwq2lknnwg23tpob', 'critic_nbswy3dpeb3w64tmmqqho33snr'],
+    delivery: 'writer_onswg4tforxw4zdfojuxeylhmu',
+  },
+  budget_spent: { code: 'budget_spent', workflow: 'order-17', reason: '1204 of 1000 tokens are spent' },
   too_many_subscriptions: { code: 'too_many_subscriptions', agent: 'writer', max: limits.subscriptionsPerAgent },
   schema_mismatch: {
     code: 'schema_mismatch',

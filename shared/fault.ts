@@ -4,6 +4,7 @@
  * Each code has a page in docs/problems.md (a test compares the two).
  */
 import { type AccessFault, wireOfAccess } from './fault-access.ts'
+import { type GuardFault, wireOfGuard } from './fault-guard.ts'
 import { type RequestFault, wireOfRequest } from './fault-request.ts'
 import { type ScatterFault, wireOfScatter } from './fault-scatter.ts'
 import { type StandingFault, wireOfStanding } from './fault-standing.ts'
@@ -45,8 +46,7 @@ export type Fault =
       readonly max: number
       readonly retryAfterSeconds: number
     }
-  | { readonly code: 'too_many_keys'; readonly agent: string; readonly max: number }
-  | { readonly code: 'too_many_subscriptions'; readonly agent: string; readonly max: number }
+  | GuardFault
   | StandingFault
   | RequestFault
   | ScatterFault
@@ -142,6 +142,9 @@ function wireOf(f: Fault): Wire {
     case 'stale_timestamp':
     case 'forbidden':
     case 'foreign_source':
+    case 'rate_limited':
+    case 'too_many_keys':
+    case 'too_many_subscriptions':
       return wireOfAccess(f)
     case 'agent_not_found':
       return {
@@ -227,13 +230,10 @@ function wireOf(f: Fault): Wire {
         retryable: true,
         headers: retryAfter(f.retryAfterSeconds),
       }
-    case 'too_many_keys':
-      return conflict('Too many keys', `\`${f.agent}\` has ${f.max} keys already. Revoke one first.`)
-    case 'too_many_subscriptions':
-      return conflict(
-        'Too many subscriptions',
-        `\`${f.agent}\` has ${f.max} subscriptions already. Delete one first, or use a pattern that covers several.`,
-      )
+    case 'loop_detected':
+    case 'hop_limit':
+    case 'budget_spent':
+      return wireOfGuard(f)
     case 'schema_mismatch':
     case 'too_many_schemas':
     case 'too_many_schedules':

@@ -11,6 +11,7 @@ import { keyHash, sameHash } from '../shared/keys.ts'
 import { limits } from '../shared/limits.ts'
 import type { Principal } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
+import { defaultPublishRate, type Meter } from '../shared/publish-rate.ts'
 import { err, ok, type Result } from '../shared/result.ts'
 import { verify } from '../shared/signature.ts'
 import { noteSchemas } from './conform.ts'
@@ -26,10 +27,17 @@ export interface Acquaintances {
   readonly keys: Recent<KeyRecord>
   readonly strangers: Recent<true>
   readonly agents: Recent<AgentRecord>
+  /** By key: until when what it published is paid (workers/meter.ts). */
+  readonly spent: Recent<number>
 }
 
 export function newAcquaintances(): Acquaintances {
-  return { keys: new Recent(10_000), strangers: new Recent(1_000), agents: new Recent(1_000) }
+  return {
+    keys: new Recent(10_000),
+    strangers: new Recent(1_000),
+    agents: new Recent(1_000),
+    spent: new Recent(10_000),
+  }
 }
 
 /** The call, as narrow as it is needed. */
@@ -43,6 +51,8 @@ export interface Call {
 
 export interface Authorised {
   readonly principal: Principal
+  /** What it may publish, and under which name that is counted. The admin's key is not counted. */
+  readonly meter?: Meter
   /** Of a signed call: its webhook-id, which names it across repeats, and the bytes that were verified. */
   readonly signed?: { readonly id: string; readonly body: Uint8Array }
 }
@@ -81,7 +91,7 @@ async function byKey(
     return unauthenticated('This key is not known; it may have been revoked.')
   if (record.expiresAt !== undefined && record.expiresAt <= platform.now())
     return unauthenticated(`This key expired at ${new Date(record.expiresAt).toISOString()}.`)
-  return ok({ principal })
+  return ok({ principal, meter: { key: record.id, rate: record.rate ?? defaultPublishRate, spent: known.spent } })
 }
 
 async function findKey(platform: Platform, hash: string, known: Acquaintances): Promise<KeyRecord | undefined> {
@@ -137,6 +147,7 @@ async function bySignature(platform: Platform, call: Call, known: Acquaintances)
     return invalidSignature('This webhook-id is a delivery that Switchboard made. Choose your own.')
   return ok({
     principal: { kind: 'agent', name: agent.name, permissions: agent.permissions },
+    meter: { key: `agent/${agent.name}`, rate: defaultPublishRate, spent: known.spent },
     signed: { id: headers.id, body },
   })
 }

@@ -3,6 +3,7 @@
  */
 import type { Principal } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
+import type { Meter } from '../shared/publish-rate.ts'
 import type { AnyAgent } from './define.ts'
 import type { Shipped } from './definitions.ts'
 
@@ -15,6 +16,8 @@ export type App = {
     platform: Platform
     /** Who calls, as proved by a key or a signature. Set on every route under /v1. */
     principal: Principal
+    /** What it may publish. The admin's key is not counted. */
+    meter?: Meter
     handlers: Handlers
     /** The definitions of workflows that are in this Worker's code. */
     shipped: Shipped

@@ -5,11 +5,13 @@ import type { KeyRecord } from '../shared/directory.ts'
 import { keyBytes, keyHash, keyId, keyText } from '../shared/keys.ts'
 import type { Permissions } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
+import type { PublishRate } from '../shared/publish-rate.ts'
 
 export interface Minting {
   readonly permissions: Permissions
   readonly incarnation?: string
   readonly expiresInSeconds?: number | undefined
+  readonly rate?: PublishRate | undefined
 }
 
 export interface Minted {
@@ -22,7 +24,7 @@ export function mint(platform: Platform, owner: `agent/${string}` | `app/${strin
   const subject = owner.startsWith('app/') ? 'app' : owner.slice('agent/'.length)
   const key = keyText(subject, platform.hex(keyBytes))
   const hash = keyHash(key)
-  const { permissions, incarnation, expiresInSeconds } = more
+  const { permissions, incarnation, expiresInSeconds, rate } = more
   const now = platform.now()
   const record: KeyRecord = {
     v: 1,
@@ -31,6 +33,7 @@ export function mint(platform: Platform, owner: `agent/${string}` | `app/${strin
     owner,
     ...(incarnation === undefined ? {} : { incarnation }),
     permissions,
+    ...(rate === undefined ? {} : { rate }),
     createdAt: now,
     ...(expiresInSeconds === undefined ? {} : { expiresAt: now + expiresInSeconds * 1_000 }),
   }

@@ -1,19 +1,23 @@
 /**
- * What a publish takes from the headers of its call: the key that names it, and the caller's trace. Never here: the message.
+ * What a publish takes from its call beside the message: the key that names it, the caller's trace, and how much the caller may
+ * publish. Never here: the message.
  */
 import type { Context } from 'hono'
 import { directoryVersion } from '../shared/api-operation.ts'
 import { limits } from '../shared/limits.ts'
 import type { App } from './context.ts'
+import { meter } from './meter.ts'
 import { refuse } from './problem.ts'
 import type { PublishOptions } from './route.ts'
 
-export function publishOptions(c: Context<App>): PublishOptions {
+/** Whoever publishes comes by here, so here it is counted too. */
+export function publishOptions(c: Context<App>, messages = 1): PublishOptions {
   const idempotencyKey = c.req.header('idempotency-key') ?? c.get('idempotencyKey')
   if (idempotencyKey !== undefined && !isKey(idempotencyKey)) {
     const message = `must have 1 to ${limits.idempotencyKeyLength} characters`
     refuse({ code: 'invalid_request', issues: [{ path: 'Idempotency-Key', message }] })
   }
+  meter(c, messages)
   const traceparent = c.req.header('traceparent')
   const tracestate = c.req.header('tracestate')
   const directoryVersion = seenVersion(c)

@@ -50,6 +50,11 @@ const samples: readonly [Fault, number, { retryable?: true; headers?: Record<str
   ],
   [{ code: 'forbidden', action: 'send to', subject: 'a' }, 403, {}],
   [{ code: 'foreign_source', claimed: 'a', allowed: ['b'] }, 403, {}],
+  [
+    { code: 'rate_limited', limit: 10, perSeconds: 1, retryAfterSeconds: 0.2 },
+    429,
+    { retryable: true, headers: { 'Retry-After': '1' } },
+  ],
   [{ code: 'agent_not_found', agent: 'a' }, 404, {}],
   [{ code: 'not_found', what: 'delivery', id: 'x' }, 404, {}],
   [{ code: 'route_not_found', path: '/x' }, 404, {}],
@@ -72,6 +77,9 @@ const samples: readonly [Fault, number, { retryable?: true; headers?: Record<str
     429,
     { retryable: true, headers: { 'Retry-After': '2' } },
   ],
+  [{ code: 'loop_detected', reason: 'x', path: ['a_1'], delivery: 'b_1' }, 409, {}],
+  [{ code: 'hop_limit', reason: 'x', path: [] }, 409, {}],
+  [{ code: 'budget_spent', workflow: 'w', reason: 'x' }, 409, {}],
   [{ code: 'too_many_keys', agent: 'a', max: 20 }, 409, {}],
   [{ code: 'too_many_subscriptions', agent: 'a', max: 1_000 }, 409, {}],
   [

@@ -136,11 +136,11 @@ agents.get('/agents/:agent/keys', async (c) => {
 agents.post('/agents/:agent/keys', async (c) => {
   administered(c, 'make keys for')
   const { agent } = await known(c)
-  const { expiresInSeconds } = await readJson(c, agentKeyRequest)
+  const { expiresInSeconds, rate } = await readJson(c, agentKeyRequest)
   const directory = c.get('platform').directory()
   // A key is good only while the index has its agent: complete what a registration that died half way left out.
   await directory.putAgent(indexEntry(agent))
-  const { key, record } = mint(c.get('platform'), `agent/${agent.name}`, { ...agent, expiresInSeconds })
+  const { key, record } = mint(c.get('platform'), `agent/${agent.name}`, { ...agent, expiresInSeconds, rate })
   const stored = await directory.putKey(record, { max: limits.keysPerAgent })
   if (stored !== 'stored') refuse({ code: 'too_many_keys', agent: agent.name, max: limits.keysPerAgent })
   const { id, expiresAt } = publicKey(record)

@@ -10,6 +10,7 @@ import { limits } from '../../shared/limits.ts'
 import { ownSource } from '../../shared/permissions.ts'
 import { askApproval } from '../ask-approval.ts'
 import type { App } from '../context.ts'
+import { meter } from '../meter.ts'
 import { poll } from '../poll.ts'
 import { readJson, refuse, unwrap, validate } from '../problem.ts'
 import { tellApproval } from '../tell-approval.ts'
@@ -18,6 +19,7 @@ export const approvals = new Hono<App>()
 
 approvals.post('/approvals', async (c) => {
   const input = await readJson(c, approvalInput)
+  meter(c, 1)
   const platform = c.get('platform')
   const key = keyOf(c)
   const options = { origin: new URL(c.req.url).origin, ...(key === undefined ? {} : { key }) }

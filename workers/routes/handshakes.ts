@@ -10,6 +10,7 @@ import type { References } from '../../shared/release.ts'
 import { waitOf } from '../../shared/request.ts'
 import type { App } from '../context.ts'
 import { express } from '../express.ts'
+import { meter } from '../meter.ts'
 import { readJson, refuse, unwrap } from '../problem.ts'
 import { shake } from '../shake.ts'
 
@@ -18,6 +19,7 @@ export const handshakes = new Hono<App>()
 handshakes.post('/agents/:agent/handshake', async (c) => {
   const platform = c.get('platform')
   const input = await readJson(c, handshakeInput)
+  meter(c, 1)
   const prefer = c.req.header('prefer') ?? `wait=${limits.handshakeWaitSeconds}`
   const options = {
     key: keyOf(c) ?? platform.token(),

@@ -23,9 +23,9 @@ keys.get('/keys', async (c) => {
 
 keys.post('/keys', async (c) => {
   requireAdmin(c, 'make')
-  const { name, permissions, expiresInSeconds } = await readJson(c, appKeyRequest)
+  const { name, permissions, expiresInSeconds, rate } = await readJson(c, appKeyRequest)
   const resolved = resolvePermissions(`app/${name}`, permissions)
-  const { key, record } = mint(c.get('platform'), `app/${name}`, { permissions: resolved, expiresInSeconds })
+  const { key, record } = mint(c.get('platform'), `app/${name}`, { permissions: resolved, expiresInSeconds, rate })
   const stored = await c.get('platform').directory().putKey(record, { max: limits.keysPerAgent })
   if (stored !== 'stored') refuse({ code: 'too_many_keys', agent: `app/${name}`, max: limits.keysPerAgent })
   const { id, expiresAt } = publicKey(record)

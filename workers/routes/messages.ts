@@ -58,7 +58,7 @@ async function answerEach(c: Context<App>, inputs: readonly unknown[]): Promise<
     const message = `a batch has 1 to ${limits.batchMessages} messages, this one has ${inputs.length}`
     refuse({ code: 'invalid_request', issues: [{ path: '', message }] })
   }
-  const published = await publish(c.get('platform'), c.get('principal'), inputs, publishOptions(c))
+  const published = await publish(c.get('platform'), c.get('principal'), inputs, publishOptions(c, inputs.length))
   const results = inputs.map((_, i) => resultOf(published[i] ?? unanswered, `${c.req.path}#/${i}`))
   return c.json({ results }, 200)
 }
