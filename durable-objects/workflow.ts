@@ -11,7 +11,7 @@ import { retryAfterMs, type StateChange } from '../shared/versioned.ts'
 import { type Asker, type Draft, marksOf, mayAsk, type Opening, opened } from '../shared/workflow.ts'
 import { dueAt, isForgettable, isOwing, isUnlisted, withChase } from '../shared/workflow-due.ts'
 import { type Arrival, answeredBefore, type Knowledge, type Received, receive } from '../shared/workflow-events.ts'
-import type { Asked, PerformedNews, WorkflowPort } from '../shared/workflow-port.ts'
+import type { Asked, PerformedNews, Terms, WorkflowPort } from '../shared/workflow-port.ts'
 import { isOver } from '../shared/workflow-status.ts'
 import { begin, cancel, drain, pause, purge, resume, settle, tick } from '../shared/workflow-step.ts'
 import { type Write, type Written, write } from '../shared/workflow-write.ts'
@@ -58,6 +58,11 @@ export class WorkflowObject extends DurableObject<OutboxEnv> implements Synchron
       this.#save(draft)
       return { status: 'created', workflow: { record: draft.record, state: draft.state } } as const
     })
+  }
+
+  terms(): Terms | undefined {
+    const guards = this.#store.load()?.record.guards
+    return guards === undefined ? undefined : { guards, budgeted: false }
   }
 
   read(asker: Asker) {

@@ -26,6 +26,10 @@ export const letterAnswer = z.strictObject({
   redrives: z.int().describe('Lives before this one.'),
   message: messageSchema.describe('The message without its data.'),
   effect: z.record(z.string(), z.unknown()).optional().describe('For a refused effect: what was asked for.'),
+  path: z
+    .array(z.string())
+    .optional()
+    .describe('For `loop_detected` and `hop_limit`: the deliveries that led to it, the root first.'),
 })
 
 const letterFilter = {

@@ -63,6 +63,8 @@ const publishFaults: readonly FaultCode[] = [
   'foreign_source',
   'agent_not_found',
   'key_reused',
+  'loop_detected',
+  'hop_limit',
   'key_required',
   'already_expired',
   'not_durable',

@@ -116,7 +116,7 @@ const lifecycle: readonly Operation[] = [
     summary: 'Resume a workflow',
     description: 'What waited has its turn, in the order in which it came.',
     answers: [{ status: 200, description: 'Running, or what came of it.', schema: workflowAnswer }],
-    faults: ['forbidden', 'not_found', 'workflow_over'],
+    faults: ['forbidden', 'not_found', 'workflow_over', 'budget_spent'],
   },
 ]
 

@@ -53,6 +53,7 @@ export function fleetingReceipt(
     incarnation: agentOf(draft)?.incarnation ?? '',
     sequence: draft.sequence,
     hops: incoming.hops,
+    ...(incoming.lineage === undefined ? {} : { lineage: incoming.lineage }),
     mode: 'at_most_once',
     key: incoming.key,
     contentHash: incoming.contentHash,

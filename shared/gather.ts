@@ -13,6 +13,7 @@ import { deliveryId, digest, mid } from './ids.ts'
 import { joinSchema, type Tally, verdictOf } from './join.ts'
 import { isRefusal, type LegFailure, legFailure } from './leg-failure.ts'
 import { limits } from './limits.ts'
+import { lineageSchema } from './lineage.ts'
 import type { Head } from './message.ts'
 import { type PlanNews, planTold, scatterPlan } from './scatter-plan.ts'
 
@@ -74,6 +75,7 @@ export const gatherRecord = z.strictObject({
   contentHash: z.string(),
   head: z.custom<Head>((h) => typeof h === 'object' && h !== null),
   hops: z.int(),
+  lineage: lineageSchema.exactOptional(),
   join: joinSchema,
   onTimeout: onTimeoutSchema,
   timeoutMs: z.number(),
@@ -130,7 +132,7 @@ export const gatherKeptMs = 86_400_000
 export interface GatherOpening
   extends Pick<
     Gather,
-    'id' | 'owner' | 'contentHash' | 'head' | 'hops' | 'join' | 'onTimeout' | 'timeoutMs' | 'context' | 'path'
+    'id' | 'owner' | 'contentHash' | 'head' | 'hops' | 'lineage' | 'join' | 'onTimeout' | 'timeoutMs' | 'context' | 'path'
   > {
   readonly agents: readonly string[]
   readonly callback?: z.infer<typeof callbackSchema>

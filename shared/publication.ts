@@ -11,6 +11,7 @@ import * as z from 'zod'
 import { type DeadLetter, deadLetterKeptMs, fingerprintFor } from './dead-letter.ts'
 import { digest } from './ids.ts'
 import { limits } from './limits.ts'
+import { type Lineage, lineageSchema } from './lineage.ts'
 import type { Head } from './message.ts'
 import type { ReceiptStatus } from './receipt.ts'
 import { audience } from './subscription.ts'
@@ -37,6 +38,7 @@ export const publicationRecord = z.strictObject({
   key: z.string(),
   contentHash: z.string(),
   hops: z.int(),
+  lineage: lineageSchema.exactOptional(),
   /** The agent that sent it to everybody, where it spoke under another name: it is not meant. */
   sender: z.string().exactOptional(),
   openedAt: z.number(),
@@ -72,6 +74,7 @@ export interface Opening {
   readonly key: string
   readonly contentHash: string
   readonly hops: number
+  readonly lineage?: Lineage
   readonly sender?: string
   readonly agents: readonly string[]
   readonly plan?: Omit<Plan, 'done'>

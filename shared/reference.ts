@@ -3,6 +3,7 @@
  * Never here: bodies, except under at_most_once, which stores nothing.
  */
 import * as z from 'zod'
+import { lineageSchema } from './lineage.ts'
 import { messageSchema } from './message.ts'
 
 /** On `deliveries`: take these from this agent's mailbox. `alone`: a suspect, to be run when its batch-mates are done. */
@@ -23,6 +24,7 @@ export const fleetingReference = z.strictObject({
     key: z.string(),
     contentHash: z.string(),
     hops: z.int(),
+    lineage: lineageSchema.exactOptional(),
     /** How often it has come to the queue, when it found no place before. */
     tries: z.int().optional(),
   }),

@@ -5,6 +5,7 @@
 import type { ChartValue } from './chart-snapshot.ts'
 import type { ChartMove } from './chart-step.ts'
 import type { JsonObject } from './json-pointer.ts'
+import type { Guards } from './lineage.ts'
 import type { Outgoing, Performed } from './outgoing.ts'
 import type { StateChange } from './versioned.ts'
 import type { Asker, Opening, WorkflowRecord } from './workflow.ts'
@@ -69,11 +70,20 @@ export interface PerformedNews {
   readonly listed?: WorkflowStatus
 }
 
+/** What it lays down for the messages that belong to it. */
+export interface Terms {
+  readonly guards?: Guards
+  /** Work that belongs to it needs its permit. */
+  readonly budgeted: boolean
+}
+
 export interface WorkflowPort {
   create(
     opening: Opening,
     definition?: unknown,
   ): Promise<{ readonly status: 'created' | 'exists' | 'conflict'; readonly workflow: Workflow }>
+  /** Undefined when there is no such workflow. */
+  terms(): Promise<Terms | undefined>
   read(asker: Asker): Promise<Asked<{ readonly status: 'found'; readonly workflow: Workflow }>>
   /** The state as it is, or as it was at a version; `operation`: has it been made already? */
   state(

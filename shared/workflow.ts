@@ -12,6 +12,7 @@ import { chartValue } from './chart-snapshot.ts'
 import type { ChartMove } from './chart-step.ts'
 import type { JsonObject } from './json-pointer.ts'
 import { limits } from './limits.ts'
+import { type Guards, guardsSchema } from './lineage.ts'
 import type { Outgoing } from './outgoing.ts'
 import { type Permissions, permissionsSchema } from './permissions.ts'
 import { type Difference, difference, stateSchema } from './versioned.ts'
@@ -42,6 +43,8 @@ export const workflowRecord = z.strictObject({
   updatedAt: z.number(),
   updatedBy: z.string(),
   definition: definitionName.exactOptional(),
+  /** Where they are not the default. */
+  guards: guardsSchema.exactOptional(),
   input: z.unknown().optional(),
   snapshot: z.unknown().optional(),
   value: chartValue.exactOptional(),
@@ -123,6 +126,7 @@ export interface Opening {
   readonly definition?: { readonly name?: string; readonly version?: number }
   readonly input?: unknown
   readonly state: JsonObject
+  readonly guards?: Guards
   readonly keptMs: number
 }
 

@@ -82,6 +82,7 @@ function built(title: string): SimStorage {
       const incoming = { message: head, body: '{}', key: 'm', contentHash: 'h', hops: 0, brokerMade: false }
       agent.accept([incoming], 'token')
       agent.shake(shaken, 1_000)
+      agent.spend('ada_root', 'journal', 1, 1_000)
       break
     }
     case 'DirectoryObject':

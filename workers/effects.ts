@@ -52,16 +52,7 @@ async function carry(platform: Platform, name: string, agent: AgentRecord | unde
   const states = new Map<number, EffectStatus>()
   const byTarget = new Map<string, { effect: Effect; incoming: Incoming }[]>()
   const toMany: { effect: Effect; to: Many; incoming: Incoming }[] = []
-  const spreading = agent === undefined ? [] : one.effects.filter(isSpreading)
-  const descent =
-    spreading.length === 0
-      ? undefined
-      : await descend(
-          platform,
-          one,
-          one.id,
-          spreading.map((effect) => effect.publish),
-        )
+  const descent = agent === undefined ? undefined : await handDown(platform, one)
   for (const effect of one.effects) {
     if (effect.state.status !== 'pending') continue
     if (effect.kind === 'notice') {
@@ -126,6 +117,11 @@ function tellEnding(platform: Platform, name: string, one: Unfinished, effect: E
   if (to.kind === 'workflow') return receiveNotice(platform, to.workflow, name, one, effect)
   if (to.kind === 'agent') return tellStop(platform, to.agent, one, effect)
   return arriveNotice(platform, name, one, effect)
+}
+
+async function handDown(platform: Platform, one: Unfinished): Promise<Descent | undefined> {
+  const spreading = one.effects.filter(isSpreading).map((effect) => effect.publish)
+  return spreading.length === 0 ? undefined : descend(platform, one, one.id, spreading)
 }
 
 /** Does it go to somebody whom it may set to work? Answers to who waits for them lead nowhere by themselves. */

@@ -5,6 +5,7 @@ import type { Incoming } from '../shared/admission.ts'
 import type { Fault } from '../shared/fault.ts'
 import type { FleetingOutcome } from '../shared/fleeting.ts'
 import { deliveryId, mid } from '../shared/ids.ts'
+import { judge } from '../shared/lineage.ts'
 import type { Platform } from '../shared/ports.ts'
 import type { FleetingReference } from '../shared/reference.ts'
 import { err, ok, type Result } from '../shared/result.ts'
@@ -22,6 +23,8 @@ export async function publishFleeting(
   incoming: Incoming,
 ): Promise<Result<PublishReceipt, Fault>> {
   const id = deliveryId(agent, mid(incoming.message.source, incoming.key, 0))
+  const trip = incoming.lineage === undefined ? undefined : judge(incoming.lineage, agent, incoming.hops)
+  if (trip !== undefined) return err({ code: trip.reason, reason: trip.detail, path: trip.path })
   const port = platform.agent(agent)
   let admission = await port.admitFleeting()
   if (admission.status === 'unknown' && (await platform.enrolHandler(agent))) admission = await port.admitFleeting()
@@ -32,11 +35,12 @@ export async function publishFleeting(
     await port.recordFleeting(incoming, id, platform.now(), { kind: 'dropped', reason: admission.reason })
     return answer('failed')
   }
-  const { message, key, contentHash, hops } = incoming
+  const { message, key, contentHash, hops, lineage } = incoming
+  const led = lineage === undefined ? {} : { lineage }
   const sent = await sendBounded(
     platform,
     platform.deliveries,
-    { v: 1, agent, fleeting: { id, message, key, contentHash, hops } },
+    { v: 1, agent, fleeting: { id, message, key, contentHash, hops, ...led } },
     agent,
   )
   return sent ? answer('queued') : err({ code: 'unavailable', what: 'queue', retryAfterSeconds: 5 })
@@ -99,6 +103,7 @@ export async function startFleeting(
         maxAttempts: 1,
         sequence: 0,
         hops: fleeting.hops,
+        ...(fleeting.lineage === undefined ? {} : { lineage: fleeting.lineage }),
         firstAcceptedAt: startedAt,
         body: incoming.body,
         head: fleeting.message,

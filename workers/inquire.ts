@@ -16,6 +16,7 @@ import type { Principal } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
 import { faultOfRequest, replyOf } from '../shared/request.ts'
 import { type Asking, type HandlerContext, RequestError } from './define.ts'
+import { descend } from './follow.ts'
 import { ask, awaitReply } from './request.ts'
 
 /** `ctx.request` of one run of a handler. */
@@ -69,7 +70,8 @@ class Inquiry {
     for (let tries = 1; tries <= triesMax; tries++) {
       // What is asked is part of the key: a run that asks something else in its place must not be given this one's answer.
       const key = `${id}/${ordinal}/${digest(canonical({ ...message, ...more }))}/${tries}`
-      const options = { ...this.#options(key), path, hops: hops + 1, meets: (to: string) => this.#requireWay(to, path) }
+      const descent = await descend(this.#platform, this.#lease, key, [input])
+      const options = { ...this.#options(key), path, descent, meets: (to: string) => this.#requireWay(to, path) }
       const asked = await ask(this.#platform, this.#principal(), input, options)
       if (!asked.ok) throw refusal(asked.error)
       const { gather, opened } = asked.value

@@ -7,6 +7,7 @@ import type { AcceptAnswer } from '../shared/agent-port.ts'
 import { type Gather, type GatherNews, type Send, sendKey } from '../shared/gather.ts'
 import type { LegFailure } from '../shared/leg-failure.ts'
 import { limits } from '../shared/limits.ts'
+import { printOf } from '../shared/lineage.ts'
 import { type Message, messageSchema } from '../shared/message.ts'
 import type { Platform } from '../shared/ports.ts'
 import type { References } from '../shared/release.ts'
@@ -119,8 +120,17 @@ function messageOf(gather: Gather, { n }: Addressed, bodies: readonly string[]):
 
 function incomingOf(gather: Gather, { id, agent }: Addressed, asked: Message): Incoming {
   const message = { ...asked, id, ...(gather.scatter === undefined ? {} : { to: agent }) }
-  const { contentHash, hops } = gather
-  return { message, body: JSON.stringify(message), key: sendKey(gather, id), contentHash, hops, brokerMade: true }
+  const { contentHash, hops, lineage } = gather
+  const led = lineage === undefined ? {} : { lineage: { ...lineage, print: printOf(message) } }
+  return {
+    message,
+    body: JSON.stringify(message),
+    key: sendKey(gather, id),
+    contentHash,
+    hops,
+    ...led,
+    brokerMade: true,
+  }
 }
 
 function newsOf(gather: Gather, { id, agent }: Addressed, admission: Admission | undefined): GatherNews {
@@ -128,6 +138,9 @@ function newsOf(gather: Gather, { id, agent }: Addressed, admission: Admission |
   switch (admission?.status) {
     case 'accepted':
     case 'duplicate':
+      return { accepted: [id] }
+    // A dead letter already, and its notice on the way here.
+    case 'stopped':
       return { accepted: [id] }
     case 'full': {
       // Nobody waits for one part of a scatter: there may be room before its deadline.

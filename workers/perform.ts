@@ -136,6 +136,8 @@ function stateOf(target: string, admission: Admission, ageMs: number): EffectSta
       return { status: 'carried', deliveries: [admission.id] }
     case 'unknown':
       return refused('agent_not_found', `no agent is registered as ${target}`)
+    case 'stopped':
+      return refused(admission.trip.reason, admission.trip.detail)
     case 'conflict':
       return refused('key_reused', `${admission.id} holds this id with other content`)
     case 'full':

@@ -16,6 +16,7 @@ import { arriveByHand } from './arrive.ts'
 import { conform } from './conform.ts'
 import { enqueue } from './enqueue.ts'
 import { publishFleeting } from './fleeting.ts'
+import { follow } from './follow.ts'
 import { Unavailable } from './platform.ts'
 import { publishMany } from './publish-many.ts'
 import { receiveByHand } from './receive.ts'
@@ -33,7 +34,7 @@ export async function publish(
   const prepared = inputs.map((input, index) =>
     prepare(platform, principal, input, options, inputs.length > 1 ? index : undefined),
   )
-  const routed = await conform(platform, prepared)
+  const routed = await follow(platform, principal, await conform(platform, prepared))
   const answers = new Map<number, Published>()
   const durable = new Map<string, { index: number; incoming: Incoming }[]>()
   const others: Promise<void>[] = []
@@ -105,6 +106,10 @@ function refusalOf(agent: string, incoming: Incoming, admission: Admission): Fau
         max: admission.max,
         retryAfterSeconds: admission.retryAfterSeconds,
       }
+    case 'stopped': {
+      const { reason, detail, path } = admission.trip
+      return { code: reason, delivery: admission.id, reason: detail, path }
+    }
     case 'conflict':
       return { code: 'key_reused', key: incoming.key, delivery: admission.id }
     default:

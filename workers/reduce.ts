@@ -33,7 +33,7 @@ import { receiveScatter } from './receive.ts'
 
 /** Opens the question to the reducer, or finds it. Undefined: nobody is to be asked. */
 export async function openReduction(platform: Platform, scatter: Gather): Promise<string | undefined> {
-  const { id, owner, head, hops, scatter: plan, outcome, openedAt } = scatter
+  const { id, owner, head, hops, lineage, scatter: plan, outcome, openedAt } = scatter
   const { reduce } = plan ?? {}
   if (reduce === undefined || !isReducible(plan, outcome?.status, tallyOf(scatter).replied)) return undefined
   const reduction = reductionId(id, openedAt)
@@ -52,6 +52,7 @@ export async function openReduction(platform: Platform, scatter: Gather): Promis
     ...{ id: reduction, owner, hops, contentHash: digest('reduce', id), head: headOf(message), path: [] },
     ...{ join: { kind: 'all' }, onTimeout: { kind: 'error' }, timeoutMs: reduce.timeoutMs },
     ...{ agents: [reduce.agent], reduces: id },
+    ...(lineage === undefined ? {} : { lineage }),
   }
   await platform.gather(reduction).open(opening, [JSON.stringify(message)])
   platform.log('reduce', { scatter: id, gather: reduction, agent: reduce.agent })
@@ -139,7 +140,9 @@ async function tellEnd(platform: Platform, report: ResultsReport): Promise<boole
   const trace = continueTrace({ traceparent, tracestate }, (n) => platform.hex(n))
   const message = composeMessage(input, { source: brokerSource, freshId: key, now: outcome.at, ...trace })
   const stored = { message, body: JSON.stringify(messageSchema.parse(message)), key, contentHash: contentHash(input) }
-  const incoming: Incoming = { ...stored, hops: gather.hops, brokerMade: true, reserved: true }
+  const { hops, lineage } = gather
+  const led = lineage === undefined ? {} : { lineage }
+  const incoming: Incoming = { ...stored, hops, ...led, brokerMade: true, reserved: true }
   const isLate = platform.now() - outcome.at > effectGiveUpMs
   return (await send(platform, incoming, scatterStatusOf(gather) !== 'completed')) || isLate
 }

@@ -32,6 +32,7 @@ import { prepareCallback } from './callback.ts'
 import { choose } from './choose.ts'
 import { conform } from './conform.ts'
 import { enqueue } from './enqueue.ts'
+import { type Descent, followOne } from './follow.ts'
 import { gather, list } from './gather.ts'
 import { offer } from './offer.ts'
 import { poll, type Waiting } from './poll.ts'
@@ -46,7 +47,8 @@ export interface AskOptions extends PublishOptions {
   readonly path?: readonly string[]
   /** Who is going to be asked, before anything is stored. It may throw. */
   readonly meets?: (agent: string) => Promise<void>
-  readonly hops?: number
+  /** What the request hands down; of one that comes by HTTP it is found here. */
+  readonly descent?: Descent
 }
 
 export interface Asked {
@@ -76,7 +78,8 @@ export async function ask(
   const called = await callbacks(platform, source, own)
   if (!called.ok) return called
   const { secrets, ...targets } = called.value
-  const opening = openingOf(id, source, agent, incoming, asked, own, options, targets)
+  const descent = options.descent ?? (await followOne(platform, principal, incoming.message))
+  const opening = openingOf(id, source, agent, incoming, asked, own, { ...options, descent }, targets)
   const opened = await platform.gather(id).open(opening, [incoming.body])
   if (opened.status === 'conflict') return err({ code: 'key_reused', key: key ?? id, delivery: id })
   platform.log('request', { gather: id, agent, status: opened.status })
@@ -166,7 +169,7 @@ function openingOf(
   { message, hops }: Incoming,
   asked: Readonly<Record<string, unknown>>,
   own: RequestOptions,
-  { path = [], hops: above = hops }: AskOptions,
+  { path = [], descent }: Pick<AskOptions, 'path'> & { readonly descent: Descent | undefined },
   targets: Targets,
 ): GatherOpening {
   // What the asker sent, less what names the call and what differs from one try to the next.
@@ -177,7 +180,8 @@ function openingOf(
     owner,
     contentHash: digest(canonical({ ...content, ...kept })),
     head: headOf(message),
-    hops: above,
+    hops: descent?.hops ?? hops,
+    ...(descent === undefined ? {} : { lineage: descent.lineageOf(message) }),
     join: { kind: 'all' },
     onTimeout: own.onTimeout,
     timeoutMs: timeoutSeconds * 1_000,

@@ -28,8 +28,8 @@ export async function revive(platform: Platform, id: string): Promise<Result<'re
   const { chosen } =
     many === undefined ? { chosen: { agents: [], fanout: 0 } } : await choose(platform, many, message, asItIsNow)
   if (chosen.fanout === 0) return err(refusal(id, 'It would still reach nobody. Subscribe somebody first.'))
-  const { head, key, contentHash, hops, sender } = publication
-  const from = sender === undefined ? {} : { sender }
+  const { head, key, contentHash, hops, sender, lineage } = publication
+  const from = { ...(sender === undefined ? {} : { sender }), ...(lineage === undefined ? {} : { lineage }) }
   const opening = { id, head, key, contentHash, hops, ...from, told: false, renewable: true, ...chosen }
   await port.open(opening, unheard.body)
   return ok('revived')

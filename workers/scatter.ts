@@ -28,6 +28,7 @@ import {
 import type { ScatterPlan } from '../shared/scatter-plan.ts'
 import { findAgents } from './choose.ts'
 import { conform } from './conform.ts'
+import { followOne } from './follow.ts'
 import { type PublishOptions, prepare, type Routed } from './route.ts'
 
 export interface Scattered {
@@ -109,8 +110,10 @@ async function openingOf(asking: Asking, owner: string, key: string | undefined)
   if (!common.ok) return common
   const plan = await planOf(asking, key)
   if (!plan.ok) return plan
+  const descent = await followOne(platform, asking.principal, common.value)
   const opening: GatherOpening = {
-    ...{ id, owner, contentHash: hashOf(asking), head: headOf(common.value), hops: 0, path: [] },
+    ...{ id, owner, contentHash: hashOf(asking), head: headOf(common.value), hops: descent?.hops ?? 0, path: [] },
+    ...(descent === undefined ? {} : { lineage: descent.lineageOf(common.value) }),
     ...{ join: join.value, onTimeout: { kind: 'error' }, timeoutMs: own.deadlineSeconds * 1_000 },
     ...{ agents, scatter: plan.value },
   }

@@ -412,8 +412,11 @@ export class SimPlatform {
   }
 
   #pump(queue: string): void {
-    const batch = (this.#queued.get(queue) ?? []).splice(0, 25)
+    const waiting = this.#queued.get(queue) ?? []
+    const batch = waiting.splice(0, 25)
     if (batch.length === 0) return
+    // Whoever comes next only starts an empty queue.
+    if (waiting.length > 0) this.world.in(1, () => this.#pump(queue))
     const verdicts = new Map<number, { retry?: number }>()
     const messages = batch.map(
       (m, i): QueuedMessage => ({
