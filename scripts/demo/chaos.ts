@@ -11,7 +11,7 @@ import type { Job, Page } from './job.ts'
 import { ledgerLine, ledgerOf } from './ledger.ts'
 import { breakerPage, parkedPage, pathPage, receiptPage } from './page.ts'
 import type { OwnPlatform, Vars } from './platform.ts'
-import { reportOf, start, walk } from './queue.ts'
+import { reportOf, start, type Walked, walk } from './queue.ts'
 import { freePort, type Receiver, startReceiver } from './receiver.ts'
 
 const analyst = 'analyst-outside'
@@ -76,33 +76,43 @@ export async function chaos({
     second = await startReceiver({ port, secret, agent: 'analyst', env: vars })
     happens('chaos', analyst, 'back', 'a new process at the same address')
 
-    const walks = await walking
-    const [main] = walks
-    if (main === undefined) throw new Error('there is no workflow')
-    const report = reportOf(main)
-    const { history } = await client.breaker(analyst)
-    const mailboxes = await Promise.all(['researcher', analyst, 'synthesizer'].map((agent) => client.receiptsOf(agent)))
-    const wasParked = walks.flatMap((w) => w.receipts).filter((r) => parked.some(({ id }) => id === r.id))
-    page.report(report.markdown)
-    page.heading('Path of states')
-    page.print(pathPage(main.entries))
-    page.heading(`Breaker of ${analyst}`)
-    page.print(breakerPage(history))
-    page.heading('Parked')
-    page.print(parkedPage(wasParked))
-    page.heading('Receipts')
-    page.print(receiptPage(main.receipts, page.width))
-    page.heading('Ledger')
-    const attempts = [...first.asked(), ...second.asked()]
-    page.say(
-      `asked ${attempts.length} times about ${new Set(attempts).size} analyses: an attempt that was cut off is made again, its result counts once`,
-    )
-    page.print(ledgerLine(ledgerOf(walks, mailboxes.flat())))
-    return report
+    return await show(client, page, await walking, parked, () => [...first.asked(), ...(second?.asked() ?? [])])
   } finally {
     await first.kill()
     await second?.stop()
   }
+}
+
+/** What came of it, in the order in which a sceptic would ask. `attempts` are the analyst's own notes. */
+async function show(
+  client: Client,
+  page: Page,
+  walks: readonly Walked[],
+  parked: readonly Receipt[],
+  attempts: () => readonly string[],
+): Promise<{ readonly markdown: string }> {
+  const [main] = walks
+  if (main === undefined) throw new Error('there is no workflow')
+  const report = reportOf(main)
+  const { history } = await client.breaker(analyst)
+  const mailboxes = await Promise.all(['researcher', analyst, 'synthesizer'].map((agent) => client.receiptsOf(agent)))
+  const wasParked = walks.flatMap((w) => w.receipts).filter((r) => parked.some(({ id }) => id === r.id))
+  const asked = attempts()
+  page.report(report.markdown)
+  page.heading('Path of states')
+  page.print(pathPage(main.entries))
+  page.heading(`Breaker of ${analyst}`)
+  page.print(breakerPage(history))
+  page.heading('Parked')
+  page.print(parkedPage(wasParked))
+  page.heading('Receipts')
+  page.print(receiptPage(main.receipts, page.width))
+  page.heading('Ledger')
+  page.say(
+    `The analyst was asked ${asked.length} times about ${new Set(asked).size} analyses. What was cut off is asked again.`,
+  )
+  page.print(ledgerLine(ledgerOf(walks, mailboxes.flat())))
+  return report
 }
 
 async function begin(client: Client, job: Job): Promise<string[]> {

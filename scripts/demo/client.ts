@@ -79,16 +79,10 @@ interface Call {
   readonly takes?: readonly number[]
 }
 
-export function clientOf(address: string, key: string, options: ClientOptions): Client {
+/** Calls until there is an answer. Every call may be repeated: each names what it makes. */
+function askerOf(address: string, key: string, { signal, patient = false }: ClientOptions) {
   const url = address.replace(/\/+$/, '')
-  const { signal, patient = false } = options
-
-  /** Every call may be repeated: each names what it makes. */
-  const ask = async (
-    method: string,
-    path: string,
-    { body, headers = {}, takes = [] }: Call = {},
-  ): Promise<Response> => {
+  return async (method: string, path: string, { body, headers = {}, takes = [] }: Call = {}): Promise<Response> => {
     for (let tried = 1; ; tried++) {
       const response = await fetch(`${url}${path}`, {
         method,
@@ -110,6 +104,10 @@ export function clientOf(address: string, key: string, options: ClientOptions): 
       await pause(Math.max(whileDownMs, pauseSeconds * 1_000), undefined, { signal })
     }
   }
+}
+
+export function clientOf(address: string, key: string, options: ClientOptions): Client {
+  const ask = askerOf(address, key, options)
   const call = async <T>(method: string, path: string, shape: z.ZodType<T>, more?: Call): Promise<T> => {
     const text = await (await ask(method, path, more)).text()
     return shape.parse(text === '' ? undefined : JSON.parse(text))

@@ -41,6 +41,7 @@ export async function runAgent(agent: AnyAgent, data: unknown, around: Circumsta
       reply = { type: type ?? 'test.reply', data: told }
     },
     send: (message) => sent.push(message),
+    pass: () => undefined,
     publish: (topic, type, told) => published.push({ topic, type, data: told }),
     request: () => Promise.reject(new Error('there is nobody to ask')),
     state: {

@@ -1,7 +1,10 @@
 /** The research workflow: what its definition promises, with the agents themselves, and without a broker. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { agents, workflows } from '../../agents/index.ts'
 import { report as reportShape } from '../../agents/research/messages.ts'
+import { createRequest } from '../../shared/api-workflow-bodies.ts'
 import type { Definition } from '../../shared/chart-definition.ts'
 import { remedyFor } from '../../shared/chart-remedy.ts'
 import type { ChartStep } from '../../shared/chart-step.ts'
@@ -34,6 +37,22 @@ function standing(state: string): ChartStep {
   if (state === 'analysis_pending') return step
   return next(research(), step, { type: 'analysis.complete', data: { findings: [], dropped: 0, notes: [] } }, input)
 }
+
+describe('the workflow of the README', () => {
+  it('is one that can be made as it stands there, and ends by the ack of its agent or too late', () => {
+    const readme = readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8')
+    const [, json] = /\/v1\/workflows -H [^\n]* --json '([\s\S]*?)'\n/.exec(readme) ?? []
+    const { definition: raw } = createRequest.parse(JSON.parse(json ?? ''))
+    const parsed = parseDefinition(raw)
+    if (!parsed.ok) throw new Error(JSON.stringify(parsed.error))
+    const started = begin(parsed.value, {})
+    expect(sentBy(started)).toEqual([{ to: 'reader', type: 'page.read', data: { page: 2 } }])
+    const done = next(parsed.value, started, { type: 'page.read.reply', data: { words: 312 } }, {})
+    expect([done.value, done.status, done.state]).toEqual(['done', 'done', { words: 312 }])
+    const late = next(parsed.value, started, started.timers.start[0]!.event, {})
+    expect([late.value, late.status]).toEqual(['late', 'done'])
+  })
+})
 
 describe('the research workflow', () => {
   it('goes through its states in their order, and its output is the report (A21, A22, A23)', async () => {

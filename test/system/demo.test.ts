@@ -203,7 +203,7 @@ describe('the demo', () => {
   )
 
   it(
-    'by shared state lets three agents race for one list: who is late is told 412 and writes again, and no update is lost (A27, A29, A31, A38)',
+    'by shared state lets three agents race for one list: who is late is told 412 and writes again, and no update is lost (A27, A29, A31, A38, TC16)',
     async () => {
       const { ended, output } = demo(['--pattern', 'state', '--question', question, '--out', 'report.md', 'birds'])
       expect(await ended, output()).toBe(0)
