@@ -55,18 +55,9 @@ async function carry(platform: Platform, name: string, agent: AgentRecord | unde
   const descent = agent === undefined ? undefined : await handDown(platform, one)
   for (const effect of one.effects) {
     if (effect.state.status !== 'pending') continue
-    if (effect.kind === 'notice') {
-      const told = await tellEnding(platform, name, one, effect)
-      if (told !== undefined) states.set(effect.n, told)
-      continue
-    }
-    if (effect.kind === 'pass') {
-      const passed = await passOn(platform, one, effect, (notice) => tellEnding(platform, name, one, notice))
-      if (passed !== undefined) states.set(effect.n, passed)
-      continue
-    }
-    if (agent !== undefined && (effect.kind === 'event' || effect.kind === 'state')) {
-      const done = await changeWorkflow(platform, agent, one, effect)
+    const carrying = carryItself(platform, name, agent, one, effect)
+    if (carrying !== undefined) {
+      const done = await carrying
       if (done !== undefined) states.set(effect.n, done)
       continue
     }
@@ -110,6 +101,21 @@ async function carry(platform: Platform, name: string, agent: AgentRecord | unde
     else states.set(effect.n, refused(published.error.code, problemOf(published.error).body.detail))
   }
   await tell(platform, name, one, states)
+}
+
+// An effect that is no message of the agent's own; undefined for one that is.
+function carryItself(
+  platform: Platform,
+  name: string,
+  agent: AgentRecord | undefined,
+  one: Unfinished,
+  effect: Effect,
+): Promise<EffectStatus | undefined> | undefined {
+  const tellWaiting = (notice: Effect) => tellEnding(platform, name, one, notice)
+  if (effect.kind === 'notice') return tellWaiting(effect)
+  if (effect.kind === 'pass') return passOn(platform, one, effect, tellWaiting)
+  if (agent === undefined || (effect.kind !== 'event' && effect.kind !== 'state')) return undefined
+  return changeWorkflow(platform, agent, one, effect)
 }
 
 function tellEnding(platform: Platform, name: string, one: Unfinished, effect: Effect) {

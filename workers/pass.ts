@@ -78,7 +78,7 @@ async function offer(
   const incoming: Incoming = {
     ...{ message, body: JSON.stringify(message), key, contentHash: digest(key), hops, tried },
     ...{ brokerMade: true, reserved: true },
-    lineage: { path: pathFrom(one), print: printOf(message) },
+    lineage: { ...one.lineage, path: pathFrom(one), print: printOf(message) },
   }
   const answer = await accept(platform, to, [incoming], `pass.${one.id}`)
   enqueue(platform, to, answer.references)
