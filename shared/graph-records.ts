@@ -73,8 +73,8 @@ function whyOf({ status, because, attempts, deadLetter }: Receipt) {
 }
 
 // A leg of one that was for many comes from it, and that one from the cause: its name follows from what it was sent as.
-function causesOf({ id, message }: Receipt): GraphLink[] {
-  const cause = causeOf(message)
+function causesOf({ id, message, path = [] }: Receipt): GraphLink[] {
+  const cause = causeOf(message) ?? knownCause(message, path)
   if (cause === undefined) return []
   const from = addressOf(cause)
   if (!isToMany(message)) return [{ from, to: id, kind: 'caused' }]
@@ -83,6 +83,14 @@ function causesOf({ id, message }: Receipt): GraphLink[] {
     { from, to: publication, kind: 'caused' },
     { from: publication, to: id, kind: 'leg' },
   ]
+}
+
+// What an agent publishes by itself, and what is passed on: their ids tell nothing, the path that the broker keeps does. A gather
+// stands between who asked and who is asked.
+function knownCause({ replyto }: Head, path: readonly string[]): Cause | undefined {
+  const id = path.at(-1)
+  const isAsked = replyto !== undefined && destinationOf({ to: replyto }).kind === 'gather'
+  return id === undefined || isAsked ? undefined : { kind: 'delivery', id }
 }
 
 function effectLinks({ id, agent, message }: Receipt, { kind, publish, state }: Effect): GraphLink[] {

@@ -53,6 +53,13 @@ describe('what a receipt knows', () => {
     expect(ofReceipt(sent).links).toEqual([{ from: 'workflow:order-7', to: two, kind: 'caused' }])
   })
 
+  it('is its cause by the path that the broker kept, where the id tells none; not past a gather that asked', () => {
+    expect(ofReceipt(receipt(three, { path: [one, two] })).links).toEqual([{ from: two, to: three, kind: 'caused' }])
+    const replyto = `gather:g-${'a'.repeat(26)}`
+    const asked = receipt(three, { path: [one, two], message: { ...receipt(three).message, replyto } })
+    expect([ofReceipt(asked).links, ofReceipt(asked).hints]).toEqual([[], [replyto]])
+  })
+
   it('is what its effects became; of one for many, the publication between', () => {
     const carried = (deliveries: string[]) => ({ status: 'carried' as const, deliveries })
     const effects: Receipt['effects'] = [
