@@ -92,7 +92,7 @@ describe('without a good key', () => {
         return body.key
       },
     ],
-  ])('(%s) every operation is 401, and nothing changes', async (_, keyOf) => {
+  ])('(%s) every operation is 401, and nothing changes', { timeout: 30_000 }, async (_, keyOf) => {
     const [before, key] = [await figuresOf(ground), await keyOf()]
     for (const operation of keyed) {
       const { path, sent } = goodCall(operation, ground)
@@ -126,6 +126,7 @@ function expectNothing(operation: Operation, { status, body }: Answered, { owner
 describe('with the key of somebody who may nothing', async () => {
   it.each(await powerless())(
     '(%s) every operation is 403 or 404, tells nothing and changes nothing (S2)',
+    { timeout: 30_000 },
     async (_, caller) => {
       const before = await figuresOf(ground)
       for (const operation of guarded) {
@@ -137,7 +138,7 @@ describe('with the key of somebody who may nothing', async () => {
     },
   )
 
-  it('the same calls are taken from an admin: it is the key that was refused', async () => {
+  it('the same calls are taken from an admin: it is the key that was refused', { timeout: 30_000 }, async () => {
     // Reading, so that nothing that a later call needs is gone.
     for (const operation of guarded.filter(({ method, tag }) => method === 'get' && tag !== 'Resources')) {
       const { path, sent } = goodCall(operation, ground)

@@ -30,7 +30,9 @@ function expectStatus({ status, body }: Answered, ...those: readonly number[]): 
 }
 
 describe('many callers at once', () => {
-  it('that read and write one state under If-Match are answered as if they came one after another (W2)', async () => {
+  it('that read and write one state under If-Match are answered as if they came one after another (W2)', {
+    timeout: 30_000,
+  }, async () => {
     const id = freshName('w')
     await call('POST', '/v1/workflows', { json: { id, state: { by: 'nobody' } } })
     const history = new History<StateCall, StateAnswer>()
@@ -72,7 +74,9 @@ describe('many callers at once', () => {
     expect(linearize(history.calls, stateModel(1, 'nobody'))).toMatchObject({ linearizable: true })
   })
 
-  it('that force a breaker, read it and send past it see one breaker: what is let through is what it says at that moment (B1)', async () => {
+  it('that force a breaker, read it and send past it see one breaker: what is let through is what it says at that moment (B1)', {
+    timeout: 30_000,
+  }, async () => {
     const name = freshName('hook')
     // Nobody listens there; what fails must not move the breaker beside people's word.
     const policy = {
