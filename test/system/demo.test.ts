@@ -247,7 +247,7 @@ describe('the demo', () => {
   )
 
   it(
-    'in chaos loses and doubles nothing: the analyst killed at work, the runtime killed with mail parked, all of it completed (A24, A36)',
+    'in chaos loses and doubles nothing: the analyst killed at work, the runtime killed with mail parked, all of it completed (M1, M2, A24, A36)',
     async () => {
       const { ended, output } = demo(['--chaos', '--question', question, '--out', 'report.md', 'birds'])
       expect(await ended, output()).toBe(0)
