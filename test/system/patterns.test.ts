@@ -182,6 +182,17 @@ describe('docs/patterns.md', () => {
       for (const word of ['When', 'Promises', 'Watch']) expect(text, title).toContain(`**${word}.**`)
   })
 
+  it('begins with a guide to the three forms of the same job, which are on the page and in the demo (A44)', () => {
+    const guide = sections[0]?.text ?? ''
+    const [, ...forms] = (/^\|(.*)\|$/m.exec(guide)?.[1] ?? '').split('|').map((cell) => cell.trim())
+    expect(forms).toHaveLength(3)
+    expect(patterns.slice(0, 3).map((section) => section.title.toLowerCase())).toEqual(forms)
+    const demo = readFileSync(join(root, 'scripts/demo.ts'), 'utf8')
+    const named = [...(/--pattern queue`.*$/m.exec(guide)?.[0] ?? '').matchAll(/(\w+)`/g)].map((match) => match[1])
+    expect(named).toHaveLength(3)
+    for (const name of named) expect(demo).toMatch(new RegExp(`^  ${name}: \\{$`, 'm'))
+  })
+
   describe.concurrent('does what it shows:', () => {
     it.each(patterns.map((section) => [section.title, section] as const))('%s', (_, section) => play(section))
   })
