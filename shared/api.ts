@@ -20,11 +20,12 @@ import {
 } from './api-bodies.ts'
 import { breakerAnswer, breakerOperations } from './api-breaker.ts'
 import { chainAnswer, chainInput, chainOperations } from './api-chains.ts'
-import { graphOperations, mermaidAnswer } from './api-graph.ts'
 import { dataOperations } from './api-data.ts'
+import { graphOperations, mermaidAnswer } from './api-graph.ts'
 import { handshakeAnswer, handshakeOperations } from './api-handshakes.ts'
 import { groupsAnswer, letterAnswer, lettersAnswer, redriveAnswer } from './api-letters.ts'
 import { binaryData, messageOperations } from './api-messages.ts'
+import { observerOperations } from './api-observers.ts'
 import type { Operation } from './api-operation.ts'
 import { requestAnswer, requestOperations } from './api-requests.ts'
 import { resourceBreakerAnswer, resourceOperations } from './api-resources.ts'
@@ -51,6 +52,7 @@ export const operations: readonly Operation[] = [
   ...scatterOperations,
   ...chainOperations,
   ...topicOperations,
+  ...observerOperations,
   ...agentOperations,
   ...breakerOperations,
   ...approvalOperations,
@@ -157,6 +159,8 @@ export const attributes: Readonly<Record<string, string>> = {
   correlationid: 'The conversation. Inherited by what the message sets off.',
   causationid: 'The id of the message that caused this one.',
   replyto: 'Where replies go, as if the sender sent there: an agent, or `topic:<topic>`.',
+  receiptto:
+    'Who is told how each delivery of it ended, as if the sender sent there: an agent, or `topic:<topic>`. Not under at_most_once.',
   workflowid: 'The workflow that this belongs to.',
   deliverymode: '`at_least_once` unless said otherwise.',
   partitionkey: 'Strict order among messages with this key to one agent.',

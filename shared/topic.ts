@@ -11,6 +11,9 @@ export const reservedPrefix = 'switchboard'
 /** Where the broker says what became of an agent. */
 export const agentTopic = (agent: string) => `${reservedPrefix}.agent.${agent}`
 
+/** Where the broker says how a workflow stands. */
+export const workflowTopic = (workflow: string) => `${reservedPrefix}.workflow.${workflow}`
+
 /** Where the broker says that nobody replied to a request in time. */
 export const requestTimeoutTopic = `${reservedPrefix}.request.timeout`
 

@@ -1,14 +1,17 @@
 /**
- * Announce: a breaker moved, and whoever subscribes to `switchboard.agent.<name>`, or to `switchboard.resource.<name>`, hears of
- * it, once. Ids only, no data: what was in anybody's message is nobody else's (S2). Never here: deciding that it moved (shared/breaker.ts).
+ * Announce: a breaker moved, a delivery died, a workflow stands otherwise, and whoever subscribes to `switchboard.agent.<name>`,
+ * `switchboard.resource.<name>` or `switchboard.workflow.<id>` hears of it, once. Ids only, no data: what was in anybody's message is
+ * nobody else's (S2). Never here: deciding that it moved (shared/breaker.ts).
  */
 import type { Incoming } from '../shared/admission.ts'
 import { type Breaker, movesOf } from '../shared/breaker.ts'
+import type { DeadLetter } from '../shared/dead-letter.ts'
 import { composeMessage, contentHash, type PublishInput } from '../shared/message.ts'
 import { brokerSource } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
-import { agentTopic, resourceTopic } from '../shared/topic.ts'
+import { agentTopic, isReserved, resourceTopic, workflowTopic } from '../shared/topic.ts'
 import { continueTrace } from '../shared/trace.ts'
+import type { WorkflowRecord } from '../shared/workflow.ts'
 import { publishMany } from './publish-many.ts'
 
 type Move = ReturnType<typeof movesOf>[number]
@@ -45,6 +48,50 @@ export async function announceResource(
   await say(platform, about, breaker, isMeant)
 }
 
+/**
+ * A delivery of an agent became a dead letter. What was announced is not announced again when it dies (announcements do not feed
+ * on themselves). One that cannot be said now is said when its burial is repeated.
+ */
+export async function announceDeath(platform: Platform, agent: string, letter: DeadLetter): Promise<void> {
+  if (letter.message.topic !== undefined && isReserved(letter.message.topic)) return
+  const audience = { kind: 'topic', topic: agentTopic(agent), except: agent } as const
+  const { total } = await platform.directory().candidates(audience, undefined, 1)
+  if (total === 0) return
+  const { id, delivery, reason, at } = letter
+  const key = `${id}-dead`
+  const about = { type: `${brokerSource}.delivery.dead_lettered`, subject: agent, delivery, reason }
+  const input: PublishInput = {
+    topic: audience.topic,
+    ...about,
+    id: key,
+    time: new Date(at).toISOString(),
+    onunroutable: 'drop',
+  }
+  await publishMany(platform, audience, incomingOf(platform, input, key, at))
+}
+
+/**
+ * A workflow stands otherwise than its index was told: it began, was paused, went on, or ended. Asked for again by the workflow's
+ * alarm until the index has it. Each transition is in its history, which can be watched.
+ */
+export async function announceWorkflow(platform: Platform, record: WorkflowRecord): Promise<void> {
+  const { id, status, last, version, updatedAt, createdBy } = record
+  const audience = { kind: 'topic', topic: workflowTopic(id) } as const
+  const { total } = await platform.directory().candidates(audience, undefined, 1)
+  if (total === 0) return
+  const key = `workflow-${id}-${status}-${last.entry}`
+  const about = {
+    type: `${brokerSource}.workflow.${status}`,
+    // Not its `workflowid`: what belongs to a workflow that is paused may have to wait for it.
+    subject: id,
+    version,
+    createdby: createdBy,
+  }
+  const time = new Date(updatedAt).toISOString()
+  const input: PublishInput = { topic: audience.topic, ...about, id: key, time, onunroutable: 'drop' }
+  await publishMany(platform, audience, incomingOf(platform, input, key, updatedAt))
+}
+
 async function say(
   platform: Platform,
   about: About,
@@ -73,6 +120,11 @@ function announcementOf(platform: Platform, about: About, { epoch, at, to }: Mov
     // They travel each by itself: this says which came first.
     epoch,
   }
+  return incomingOf(platform, input, key, at)
+}
+
+/** An announcement, dated by what it tells: made again, it is the same message. */
+export function incomingOf(platform: Platform, input: PublishInput, key: string, at: number): Incoming {
   const { traceparent } = continueTrace({ traceparent: undefined, tracestate: undefined }, (n) => platform.hex(n))
   const message = composeMessage(input, { source: brokerSource, freshId: key, now: at, traceparent })
   const body = JSON.stringify(message)

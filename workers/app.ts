@@ -25,6 +25,7 @@ import { health } from './routes/health.ts'
 import { keys } from './routes/keys.ts'
 import { lease } from './routes/lease.ts'
 import { messages } from './routes/messages.ts'
+import { observers } from './routes/observers.ts'
 import { pages } from './routes/pages.ts'
 import { publications } from './routes/publications.ts'
 import { requests } from './routes/requests.ts'
@@ -70,6 +71,7 @@ export function buildApp(
     lease,
     deadLetters,
     subscriptions,
+    observers,
     publications,
     requests,
     scatters,

@@ -14,6 +14,7 @@ import { effectGiveUpMs } from '../shared/upkeep.ts'
 import { listingOf } from '../shared/workflow-index.ts'
 import type { PerformedNews, Unfinished } from '../shared/workflow-port.ts'
 import { accept } from './accept.ts'
+import { announceWorkflow } from './announce.ts'
 import { conform } from './conform.ts'
 import { enqueue, sendBounded } from './enqueue.ts'
 import { publishMany } from './publish-many.ts'
@@ -57,6 +58,7 @@ async function doneOf(platform: Platform, owed: Unfinished): Promise<PerformedNe
   const effects = await performed(platform, owed)
   if (!unlisted) return { effects }
   await platform.workflowIndex().put(listingOf(record))
+  await announceWorkflow(platform, record)
   return { effects, listed: record.status }
 }
 

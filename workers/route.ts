@@ -19,6 +19,7 @@ import {
   publishInput,
   topicReply,
 } from '../shared/message.ts'
+import { ownerOf } from '../shared/observer.ts'
 import { allows, brokerSource, maySpeakAs, mayTell, ownSource, type Principal } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
 import { err, ok, type Result, unreachable } from '../shared/result.ts'
@@ -119,8 +120,9 @@ function authorisePublish(principal: Principal, input: PublishInput): Result<voi
     const allowed = principal.kind === 'admin' ? ['*'] : [ownSource(principal), ...principal.permissions.sources]
     return err({ code: 'foreign_source', claimed: input.source, allowed: [...new Set(allowed)] })
   }
-  // A reply goes where the publisher might have sent it: nobody may borrow another's permissions through `replyto`.
-  for (const subject of [input.to, input.replyto, ...(input.chain ?? [])]) {
+  // A reply, and the news of an end, go where the publisher might have sent them: nobody may borrow another's permissions through
+  // `replyto` or `receiptto`.
+  for (const subject of [input.to, input.replyto, input.receiptto, ...(input.chain ?? [])]) {
     if (subject === undefined || subject.startsWith(topicReply)) continue
     if (principal.kind !== 'admin' && isCallbackAgent(subject))
       return err({ code: 'forbidden', action: 'send to', subject })
@@ -130,16 +132,20 @@ function authorisePublish(principal: Principal, input: PublishInput): Result<voi
     if (to.kind === 'workflow' || !allows(principal, 'send', subject))
       return err({ code: 'forbidden', action: 'send to', subject })
   }
-  for (const topic of [
-    input.topic,
-    input.replyto?.startsWith(topicReply) ? input.replyto.slice(topicReply.length) : undefined,
-  ]) {
+  for (const topic of [input.topic, topicIn(input.replyto), topicIn(input.receiptto)]) {
     if (topic === undefined) continue
     if (isReserved(topic) || !allows(principal, 'publish', topic))
+      return err({ code: 'forbidden', action: 'publish to', subject: topic })
+    // Observers of an agent hear the agent itself, and nobody in its name (S1).
+    const owner = ownerOf(topic)
+    if (owner !== undefined && principal.kind !== 'admin' && !maySpeakAs(principal, owner))
       return err({ code: 'forbidden', action: 'publish to', subject: topic })
   }
   return ok(undefined)
 }
+
+const topicIn = (address: string | undefined) =>
+  address?.startsWith(topicReply) ? address.slice(topicReply.length) : undefined
 
 /** Whom the message is for. A direct message to somebody unknown is refused by name, never broadcast (T1). */
 function routeOf(input: PublishInput, principal: Principal): Result<Routed['to'], Fault> {
@@ -185,6 +191,7 @@ function checkMode(platform: Platform, input: PublishInput, headerKey: string | 
     if (input.delivertime !== undefined) return err({ code: 'not_durable', attribute: 'delivertime' })
     if (input.collapsekey !== undefined) return err({ code: 'not_durable', attribute: 'collapsekey' })
     if (input.chain !== undefined) return err({ code: 'not_durable', attribute: 'chain' })
+    if (input.receiptto !== undefined) return err({ code: 'not_durable', attribute: 'receiptto' })
   }
   if (input.expirytime !== undefined) {
     const expiresAt = Date.parse(input.expirytime)
