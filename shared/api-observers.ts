@@ -48,6 +48,6 @@ export const observerOperations: readonly Operation[] = [
     description:
       'What waits in the observer’s mailbox is cancelled; what it works on is finished. Detaching twice is detaching once.',
     answers: [{ status: 204, description: 'Gone.', headers: [directoryVersion] }],
-    faults: ['forbidden'],
+    faults: ['forbidden', 'agent_not_found'],
   },
 ]

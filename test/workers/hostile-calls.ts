@@ -87,7 +87,8 @@ function pathOf(drawing: Drawing, template: string, parameters: readonly Documen
     const name = /^\{(\w+)\}$/.exec(part)?.[1]
     if (name === undefined) return fc.constant(part)
     const schema = parameters.find((p) => p.in === 'path' && p.name === name)?.schema ?? {}
-    const value = fitting(drawing, schema, name).map((v) => encode(String(v)))
+    const hint = Object.hasOwn(drawing.hints, `/${name}`) ? `/${name}` : name
+    const value = fitting(drawing, schema, hint).map((v) => encode(String(v)))
     return fc.oneof({ weight: 6, arbitrary: value }, fc.constantFrom(...rawSegments))
   })
   return fc.tuple(...parts).map((found) => found.join('/'))
@@ -231,7 +232,7 @@ function bodyOf(drawing: Drawing, operation: Document): fc.Arbitrary<Content> {
   if (types.length === 0) return fc.oneof({ weight: 4, arbitrary: fc.constant({}) }, raw)
   const meant = types.map(([type, { schema }]) => {
     const value = fc.oneof(
-      { weight: 3, arbitrary: fitting(drawing, schema as Schema) },
+      { weight: 5, arbitrary: fitting(drawing, schema as Schema) },
       { weight: 3, arbitrary: nearlyFitting(drawing, schema as Schema) },
       { weight: 1, arbitrary: oddValue },
     )

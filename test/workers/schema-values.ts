@@ -6,7 +6,10 @@ import fc from 'fast-check'
 
 export type Schema = Readonly<Record<string, unknown>>
 
-/** What a text or a name is often, by the name of the property that holds it: what exists, so that a call reaches further. */
+/**
+ * What a value is often, by the name of the property that holds it, or `/name` in a path: what exists, so that a call reaches
+ * further.
+ */
 export type Hints = Readonly<Record<string, readonly unknown[]>>
 
 export interface Drawing {
