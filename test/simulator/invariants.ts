@@ -201,12 +201,14 @@ function checkOrder(story: Story, receipts: ReadonlyMap<string, Receipt>): void 
   }
 }
 
+// A breaker's move, a time-out, a death.
+const announcement =
+  /^(?:(?:[a-z0-9-]+-breaker-\d+|g-[a-z2-7]{26}-timeout)-\d+|[a-z0-9-]+_[a-z2-7]{26}(?:-[re]\d+)?-dead)$/
+
 function checkSources(story: Story): void {
   for (const seen of story.seen) {
     must(seen.delivery.startsWith(`${seen.agent}_`), 'S2', () => `${seen.delivery} reached ${seen.agent}`)
-    const announced = /^([a-z0-9-]+-breaker-\d+|g-[a-z2-7]{26}-timeout)-\d+$/.test(seen.messageId)
-      ? 'switchboard'
-      : undefined
+    const announced = announcement.test(seen.messageId) ? 'switchboard' : undefined
     const asked = /^g-[a-z2-7]{26}-\d+$/.test(seen.messageId) ? asker : undefined
     const spoken =
       story.spoken.get(seen.messageId) ??

@@ -138,16 +138,21 @@ describe('announcements', () => {
   })
 
   it('of a dead announcement there is none: they do not feed on themselves', async () => {
-    const [agent, observer] = [await pullAgent(), await pullAgent()]
+    const [agent, observer, second] = [await pullAgent(), await pullAgent(), await pullAgent()]
     await call('PUT', at(agent.name, observer.name), { json: { announcements: true } })
-    await call('PUT', at(observer.name, observer.name), { json: { announcements: true } })
-    const id = (await send(agent.name)).body.deliveries[0].id
-    const { token } = await leaseOne(agent)
-    await call('POST', `/v1/deliveries/${id}/nack`, { key: agent.key, json: { token, terminal: true } })
-    const told = await leaseOne(observer, { waitSeconds: 4 })
-    const nack = { token: told.token, terminal: true }
-    await call('POST', `/v1/deliveries/${told.id}/nack`, { key: observer.key, json: nack })
-    expect(await leaseOne(observer, { waitSeconds: 1 })).toBeUndefined()
+    await call('PUT', at(observer.name, second.name), { json: { announcements: true } })
+    const kill = async (one: Registered, held: Body) => {
+      const json = { token: held.token, terminal: true }
+      await call('POST', `/v1/deliveries/${held.id}/nack`, { key: one.key, json })
+    }
+    await send(agent.name)
+    await kill(agent, await leaseOne(agent))
+    await kill(observer, await leaseOne(observer, { waitSeconds: 4 }))
+    // That of its ordinary mail comes; had the announcement's death been told, it had come before.
+    await send(observer.name)
+    const mine = await leaseOne(observer)
+    await kill(observer, mine)
+    expect((await leaseOne(second, { waitSeconds: 4 })).message.delivery).toBe(mine.id)
   })
 })
 
