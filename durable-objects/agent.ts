@@ -9,8 +9,9 @@ import { claimedCause } from '../shared/cause.ts'
 import { beginFleeting, droppedBecause, type FleetingOutcome, recordFleeting } from '../shared/fleeting.ts'
 import { isOpen, leasedOf, unfinishedOf } from '../shared/handover.ts'
 import type { ProgressInput } from '../shared/lease.ts'
+import { limits } from '../shared/limits.ts'
 import { agentOf, begin, type Draft, deliveryOf } from '../shared/mailbox.ts'
-import { overdue } from '../shared/overdue.ts'
+import { alertsOf, overdue } from '../shared/overdue.ts'
 import type { Synchronous } from '../shared/ports.ts'
 import { type Departed, type Departure, departed, departuresOf, leave } from '../shared/reassign.ts'
 import { statusOf } from '../shared/receipt.ts'
@@ -150,7 +151,7 @@ export class AgentObject extends OperatedMailbox implements Synchronous<AgentPor
     this.handshakes.tidy(this.chance.now())
     this.roots.tidy(this.chance.now())
     const [agent, references] = this.shell.step(agentOf)
-    return { agent, references }
+    return { agent, references, alerts: alertsOf(begin(this.shell.mailbox), 0).slice(0, limits.alertsRepeated) }
   }
 
   /** Never throws: a thrown alarm is retried six times and then forgotten, and with it everything live (M6). */
@@ -159,6 +160,7 @@ export class AgentObject extends OperatedMailbox implements Synchronous<AgentPor
       const [due, references] = this.shell.wake((draft, now) => ({
         // First: what it sends to another mailbox is a chore of this very tick.
         overdue: overdue(draft, now),
+        alerts: alertsOf(draft, now),
         ...tick(draft, now, this.chance.random),
       }))
       await Promise.all([sendReleases(this.env, this.name, references), sendWork(this.env, this.name, due)])

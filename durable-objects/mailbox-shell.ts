@@ -24,19 +24,22 @@ export class MailboxShell {
   readonly #context: ObjectContext
   readonly #chance: Pick<ChancePort, 'now'>
   readonly #moved: (after: number, upTo: number) => unknown
+  readonly #paused: (since: number) => unknown
   readonly store: MailboxStore
   #mailbox: Mailbox
   #alarmAt: number | null = null
 
-  /** `moved` is called when a step that was saved has moved the breaker to a later epoch. */
+  /** Called when a step that was saved has moved the breaker to a later epoch, or has paused the agent. */
   constructor(
     context: ObjectContext,
     ports: Pick<ChancePort, 'now'>,
     moved: (after: number, upTo: number) => unknown = () => undefined,
+    paused: (since: number) => unknown = () => undefined,
   ) {
     this.#context = context
     this.#chance = ports
     this.#moved = moved
+    this.#paused = paused
     this.store = new MailboxStore(context.storage)
     this.#mailbox = this.store.load()
     context
@@ -90,7 +93,10 @@ export class MailboxShell {
       this.#arm(draft, now, everything)
     })
     const { epoch } = draft.base.gate.breaker
+    const before = draft.base.agent?.paused?.since
     this.#mailbox = apply(draft)
+    const since = this.#mailbox.agent?.paused?.since
+    if (since !== undefined && since !== before) this.#paused(since)
     if (draft.gate.breaker.epoch > epoch) this.#moved(epoch, draft.gate.breaker.epoch)
     return [value, references]
   }

@@ -18,7 +18,7 @@ import { chance } from './chance.ts'
 import { correlatedIn } from './correlated.ts'
 import { HandshakeStore } from './handshake-store.ts'
 import { MailboxShell, type ObjectContext } from './mailbox-shell.ts'
-import { type OutboxEnv, sendMove } from './outbox.ts'
+import { type OutboxEnv, sendMove, sendPause } from './outbox.ts'
 import { RootStore } from './root-store.ts'
 
 export abstract class OperatedMailbox extends DurableObject<OutboxEnv> {
@@ -37,7 +37,12 @@ export abstract class OperatedMailbox extends DurableObject<OutboxEnv> {
     this.#sql = (ctx.storage as unknown as StoragePort).sql
     this.handshakes = new HandshakeStore(ctx.storage as unknown as StoragePort)
     this.roots = new RootStore(ctx.storage as unknown as StoragePort)
-    this.shell = new MailboxShell(ctx as unknown as ObjectContext, ports, (...to) => sendMove(env, this.name, ...to))
+    this.shell = new MailboxShell(
+      ctx as unknown as ObjectContext,
+      ports,
+      (...to) => sendMove(env, this.name, ...to),
+      (since) => sendPause(env, this.name, since),
+    )
   }
 
   cancel(id: string) {

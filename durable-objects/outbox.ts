@@ -15,6 +15,7 @@ export interface OutboxEnv {
 // A delivery's id has about 60 bytes; a queue message holds 128 kB.
 const choresPerMessage = 100
 const schedulesPerMessage = 25
+const alertsPerMessage = 25
 const approvalsPerMessage = 10
 // A queue send has been seen to hang for a minute (cloudflare/workerd issue 6053).
 const patienceMs = 5_000
@@ -24,10 +25,13 @@ export async function sendReleases(env: OutboxEnv, agent: string, references: Re
   await Promise.all(references.map((r) => patiently(env.DELIVERIES.send(takeReferenceTo(agent, r)))))
 }
 
-/** What somebody has to finish, and a challenge that is due; what is overdue is only said. */
+/** What somebody has to finish, and a challenge that is due; what is overdue is said, here and by whoever takes it from the queue. */
 export async function sendWork(env: OutboxEnv, agent: string, due: Tick): Promise<void> {
   if (due.overdue !== undefined && due.overdue.length > 0)
     console.warn(JSON.stringify({ step: 'overdue', agent, deliveries: due.overdue }))
+  const alerts = due.alerts ?? []
+  for (let i = 0; i < alerts.length; i += alertsPerMessage)
+    await patiently(env.WORK.send({ v: 1, agent, overdue: alerts.slice(i, i + alertsPerMessage) }))
   for (let i = 0; i < due.chores.length; i += choresPerMessage)
     await patiently(env.WORK.send({ v: 1, agent, deliveries: due.chores.slice(i, i + choresPerMessage) }))
   if (due.verify) await patiently(env.WORK.send({ v: 1, agent, verify: true }))
@@ -41,6 +45,11 @@ export async function sendMove(
   upTo: number,
 ): Promise<void> {
   await patiently(env.WORK.send({ v: 1, agent, announce: { after, upTo } }))
+}
+
+/** An agent that was paused. As above. */
+export async function sendPause(env: Pick<OutboxEnv, 'WORK'>, agent: string, since: number): Promise<void> {
+  await patiently(env.WORK.send({ v: 1, agent, pausedSince: since }))
 }
 
 /** A publication that has legs left. */

@@ -6,10 +6,11 @@ import type { AgentRecord, Registration } from './agent.ts'
 import type { Breaker } from './breaker.ts'
 import type { DeadLetter } from './dead-letter.ts'
 import type { Effect } from './effects.ts'
+import type { Figures, MailboxStats } from './figures.ts'
 import type { Handshake, Shaken, Standing } from './handshake.ts'
+import type { Alert } from './ladder.ts'
 import type { ProgressInput } from './lease.ts'
 import type { Lineage } from './lineage.ts'
-import type { Figures, MailboxStats } from './figures.ts'
 import type { Head } from './message.ts'
 import type { Outcome } from './outcome.ts'
 import type { Departed, Departure } from './reassign.ts'
@@ -181,5 +182,10 @@ export interface AgentPort {
     outcome: Outcome | { readonly kind: 'dropped'; readonly reason: string },
   ): Promise<{ readonly references: References }>
   /** Hourly: re-arms, rotates and cleans up (M6). */
-  sweep(): Promise<{ readonly agent: AgentRecord | undefined; readonly references: References }>
+  sweep(): Promise<{
+    readonly agent: AgentRecord | undefined
+    readonly references: References
+    /** The latest that were found overdue. */
+    readonly alerts: readonly Alert[]
+  }>
 }

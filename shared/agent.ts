@@ -192,6 +192,12 @@ function isPaused(agent: AgentRecord, now: number): agent is AgentRecord & { pau
   return agent.paused !== undefined && (agent.paused.until === undefined || agent.paused.until > now)
 }
 
+/** Paused, with this reason from now on. Who is paused already has been since then. */
+export function paused(agent: AgentRecord, reason: string, forMs: number | undefined, now: number): AgentRecord {
+  const since = isPaused(agent, now) ? agent.paused.since : now
+  return { ...agent, paused: { since, reason, ...(forMs === undefined ? {} : { until: now + forMs }) } }
+}
+
 function shownPause({ since, reason, until }: Pause) {
   const iso = (at: number) => new Date(at).toISOString()
   return { since: iso(since), reason, ...(until === undefined ? {} : { until: iso(until) }) }

@@ -12,11 +12,12 @@
  * A settled result is never replaced (M2). Never here: which delivery goes first (shared/mailbox.ts).
  */
 import * as z from 'zod'
-import { effectSchema, noticeOf } from './effects.ts'
+import { effectSchema } from './effects.ts'
 import type { Lease } from './lease.ts'
 import { limits } from './limits.ts'
 import { lineageSchema } from './lineage.ts'
-import { awaitsAnswer, deliveryMode, type Head } from './message.ts'
+import { deliveryMode, type Head } from './message.ts'
+import { newsOf } from './news.ts'
 import { type AttemptError, attemptError } from './outcome.ts'
 import { triedSchema } from './tried.ts'
 import { viewRecord } from './view.ts'
@@ -209,25 +210,16 @@ export function end(
   more: Omit<Ended, 'at' | 'status' | 'endedAt'> = {},
 ): Delivery {
   const detail = more.reason ?? undefined
+  const told = newsOf(delivery, { status, ...more })
+  const effects = [...(more.journal?.effects ?? []), ...told]
+  const journal: Journal | undefined = effects.length === 0 ? undefined : { openedAt: at, ...more.journal, effects }
   return step(
-    { ...delivery, state: { at: 'ended', status, endedAt: at, ...news(delivery, status, at, more), ...more } },
+    {
+      ...delivery,
+      state: { at: 'ended', status, endedAt: at, ...more, ...(journal === undefined ? {} : { journal }) },
+    },
     { step: status, at, ...(detail === undefined ? {} : { detail }) },
   )
-}
-
-// Whoever waits for its answer hears that there will be none. What goes on in another mailbox may still be answered, and who
-// called it back knows.
-function news(
-  delivery: Delivery,
-  status: EndedStatus,
-  openedAt: number,
-  { reason, error, reassignedTo }: Pick<Ended, 'reason' | 'error' | 'reassignedTo'>,
-): { journal?: Journal } {
-  const { head, id, redrives, recalled } = delivery
-  const isKnown = status === 'completed' || reassignedTo !== undefined || recalled === true
-  if (isKnown || !awaitsAnswer(head.replyto)) return {}
-  const ending = { status, ...(reason === undefined ? {} : { reason }), ...(error === undefined ? {} : { error }) }
-  return { journal: { effects: [noticeOf(id, head, redrives, ending)], openedAt } }
 }
 
 /** A bad end is a dead letter: unburied until the index has it. */

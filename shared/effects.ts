@@ -7,7 +7,7 @@ import { deadLetterId, effectId } from './ids.ts'
 import { mergePatch } from './json-patch.ts'
 import { isJsonObject, type JsonObject } from './json-pointer.ts'
 import { limits } from './limits.ts'
-import { type Head, type PublishInput, publishInput, replyDestination } from './message.ts'
+import { type Head, type PublishInput, publishInput, replyDestination, topicReply } from './message.ts'
 import { err, ok, type Result } from './result.ts'
 import { stateOperations } from './state-operations.ts'
 import type { Tried } from './tried.ts'
@@ -133,9 +133,34 @@ export interface Ending {
 export function noticeOf(delivery: string, head: Head, redrives: number, ending: Ending): Effect {
   const agent = delivery.slice(0, delivery.lastIndexOf('_'))
   const publish = inherit(head, `${deadLetterId(delivery, redrives)}-ended`, {
-    type: 'switchboard.delivery.ended',
+    type: endedType,
     data: { delivery, agent, ...ending },
     to: head.replyto,
+  })
+  return { n: 1, kind: 'notice', publish, state: pending }
+}
+
+/** The type of the news that a delivery ended. The broker's own. */
+export const endedType = 'switchboard.delivery.ended'
+
+/**
+ * The same for whom its sender named in `receiptto`, whatever the end. Ids and reason only: a topic has many readers, and who may
+ * read the receipt finds the rest there.
+ */
+export function receiptNoticeOf(
+  delivery: string,
+  head: Head,
+  redrives: number,
+  receiptto: string,
+  { status, reason }: Pick<Ending, 'status' | 'reason'>,
+): Effect {
+  const agent = delivery.slice(0, delivery.lastIndexOf('_'))
+  const publish = inherit(head, `${deadLetterId(delivery, redrives)}-receipt`, {
+    type: endedType,
+    data: { delivery, agent, status, ...(reason === undefined ? {} : { reason }) },
+    ...replyDestination(receiptto),
+    // As an announcement: a topic that nobody hears is nobody's trouble.
+    ...(receiptto.startsWith(topicReply) ? { onunroutable: 'drop' } : {}),
   })
   return { n: 1, kind: 'notice', publish, state: pending }
 }

@@ -36,6 +36,10 @@ export interface Deadline {
   readonly afterSeconds: number
 }
 
+/** A delivery that did not reach its rung in time, as it is announced: ids, and no data (S2). */
+export const alertSchema = z.strictObject({ delivery: z.string(), at: z.number(), rung })
+export type Alert = z.infer<typeof alertSchema>
+
 /** When a delivery that has not come so far is overdue; undefined when it has, or when that was told already. */
 export function overdueAtOf(
   deadline: Deadline | undefined,

@@ -49,6 +49,8 @@ export const limits = {
   /** Kept on one receipt; older entries give way to newer ones and the receipt says `truncated`. */
   stepsPerReceipt: 100,
   attemptsPerReceipt: 50,
+  /** Overdue mail of one agent that the hourly sweep announces again, the latest, in case a queue lost it. */
+  alertsRepeated: 100,
   /** One pull lease. Longer work extends. */
   leaseSeconds: 43_200,
   leaseMax: 100,

@@ -7,6 +7,7 @@ import * as z from 'zod'
 import { agentName, digest } from './ids.ts'
 import { canonical } from './json.ts'
 import { limits } from './limits.ts'
+import { topicName } from './topic.ts'
 
 export const deliveryMode = z.enum(['at_most_once', 'at_least_once', 'exactly_once'])
 
@@ -41,6 +42,8 @@ const known = {
   correlationid: nonEmpty(limits.idLength).optional(),
   causationid: nonEmpty(limits.idLength).optional(),
   replyto: nonEmpty(limits.topicLength).optional(),
+  /** Who is told how each delivery of it ended: an agent, or `topic:<topic>`. */
+  receiptto: nonEmpty(limits.topicLength).optional(),
   workflowid: nonEmpty(limits.idLength).optional(),
   deliverymode: deliveryMode.optional(),
   partitionkey: nonEmpty(limits.idLength).optional(),
@@ -98,6 +101,24 @@ function chainIssues({ to, topic, chain, chainopen }: ChainInput): (readonly [st
   ]
 }
 
+function receiptIssues({ to, receiptto }: ReceiptInput): (readonly [string, string])[] {
+  if (receiptto === undefined) return []
+  const isTopic = topicName.safeParse(receiptto.slice(topicReply.length)).success && receiptto.startsWith(topicReply)
+  return [
+    ...(isTopic || agentName.safeParse(receiptto).success
+      ? []
+      : [['receiptto', 'is an agent by name, or a topic as `topic:<topic>`'] as const]),
+    ...(to?.startsWith(gatherPrefix) || to?.startsWith(workflowPrefix)
+      ? [['receiptto', 'is told how deliveries ended: what goes to a gather or a workflow is no delivery'] as const]
+      : []),
+  ]
+}
+
+interface ReceiptInput {
+  readonly to?: string | undefined
+  readonly receiptto?: string | undefined
+}
+
 interface ChainInput {
   readonly to?: string | undefined
   readonly topic?: string | undefined
@@ -133,7 +154,7 @@ export const publishInput = z
       })
     if (input.data !== undefined && input.data_base64 !== undefined)
       ctx.addIssue({ code: 'custom', path: ['data_base64'], message: 'only one of `data` and `data_base64`' })
-    for (const [path, message] of [...collapseIssues(input), ...chainIssues(input)])
+    for (const [path, message] of [...collapseIssues(input), ...chainIssues(input), ...receiptIssues(input)])
       ctx.addIssue({ code: 'custom', path: [path], message })
   })
 export type PublishInput = z.infer<typeof publishInput>

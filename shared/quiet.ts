@@ -2,13 +2,13 @@
  * What an outcome asks of the whole agent: to be left alone for a while, or until somebody resumes it. Never here: what becomes
  * of the delivery (shared/settlement.ts).
  */
-import type { AgentRecord } from './agent.ts'
+import { type AgentRecord, paused } from './agent.ts'
 import { isResourceTrouble } from './blame.ts'
 import type { Outcome } from './outcome.ts'
 
 /** The agent held or paused, if that is what the outcome asks for; undefined otherwise. */
 export function askedForQuiet(agent: AgentRecord, outcome: Outcome, now: number): AgentRecord | undefined {
-  if (outcome.kind === 'gone') return { ...agent, paused: { since: now, reason: 'the webhook answered 410 Gone' } }
+  if (outcome.kind === 'gone') return paused(agent, 'the webhook answered 410 Gone', undefined, now)
   if (outcome.kind !== 'hold' && outcome.kind !== 'parked') return undefined
   const heldUntil = now + outcome.holdMs
   // The longer one stands, with its reason.

@@ -3,6 +3,7 @@
  * Never here: bodies, except under at_most_once, which stores nothing.
  */
 import * as z from 'zod'
+import { alertSchema } from './ladder.ts'
 import { lineageSchema } from './lineage.ts'
 import { messageSchema } from './message.ts'
 
@@ -50,6 +51,9 @@ export const workReference = z.union([
   z.strictObject({ v: z.literal(1), approvals: z.array(z.string()).min(1) }),
   z.strictObject({ v: z.literal(1), gather: z.string() }),
   z.strictObject({ v: z.literal(1), agent: z.string(), announce: z.strictObject({ after: z.int(), upTo: z.int() }) }),
+  // Say that these are overdue, or since when the agent is paused.
+  z.strictObject({ v: z.literal(1), agent: z.string(), overdue: z.array(alertSchema).min(1) }),
+  z.strictObject({ v: z.literal(1), agent: z.string(), pausedSince: z.number() }),
   z.strictObject({
     v: z.literal(1),
     resource: z.string(),

@@ -4,7 +4,7 @@
  */
 
 import type { Stored } from './admission.ts'
-import { type AgentRecord, verifyRetryMs } from './agent.ts'
+import { type AgentRecord, paused, verifyRetryMs } from './agent.ts'
 import { type Breaker, force } from './breaker.ts'
 import {
   type Delivery,
@@ -20,6 +20,7 @@ import {
 } from './delivery.ts'
 import type { EffectStatus } from './effects.ts'
 import { gateTold, newGate } from './gate.ts'
+import type { Alert } from './ladder.ts'
 import type { ProgressInput } from './lease.ts'
 import { limits } from './limits.ts'
 import { isOnHold } from './line.ts'
@@ -47,6 +48,8 @@ export interface Tick {
   readonly verify: boolean
   /** Deliveries that were found overdue (shared/overdue.ts). */
   readonly overdue?: readonly string[]
+  /** Those of them that are announced. */
+  readonly alerts?: readonly Alert[]
 }
 
 /** What time alone changes: leases end, mail expires, chores are asked for again, a hold is over. Bounded by what is live. */
@@ -264,11 +267,7 @@ export function extend(
 
 export function pause(draft: Draft, reason: string, untilMs: number | undefined, now: number): void {
   const agent = agentOf(draft)
-  if (agent !== undefined)
-    draft.agent = {
-      ...agent,
-      paused: { since: now, reason, ...(untilMs === undefined ? {} : { until: now + untilMs }) },
-    }
+  if (agent !== undefined) draft.agent = paused(agent, reason, untilMs, now)
 }
 
 /** Lifts a pause and a hold, also that of the deliveries whose answers asked for it: an operator who says "resume" means now. */

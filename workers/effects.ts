@@ -7,7 +7,7 @@ import type { Admission, Incoming } from '../shared/admission.ts'
 import type { AgentRecord } from '../shared/agent.ts'
 import type { Unfinished } from '../shared/agent-port.ts'
 import { deadLetterOfEffect } from '../shared/dead-letter.ts'
-import type { Effect, EffectStatus } from '../shared/effects.ts'
+import { type Effect, type EffectStatus, endedType } from '../shared/effects.ts'
 import { problemOf } from '../shared/fault.ts'
 import { judge } from '../shared/lineage.ts'
 import { destinationOf } from '../shared/message.ts'
@@ -28,6 +28,7 @@ import { publishMany } from './publish-many.ts'
 import { receiveFromJournal, receiveNotice } from './receive.ts'
 import { prepare, type Routed } from './route.ts'
 import { tellStop } from './stop.ts'
+import { tellEnd } from './tell-end.ts'
 
 /** Finishes what ended deliveries of one agent left to do. Failures are left to the mailbox's alarm, which asks again. */
 export async function carryOut(
@@ -119,10 +120,12 @@ function carryItself(
 }
 
 function tellEnding(platform: Platform, name: string, one: Unfinished, effect: Effect) {
-  const to = destinationOf({ to: String(effect.publish.to) })
+  const { to: address, type } = effect.publish
+  if (typeof address !== 'string') return tellEnd(platform, one, effect)
+  const to = destinationOf({ to: address })
   if (to.kind === 'workflow') return receiveNotice(platform, to.workflow, name, one, effect)
-  if (to.kind === 'agent') return tellStop(platform, to.agent, one, effect)
-  return arriveNotice(platform, name, one, effect)
+  if (to.kind !== 'agent') return arriveNotice(platform, name, one, effect)
+  return type === endedType ? tellEnd(platform, one, effect) : tellStop(platform, to.agent, one, effect)
 }
 
 async function handDown(platform: Platform, one: Unfinished): Promise<Descent | undefined> {

@@ -5,7 +5,7 @@
 import type { Incoming } from '../shared/admission.ts'
 import type { Unfinished } from '../shared/agent-port.ts'
 import { noHandler } from '../shared/chain.ts'
-import { type Effect, type EffectStatus, type Ending, noticeOf } from '../shared/effects.ts'
+import { type Effect, type EffectStatus, type Ending, noticeOf, receiptNoticeOf } from '../shared/effects.ts'
 import { digest } from '../shared/ids.ts'
 import { limits } from '../shared/limits.ts'
 import { printOf } from '../shared/lineage.ts'
@@ -94,5 +94,9 @@ async function refused(
 ): Promise<EffectStatus | undefined> {
   const ending: Ending = { status: 'completed', reason: 'no_handler', error: { code: reason, message: detail }, tried }
   if (awaitsAnswer(head.replyto) && (await tell(noticeOf(id, head, 0, ending))) === undefined) return undefined
+  // The way ends here, so its sender hears of it from here.
+  const { receiptto } = head
+  if (receiptto !== undefined && (await tell(receiptNoticeOf(id, head, 0, receiptto, ending))) === undefined)
+    return undefined
   return { status: 'refused', reason, detail }
 }

@@ -21,21 +21,26 @@ export async function tellStop(
   one: Unfinished,
   { publish }: Effect,
 ): Promise<EffectStatus | undefined> {
-  const input = publishInput.parse(publish)
-  const { traceparent, tracestate } = one.head
-  const trace = continueTrace({ traceparent, tracestate }, (n) => platform.hex(n))
-  const key = input.id ?? ''
-  // Dated by the stop, not by the telling: told twice, it is the same message.
-  const stamp = { source: brokerSource, freshId: key, now: one.openedAt, ...trace }
-  const message = composeMessage(input, stamp)
-  const incoming: Incoming = {
-    ...{ message, body: JSON.stringify(message), key, contentHash: contentHash(input), hops: one.hops },
-    ...{ brokerMade: true, reserved: true, lineage: { path: pathFrom(one), print: '' } },
-  }
-  const answer = await accept(platform, to, [incoming], `stop.${key}`)
+  const incoming = wordOf(platform, one, publish)
+  const answer = await accept(platform, to, [incoming], `stop.${incoming.key}`)
   enqueue(platform, to, answer.references)
   const [admission] = answer.admissions
   const waits = admission === undefined || admission.status === 'full'
   if (waits && platform.now() - one.openedAt < effectGiveUpMs) return undefined
   return { status: 'carried', deliveries: admission !== undefined && 'id' in admission ? [admission.id] : [] }
+}
+
+/** What the broker itself says of an ended delivery, as mail. */
+export function wordOf(platform: Platform, one: Unfinished, publish: Effect['publish']): Incoming {
+  const input = publishInput.parse(publish)
+  const { traceparent, tracestate } = one.head
+  const trace = continueTrace({ traceparent, tracestate }, (n) => platform.hex(n))
+  const key = input.id ?? ''
+  // Dated by the end, not by the telling: told twice, it is the same message.
+  const stamp = { source: brokerSource, freshId: key, now: one.openedAt, ...trace }
+  const message = composeMessage(input, stamp)
+  return {
+    ...{ message, body: JSON.stringify(message), key, contentHash: contentHash(input), hops: one.hops },
+    ...{ brokerMade: true, reserved: true, lineage: { path: pathFrom(one), print: '' } },
+  }
 }

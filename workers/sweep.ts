@@ -4,6 +4,7 @@
  */
 import { indexEntry } from '../shared/directory.ts'
 import type { Platform } from '../shared/ports.ts'
+import { announceOverdue, announcePause } from './alert.ts'
 import { announce } from './announce.ts'
 import { enqueue } from './enqueue.ts'
 
@@ -49,13 +50,17 @@ export async function sweep(platform: Platform): Promise<{ readonly visited: num
 
 // The object is the truth, the directory its index: what the two tell differently is mended here.
 async function visit(platform: Platform, name: string): Promise<void> {
-  const { agent, references } = await platform.agent(name).sweep()
+  const { agent, references, alerts } = await platform.agent(name).sweep()
   enqueue(platform, name, references)
   if (agent === undefined) await platform.directory().removeAgent(name)
   else {
     await platform.directory().putAgent(indexEntry(agent))
-    // What a queue lost of its breaker's moves; what was told before is a duplicate.
+    // What a queue lost of its breaker's moves, its pause and what is overdue; what was told before is a duplicate.
     const since = platform.now() - recentMs
+    const { paused } = agent
+    if (paused !== undefined && paused.since > since) await announcePause(platform, name, paused.since)
+    const late = alerts.filter(({ at }) => at > since)
+    await announceOverdue(platform, name, late)
     await announce(platform, name, await platform.agent(name).breaker(), ({ at }) => at > since)
   }
 }

@@ -4,6 +4,7 @@
  */
 import type { Platform } from '../shared/ports.ts'
 import { workReference } from '../shared/reference.ts'
+import { announceOverdue, announcePause } from './alert.ts'
 import { announce, announceResource } from './announce.ts'
 import { challenge } from './challenge.ts'
 import type { QueuedMessage } from './consume.ts'
@@ -37,6 +38,8 @@ export async function work(platform: Platform, messages: readonly QueuedMessage[
         else if ('approvals' in parsed.data) await tellApprovals(platform, parsed.data.approvals)
         else if ('schedules' in parsed.data) await fireAll(platform, parsed.data.schedules)
         else if ('resource' in parsed.data) await tellResourceMove(platform, parsed.data.resource, parsed.data.announce)
+        else if ('overdue' in parsed.data) await announceOverdue(platform, parsed.data.agent, parsed.data.overdue)
+        else if ('pausedSince' in parsed.data) await announcePause(platform, parsed.data.agent, parsed.data.pausedSince)
         else if ('announce' in parsed.data) await tellMove(platform, parsed.data.agent, parsed.data.announce)
         else await finish(platform, parsed.data.agent, parsed.data.deliveries)
         message.ack()

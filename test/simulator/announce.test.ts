@@ -1,4 +1,4 @@
-/** What the broker says of an agent's breaker on `switchboard.agent.<name>`: each move once, to whoever may hear it. */
+/** What the broker says on `switchboard.agent.<name>`: how a breaker moved, what is overdue, who is paused; once, to whoever may hear it. */
 import { describe, expect, it } from 'vitest'
 import type { LeasedDelivery } from '../../shared/agent-port.ts'
 import { indexEntry } from '../../shared/directory.ts'
@@ -104,6 +104,116 @@ describe('a breaker that moves', () => {
     await scene.send('flaky')
     await scene.pass(minute)
     expect(typesOf(await heard(scene, 'watcher')).filter((t) => t === 'open')).toHaveLength(2)
+  })
+})
+
+/** Without the announcements of the breaker. */
+const saidOf = (leases: readonly LeasedDelivery[]) =>
+  leases.map((l) => l.head).filter(({ type }) => !type.startsWith('switchboard.breaker.'))
+
+/** A puller that leaves its mail lying, and one that watches. */
+async function idle(topic = 'switchboard.agent.idle') {
+  const scene = new Scene()
+  await scene.pull('idle', { alert: { rung: 'claimed', afterSeconds: 60 } })
+  await scene.done(
+    scene
+      .platform()
+      .directory()
+      .putAgent(indexEntry(await scene.agent('idle'))),
+  )
+  await scene.pull('watcher', { depth: 10_000, concurrency: 1_000, alert: { rung: 'claimed', afterSeconds: 1 } })
+  await subscribe(scene, 'watcher', topic)
+  return scene
+}
+
+describe('mail that is overdue', () => {
+  it('is announced once, with ids and the rung and no data (A111, TC2)', async () => {
+    const scene = await idle()
+    const id = await scene.send('idle', { data: { secret: 'x' } })
+    await scene.pass(2 * minute)
+    const leases = await heard(scene, 'watcher')
+    expect(saidOf(leases)).toMatchObject([
+      { type: 'switchboard.delivery.overdue', source: 'switchboard', subject: 'idle', delivery: id, rung: 'claimed' },
+    ])
+    expect(leases[0]?.body).not.toContain('secret')
+    await scene.done(sweep(scene.platform()))
+    await scene.pass(hour)
+    expect(await heard(scene, 'watcher')).toEqual([])
+  })
+
+  it('is made up for by the hourly sweep when a queue lost it (A111)', async () => {
+    const scene = await idle()
+    const id = await scene.send('idle')
+    scene.sim.faults = { ...noFaults, queueLoses: 1 }
+    await scene.pass(2 * minute)
+    scene.sim.faults = noFaults
+    expect(await heard(scene, 'watcher')).toEqual([])
+    await scene.done(sweep(scene.platform()))
+    expect(saidOf(await heard(scene, 'watcher')).map((head) => head.delivery)).toEqual([id])
+  })
+
+  it('is not announced when it is an announcement: they do not feed on themselves', async () => {
+    const scene = await idle('switchboard.>')
+    await scene.pull('second')
+    await subscribe(scene, 'second', 'switchboard.agent.watcher')
+    await scene.send('idle')
+    await scene.pass(hour)
+    const receipts = (await scene.done(scene.platform().agent('watcher').list(undefined, undefined, 100))).items
+    expect(receipts.map((r) => r.steps.filter((s) => s.step === 'overdue').length)).toEqual([1])
+    await scene.done(sweep(scene.platform()))
+    expect(await heard(scene, 'second')).toEqual([])
+  })
+
+  it('stores nothing when nobody listens', async () => {
+    const scene = await idle('elsewhere')
+    await scene.send('idle')
+    await scene.pass(hour)
+    expect(await scene.sim.publications()).toEqual([])
+  })
+})
+
+describe('an agent that is paused', () => {
+  it('by a person is announced once, however often it is said (A111)', async () => {
+    const scene = await idle()
+    for (const reason of ['a look', 'a longer look']) {
+      await scene.done(scene.platform().agent('idle').pause(reason, undefined))
+      await scene.pass(minute)
+    }
+    await scene.done(sweep(scene.platform()))
+    const leases = await heard(scene, 'watcher')
+    expect(saidOf(leases)).toMatchObject([{ type: 'switchboard.agent.paused', subject: 'idle', source: 'switchboard' }])
+    expect(leases[0]?.body).not.toContain('look')
+    await scene.resume('idle')
+    await scene.done(scene.platform().agent('idle').pause('again', undefined))
+    await scene.pass(minute)
+    expect(saidOf(await heard(scene, 'watcher'))).toHaveLength(1)
+  })
+
+  it('by its own 410 is announced (A111)', async () => {
+    const scene = await idle('switchboard.agent.*')
+    await scene.webhook('moved', () => ({ status: 410 }))
+    await scene.done(
+      scene
+        .platform()
+        .directory()
+        .putAgent(indexEntry(await scene.agent('moved'))),
+    )
+    await scene.send('moved')
+    await scene.pass(minute)
+    expect(saidOf(await heard(scene, 'watcher')).map((h) => [h.type, h.subject])).toEqual([
+      ['switchboard.agent.paused', 'moved'],
+    ])
+  })
+
+  it('is made up for by the hourly sweep when a queue lost it', async () => {
+    const scene = await idle()
+    scene.sim.faults = { ...noFaults, queueLoses: 1 }
+    await scene.done(scene.platform().agent('idle').pause('a look', undefined))
+    await scene.pass(minute)
+    scene.sim.faults = noFaults
+    expect(await heard(scene, 'watcher')).toEqual([])
+    await scene.done(sweep(scene.platform()))
+    expect(saidOf(await heard(scene, 'watcher'))).toHaveLength(1)
   })
 })
 
