@@ -2,6 +2,9 @@
 import { cloudflareTest } from '@cloudflare/vitest-plugin'
 import { defineConfig } from 'vitest/config'
 
+// A machine that others load as well is slow, not wrong: no test passes or fails by how long it takes, short of hanging.
+const patienceMs = 60_000
+
 // Three projects: pure code in Node (milliseconds), the shells in real workerd, the whole over real HTTP with real processes.
 export default defineConfig({
   test: {
@@ -28,6 +31,8 @@ export default defineConfig({
             'test/scripts/**/*.test.ts',
           ],
           environment: 'node',
+          testTimeout: patienceMs,
+          hookTimeout: patienceMs,
         },
       },
       {
@@ -45,9 +50,11 @@ export default defineConfig({
         ],
         test: {
           name: 'workerd',
+          testTimeout: patienceMs,
+          hookTimeout: patienceMs,
           // Hostile calls to each operation (test/workers/fuzz.test.ts).
           provide: {
-            fuzz: { runs: Number(process.env['FUZZ_RUNS'] ?? 8), seed: Number(process.env['FUZZ_SEED'] ?? 20) },
+            fuzz: { runs: Number(process.env['FUZZ_RUNS'] ?? 5), seed: Number(process.env['FUZZ_SEED'] ?? 20) },
           },
           include: ['test/workers/**/*.test.ts', 'test/durable-objects/**/*.test.ts'],
           sequence: { groupOrder: 1 },
@@ -58,8 +65,8 @@ export default defineConfig({
           name: 'system',
           include: ['test/system/**/*.test.ts'],
           environment: 'node',
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          testTimeout: patienceMs,
+          hookTimeout: patienceMs,
           fileParallelism: false,
           // After all else: its processes should not compete with anything for the machine.
           sequence: { groupOrder: 2 },
