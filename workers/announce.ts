@@ -58,7 +58,8 @@ export async function announceDeath(platform: Platform, agent: string, letter: D
   const { total } = await platform.directory().candidates(audience, undefined, 1)
   if (total === 0) return
   const { id, delivery, reason, at } = letter
-  const key = `${id}-dead`
+  // Another incarnation of its agent may lose a delivery of the same name, at another time.
+  const key = `${id}-dead-${at}`
   const about = { type: `${brokerSource}.delivery.dead_lettered`, subject: agent, delivery, reason }
   const input: PublishInput = {
     topic: audience.topic,
