@@ -201,9 +201,9 @@ function checkOrder(story: Story, receipts: ReadonlyMap<string, Receipt>): void 
   }
 }
 
-// A breaker's move, a time-out, a death.
+// A breaker's move, a pause, a time-out, a death, what is overdue.
 const announcement =
-  /^(?:(?:[a-z0-9-]+-breaker-\d+|g-[a-z2-7]{26}-timeout)-\d+|[a-z0-9-]+_[a-z2-7]{26}(?:-[re]\d+)?-dead)$/
+  /^(?:[a-z0-9-]+-(?:breaker-\d+|paused)|g-[a-z2-7]{26}-timeout|[a-z0-9-]+_[a-z2-7]{26}(?:-[re]\d+)?-(?:dead|overdue))-\d+$/
 
 function checkSources(story: Story): void {
   for (const seen of story.seen) {
