@@ -5,6 +5,7 @@
  */
 import { accept, type Incoming } from '../shared/admission.ts'
 import type { AcceptAnswer, AgentPort, FleetingAnswer, SettleAnswer, TakeAnswer } from '../shared/agent-port.ts'
+import { extend } from '../shared/extend.ts'
 import { claimedCause } from '../shared/cause.ts'
 import { beginFleeting, droppedBecause, type FleetingOutcome, recordFleeting } from '../shared/fleeting.ts'
 import { isOpen, leasedOf, unfinishedOf } from '../shared/handover.ts'
@@ -17,7 +18,8 @@ import { type Departed, type Departure, departed, departuresOf, leave } from '..
 import { statusOf } from '../shared/receipt.ts'
 import { lease, take } from '../shared/release.ts'
 import { type Report, settle } from '../shared/settlement.ts'
-import { buried, type CarriedEffect, carried, extend, hand, recall, tick } from '../shared/upkeep.ts'
+import { buried, type CarriedEffect, carried, hand, recall, tick } from '../shared/upkeep.ts'
+import { letGo } from '../shared/waiting.ts'
 import { OperatedMailbox } from './operated-mailbox.ts'
 import { sendReleases, sendWork } from './outbox.ts'
 
@@ -105,6 +107,10 @@ export class AgentObject extends OperatedMailbox implements Synchronous<AgentPor
 
   buried(ids: readonly string[]) {
     return { references: this.shell.step((draft) => buried(draft, ids))[1] }
+  }
+
+  letGo(workflow: string, max: number) {
+    return { references: this.shell.step((draft, now) => letGo(draft, workflow, max, now))[1] }
   }
 
   nudge(ids: readonly string[]) {

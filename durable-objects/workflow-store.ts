@@ -3,6 +3,7 @@
  * past has grown too long. Never here: what a step does (shared/workflow.ts), and no transaction of its own.
  */
 
+import { type Budget, readBudget } from '../shared/budget.ts'
 import type { ChartMove } from '../shared/chart-step.ts'
 import type { JsonObject } from '../shared/json-pointer.ts'
 import { limits } from '../shared/limits.ts'
@@ -32,6 +33,9 @@ const tables = [
   'CREATE UNIQUE INDEX IF NOT EXISTS history_by_operation ON history (operation) WHERE operation IS NOT NULL',
 ]
 
+/** Made with the first budget. */
+const budgetTable = 'CREATE TABLE IF NOT EXISTS budget (one INTEGER PRIMARY KEY, record TEXT NOT NULL)'
+
 /** Entries forgotten at once, so that not every step pays for one. */
 const forgottenAtOnce = 200
 /** Entries that a diagram shows the way through. */
@@ -49,14 +53,27 @@ export class WorkflowStore {
   }
 
   load(): Draft | undefined {
-    if (!this.#exists()) return undefined
+    if (!this.#has('workflow')) return undefined
     const [row] = this.rows('SELECT record, state FROM workflow')
-    return row === undefined ? undefined : draftOf(readWorkflow(row.record), readState(row.state))
+    return row === undefined ? undefined : draftOf(readWorkflow(row.record), readState(row.state), this.#budget())
   }
 
   /** Nothing is stored until there is something: asking for a workflow that does not exist leaves no trace. */
-  #exists(): boolean {
-    return this.rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'workflow'").length > 0
+  #has(table: string): boolean {
+    return this.rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", table).length > 0
+  }
+
+  #budget(): Budget | undefined {
+    const [row] = this.#has('budget') ? this.rows('SELECT record FROM budget') : []
+    return row === undefined ? undefined : readBudget(row.record)
+  }
+
+  /** In a row of its own: it changes with every message, and the state need not be written again for that. */
+  saveBudget(budget: Budget | undefined): void {
+    if (budget === undefined && !this.#has('budget')) return
+    this.rows(budgetTable)
+    if (budget === undefined) this.rows('DELETE FROM budget')
+    else this.rows('INSERT OR REPLACE INTO budget (one, record) VALUES (1, ?)', JSON.stringify(budget))
   }
 
   create(id: string, definition: unknown): void {

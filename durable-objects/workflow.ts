@@ -4,16 +4,18 @@
  * step does (shared/workflow.ts), or sending anything (workers/perform.ts).
  */
 import { DurableObject } from 'cloudflare:workers'
+import type { BudgetAsk, BudgetNews } from '../shared/budget.ts'
 import type { Definition } from '../shared/chart-definition.ts'
 import type { ChancePort, StoragePort, Synchronous } from '../shared/ports.ts'
 import { parseDefinition } from '../shared/statechart.ts'
 import { retryAfterMs, type StateChange } from '../shared/versioned.ts'
-import { type Asker, type Draft, marksOf, mayAsk, type Opening, opened } from '../shared/workflow.ts'
+import { type Asker, type Draft, marksOf, mayAsk, type Opening, opened, shownOf } from '../shared/workflow.ts'
+import { type Amendment, account, amend, ask, releaseMail, type Terms, termsOf } from '../shared/workflow-budget.ts'
 import { dueAt, isForgettable, isOwing, isUnlisted, withChase } from '../shared/workflow-due.ts'
 import { type Arrival, answeredBefore, type Knowledge, type Received, receive } from '../shared/workflow-events.ts'
-import type { Asked, PerformedNews, Terms, WorkflowPort } from '../shared/workflow-port.ts'
+import type { Asked, Moved, PerformedNews, WorkflowPort } from '../shared/workflow-port.ts'
 import { isOver } from '../shared/workflow-status.ts'
-import { begin, cancel, drain, pause, purge, resume, settle, tick } from '../shared/workflow-step.ts'
+import { begin, cancel, drain, movedOf, pause, purge, resume, settle, tick } from '../shared/workflow-step.ts'
 import { type Write, type Written, write } from '../shared/workflow-write.ts'
 import { chance } from './chance.ts'
 import { type OutboxEnv, sendPerformance } from './outbox.ts'
@@ -22,6 +24,11 @@ import { WorkflowStore } from './workflow-store.ts'
 const alarmRetryMs = 5_000
 const effectsAtOnce = 25
 const deferredAtOnce = 50
+/** Messages of one agent that go on when one of them has ended. */
+const turnsEach = 4
+
+// What does not exist lays nothing down.
+const unknownMay = ({ ticket }: BudgetAsk) => ({ ticket, status: 'permitted' }) as const
 
 export class WorkflowObject extends DurableObject<OutboxEnv> implements Synchronous<WorkflowPort> {
   readonly #storage: StoragePort
@@ -47,26 +54,27 @@ export class WorkflowObject extends DurableObject<OutboxEnv> implements Synchron
     return this.#storage.transactionSync(() => {
       const known = this.#store.load()
       if (known !== undefined) {
-        const { record, state } = known
+        const { record } = known
         const same = record.creation === opening.creation && record.createdBy === opening.by
-        return { status: same ? 'exists' : 'conflict', workflow: { record, state } } as const
+        return { status: same ? 'exists' : 'conflict', workflow: shownOf(known) } as const
       }
       const now = this.#chance.now()
       const draft = opened(opening, now)
       this.#store.create(draft.record.id, definition)
+      this.#store.saveBudget(draft.budget)
       begin(draft, this.#knowledge(draft), now)
       this.#save(draft)
-      return { status: 'created', workflow: { record: draft.record, state: draft.state } } as const
+      return { status: 'created', workflow: shownOf(draft) } as const
     })
   }
 
   terms(): Terms | undefined {
-    const guards = this.#store.load()?.record.guards
-    return guards === undefined ? undefined : { guards, budgeted: false }
+    const draft = this.#store.load()
+    return draft === undefined ? undefined : termsOf(draft)
   }
 
   read(asker: Asker) {
-    return this.#asked(asker, ({ record, state }) => ({ status: 'found', workflow: { record, state } }) as const)
+    return this.#asked(asker, (draft) => ({ status: 'found', workflow: shownOf(draft) }) as const)
   }
 
   state(asker: Asker, version?: number, operation?: string) {
@@ -137,11 +145,7 @@ export class WorkflowObject extends DurableObject<OutboxEnv> implements Synchron
 
   resume(asker: Asker) {
     return this.#asked(asker, (draft) => {
-      const now = this.#chance.now()
-      const moved = resume(draft, asker.source, now)
-      if (moved.status === 'over') return moved
-      drain(draft, this.#knowledge(draft), this.#store.deferred(deferredAtOnce), now)
-      return { status: 'moved', workflow: { record: draft.record, state: draft.state } } as const
+      return this.#goOn(draft, asker.source, this.#chance.now())
     })
   }
 
@@ -149,8 +153,28 @@ export class WorkflowObject extends DurableObject<OutboxEnv> implements Synchron
     return this.#asked(asker, (draft) => cancel(draft, asker.source, reason, this.#chance.now()))
   }
 
+  amend(asker: Asker, asked: Amendment): Asked<Moved> {
+    return this.#asked(asker, (draft) => {
+      const { status } = draft.record
+      if (isOver(status)) return { status: 'over', ended: status } as const
+      const now = this.#chance.now()
+      return amend(draft, asked, asker.source, now) ? this.#goOn(draft, asker.source, now) : movedOf(draft)
+    })
+  }
+
   purge(asker: Asker) {
     return this.#asked(asker, purge)
+  }
+
+  // --- its budget -------------------------------------------------------------------------------------------------------
+
+  permit(asks: readonly BudgetAsk[]) {
+    return this.#step((draft) => ask(draft, asks, this.#chance.now())) ?? asks.map(unknownMay)
+  }
+
+  account(news: readonly BudgetNews[]) {
+    const turns = this.#step((draft) => account(draft, news, this.#chance.now()))
+    return { turns: turns ?? [], each: turnsEach }
   }
 
   // --- what it owes -----------------------------------------------------------------------------------------------------
@@ -195,6 +219,13 @@ export class WorkflowObject extends DurableObject<OutboxEnv> implements Synchron
     }
   }
 
+  #goOn(draft: Draft, by: string, now: number): Moved {
+    const moved = resume(draft, by, now)
+    if (moved.status !== 'moved') return moved
+    drain(draft, this.#knowledge(draft), this.#store.deferred(deferredAtOnce), now)
+    return movedOf(draft)
+  }
+
   // --- inside -----------------------------------------------------------------------------------------------------------
 
   #asked<T>(asker: Asker, work: (draft: Draft) => T): Asked<T> {
@@ -209,9 +240,12 @@ export class WorkflowObject extends DurableObject<OutboxEnv> implements Synchron
     return this.#storage.transactionSync(() => {
       const draft = this.#store.load()
       if (draft === undefined) return undefined
-      const before = draft.record
+      const { record, budget } = draft
       const answer = work(draft)
-      if (draft.record !== before) this.#save(draft)
+      if (isOver(draft.record.status) && !isOver(record.status)) releaseMail(draft)
+      if (draft.budget !== budget) this.#store.saveBudget(draft.budget)
+      if (draft.record !== record) this.#save(draft)
+      else if (draft.budget !== budget) this.#arm(draft)
       return answer
     })
   }
@@ -224,7 +258,7 @@ export class WorkflowObject extends DurableObject<OutboxEnv> implements Synchron
   }
 
   #arm(draft: Draft): void {
-    const due = dueAt(draft.record)
+    const due = dueAt(draft.record, draft.budget)
     if (due !== undefined) void this.#storage.setAlarm(due)
   }
 

@@ -6,6 +6,7 @@ import type { AgentRecord, Registration } from './agent.ts'
 import type { Breaker } from './breaker.ts'
 import type { DeadLetter } from './dead-letter.ts'
 import type { Effect } from './effects.ts'
+import type { Extended } from './extend.ts'
 import type { Figures, MailboxStats } from './figures.ts'
 import type { Handshake, Shaken, Standing } from './handshake.ts'
 import type { Alert } from './ladder.ts'
@@ -17,7 +18,7 @@ import type { Departed, Departure } from './reassign.ts'
 import type { Receipt, ReceiptStatus } from './receipt.ts'
 import type { References } from './release.ts'
 import type { Report, Settlement } from './settlement.ts'
-import type { Cancelled, CarriedEffect, Extended, Redriven } from './upkeep.ts'
+import type { Cancelled, CarriedEffect, Redriven } from './upkeep.ts'
 
 /** A lease as the consumer gets it: the delivery with its body, and what the agent's record says about how to deliver. */
 export interface LeasedDelivery {
@@ -118,6 +119,8 @@ export interface AgentPort {
   departed(news: readonly Departed[]): Promise<{ readonly references: References }>
   carried(id: string, news: readonly CarriedEffect[]): Promise<{ readonly references: References }>
   buried(ids: readonly string[]): Promise<{ readonly references: References }>
+  /** A workflow lets so many go on that were withheld for it. */
+  letGo(workflow: string, max: number): Promise<{ readonly references: References }>
   /** The platform gave up on references: release what is still due. */
   nudge(ids: readonly string[]): Promise<{ readonly references: References }>
   cancel(id: string): Promise<Cancelled & { readonly references?: References }>

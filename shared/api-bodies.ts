@@ -17,6 +17,7 @@ import { attemptError } from './outcome.ts'
 import { resourceInput } from './resource-report.ts'
 import { schemaWarning } from './schema.ts'
 import { triedSchema } from './tried.ts'
+import { usageSchema } from './usage.ts'
 import { viewRecord } from './view.ts'
 
 const time = z.iso.datetime()
@@ -125,6 +126,7 @@ export const receiptAnswer = z.strictObject({
   ),
   attempts: z.array(attemptAnswer),
   result: z.unknown().optional(),
+  usage: usageSchema.optional().describe('What the attempt that ended it says it used.'),
   tried: z.array(triedSchema).optional().describe('Of a chain: who was asked before.'),
   path: z.array(z.string()).optional().describe('The deliveries that led to it, the root first; a root has none.'),
   effects: z.array(effectSchema).optional().describe('What the result set off, and what became of each.'),
@@ -232,6 +234,7 @@ export const nackRequest = z.strictObject({
     .describe('The exact pause before the next attempt, in place of the policy’s curve.'),
   reason: z.string().min(1).max(limits.errorMessageLength).optional().describe('Told on the receipt.'),
   terminal: z.boolean().optional().describe('It can never work: a dead letter at once.'),
+  usage: usageSchema.optional().describe('What it used all the same.'),
   resource: resourceInput.optional(),
 })
 

@@ -4,9 +4,11 @@
  */
 import * as z from 'zod'
 import { type Parameter, pageOf, pageQuery } from './api-operation.ts'
+import { budgetLimits, budgetUnit } from './budget-limits.ts'
 import { effectStatus } from './effects.ts'
 import { jsonPatch, mergePatch } from './json-patch.ts'
 import { limits } from './limits.ts'
+import { guardsSchema } from './lineage.ts'
 import { outgoingRecord } from './outgoing.ts'
 import { selection } from './projection.ts'
 import { stateOperations } from './state-operations.ts'
@@ -18,6 +20,16 @@ import { workflowStatus } from './workflow-status.ts'
 
 const definitionName = z.string().regex(definitionNamePattern, 'a name is 1 to 64 of A-Z, a-z, 0-9, _ and -')
 const anyJson = z.unknown()
+const guardsInput = guardsSchema.partial()
+const { shape } = budgetLimits
+const budgetPatch = {
+  messages: shape.messages.nullable(),
+  hops: shape.hops.nullable(),
+  tokens: shape.tokens.nullable(),
+  costUsd: shape.costUsd.nullable(),
+  seconds: shape.seconds.nullable(),
+  reserve: shape.reserve.nullable(),
+}
 
 // --- in ---------------------------------------------------------------------------------------------------------------
 
@@ -41,6 +53,17 @@ export const createRequest = z.strictObject({
     .max(limits.workflowKeptSeconds)
     .default(limits.workflowKeptSeconds)
     .describe('How long it is kept once it has ended.'),
+  guards: guardsInput.optional().describe('When messages that belong to it are stopped; the rest is the default.'),
+  budget: budgetLimits.optional().describe('What all that belongs to it may use. Without one it is not counted.'),
+})
+
+export const amendRequest = z.strictObject({
+  guards: guardsInput.nullable().optional().describe('These, and the others as they are; `null`: the default.'),
+  budget: z
+    .strictObject(budgetPatch)
+    .nullable()
+    .optional()
+    .describe('Other limits, the rest as they are; `null` takes one away, or all of it.'),
 })
 
 export const workflowsQuery = z.object({
@@ -134,6 +157,20 @@ export const workflowAnswer = z.strictObject({
   error: z.strictObject({ code: z.string(), detail: z.string() }).optional().describe('Why it failed.'),
   paused: z
     .strictObject({ since: z.iso.datetime(), reason: z.string(), until: z.iso.datetime().optional() })
+    .optional(),
+  guards: guardsSchema.optional().describe('Where they are not the default.'),
+  budget: budgetLimits
+    .extend({
+      spent: z.strictObject({
+        messages: z.int(),
+        tokens: z.number(),
+        costUsd: z.number(),
+        seconds: z.number().optional(),
+      }),
+      inFlight: z.int().optional().describe('Leases that work on it.'),
+      holding: z.array(z.string()).optional().describe('Agents whose mailboxes hold mail of it.'),
+      stopped: budgetUnit.optional().describe('What is spent, and keeps it paused.'),
+    })
     .optional(),
   waitingEvents: z.int().optional().describe('Events that came while it was paused.'),
   timers: z

@@ -7,6 +7,7 @@ import * as z from 'zod'
 import { definitionOperations } from './api-definitions.ts'
 import type { Operation, Parameter } from './api-operation.ts'
 import {
+  amendRequest,
   createRequest,
   historyAnswer,
   historyQuery,
@@ -78,6 +79,19 @@ const lifecycle: readonly Operation[] = [
     summary: 'Read a workflow',
     answers: [{ status: 200, description: 'How it stands.', schema: workflowAnswer, headers: [etag] }],
     faults: ['forbidden', 'not_found'],
+  },
+  {
+    method: 'patch',
+    path,
+    id: 'amendWorkflow',
+    tag: 'Workflows',
+    who: 'writer',
+    summary: 'Give a workflow another budget, or other guards',
+    description:
+      'Noticed within 5 s. A workflow that was paused because its budget was spent goes on by itself when it is enough, and its mail with it.',
+    body: { types: { 'application/json': amendRequest }, limitBytes: limits.requestBytes },
+    answers: [{ status: 200, description: 'As it is now.', schema: workflowAnswer }],
+    faults: ['forbidden', 'not_found', 'workflow_over'],
   },
   {
     method: 'delete',

@@ -20,6 +20,7 @@ import { deliveryMode, type Head } from './message.ts'
 import { newsOf } from './news.ts'
 import { type AttemptError, attemptError } from './outcome.ts'
 import { triedSchema } from './tried.ts'
+import { usageSchema } from './usage.ts'
 import { viewRecord } from './view.ts'
 
 export const deadReason = z.enum([
@@ -28,6 +29,7 @@ export const deadReason = z.enum([
   'expired',
   'hop_limit',
   'loop_detected',
+  'budget_spent',
   'no_handler',
   'agent_deleted',
   'effect_refused',
@@ -80,6 +82,8 @@ const ended = z.strictObject({
   status: endedStatus,
   endedAt: z.number(),
   result: z.unknown().optional(),
+  /** What the attempt that ended it says it used. */
+  usage: usageSchema.exactOptional(),
   journal: journalSchema.optional(),
   /** Dead letters: why, and whether the index has it. Unburied ones stay live until it does. */
   reason: deadReason.optional(),
@@ -146,6 +150,8 @@ export const deliverySchema = z.strictObject({
   lineage: lineageSchema.exactOptional(),
   /** What of its data its agent is handed. Absent: all. */
   view: viewRecord.exactOptional(),
+  /** Its workflow lets it not begin until then, or until it says otherwise. */
+  withheld: z.strictObject({ workflow: z.string(), because: z.string() }).exactOptional(),
   /** Whoever asked for it waits no more: it is not begun again. */
   recalled: z.literal(true).exactOptional(),
   steps: z.array(stepSchema),

@@ -11,6 +11,7 @@ import { type Head, type PublishInput, publishInput, replyDestination, topicRepl
 import { err, ok, type Result } from './result.ts'
 import { stateOperations } from './state-operations.ts'
 import type { Tried } from './tried.ts'
+import { isUsage, type Usage, usageSchema } from './usage.ts'
 
 /** Without `ifVersion` the patch applies to whatever is there; operations never conflict. */
 export const stateEffect = z.union([
@@ -25,6 +26,8 @@ export const effectsInput = z.strictObject({
   /** For the workflow that the message belongs to: an event of its statechart, and a change of its state. */
   event: z.strictObject({ type: z.string().min(1).max(limits.typeLength), data: z.unknown().optional() }).optional(),
   state: stateEffect.optional(),
+  /** What the attempt used, for its workflow's budget. */
+  usage: usageSchema.optional(),
   /** It does not take the message: the next of the chain is asked. Nothing else follows from it then. */
   pass: z.literal(true).optional(),
 })
@@ -43,6 +46,7 @@ export function asksForEffects(answer: JsonObject): boolean {
     'messages' in answer ||
     answer['pass'] === true ||
     (isJsonObject(event) && typeof event['type'] === 'string') ||
+    isUsage(answer['usage']) ||
     (isJsonObject(state) && ('patch' in state || 'operations' in state))
   )
 }
@@ -71,7 +75,7 @@ export type EffectStatus = z.infer<typeof effectStatus>
 export const effectSchema = z.strictObject({
   n: z.int(),
   /** `notice`: the broker tells whoever waits for an answer that there will be none. `pass`: the message itself goes to the next of its chain. */
-  kind: z.enum(['reply', 'message', 'notice', 'event', 'state', 'pass']),
+  kind: z.enum(['reply', 'message', 'notice', 'event', 'state', 'pass', 'usage']),
   /** What will be published; an event or a change of a workflow's state as it was asked for; for an effect refused before it could become a message, what was asked for. */
   publish: z.record(z.string(), z.unknown()),
   state: effectStatus,
@@ -119,6 +123,11 @@ export function expandEffects(delivery: string, head: Head, input: EffectsInput)
     effects.push({ n, kind, publish: { ...asked }, state })
   }
   return effects
+}
+
+/** What its workflow is told that an attempt used. `ticket`: its lease, for which that was set aside. */
+export function usageEffect(n: number, usage: Usage, ticket: string): Effect {
+  return { n, kind: 'usage', publish: { ...usage, ticket }, state: pending }
 }
 
 /** How a delivery ended that was to be answered and will not be. */

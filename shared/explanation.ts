@@ -115,6 +115,10 @@ const deaths: Readonly<Record<DeadReason, { readonly means: string; readonly nex
     means: 'the messages that led to it go round in a circle',
     next: 'Its path shows the circle: have one of the agents on it stop answering. A workflow may allow more (`guards`).',
   },
+  budget_spent: {
+    means: 'its workflow ended with its budget spent',
+    next: 'A redrive begins it only if the workflow’s budget is raised first.',
+  },
   no_handler: {
     means: 'this Worker has no handler for its agent',
     next: 'List the agent in `agents` and deploy.',

@@ -94,7 +94,7 @@ function knownCause({ replyto }: Head, path: readonly string[]): Cause | undefin
 }
 
 function effectLinks({ id, agent, message }: Receipt, { kind, publish, state }: Effect): GraphLink[] {
-  if (state.status === 'refused') return []
+  if (state.status === 'refused' || kind === 'usage') return []
   if (kind === 'event' || kind === 'state')
     return message.workflowid === undefined ? [] : [{ from: id, to: workflowAddress(String(message.workflowid)), kind }]
   const target = targetOf(publish)

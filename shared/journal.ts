@@ -3,14 +3,19 @@
  * (workers/effects.ts), when an attempt is complete (shared/settlement.ts).
  */
 import type { Delivery } from './delivery.ts'
-import { type Effect, type EffectsInput, expandEffects, noticeOf } from './effects.ts'
+import { type Effect, type EffectsInput, expandEffects, noticeOf, usageEffect } from './effects.ts'
 import { utf8Length } from './json.ts'
 import { limits } from './limits.ts'
 import { awaitsAnswer, type Head } from './message.ts'
 import { type Outcome, parseEffects } from './outcome.ts'
+import type { Usage } from './usage.ts'
 
 /** What cannot be kept is refused and told; the work itself is done and stays done (E1). */
-export function journalOf(delivery: Delivery, outcome: Done): { result?: unknown; effects: Effect[] } {
+export function journalOf(
+  delivery: Delivery,
+  outcome: Done,
+  ticket: string,
+): { result?: unknown; usage?: Usage; effects: Effect[] } {
   const { id, head, redrives } = delivery
   const bytes = outcome.result === undefined ? 0 : utf8Length(JSON.stringify(outcome.result))
   const isKept = bytes <= limits.resultBytes
@@ -21,7 +26,34 @@ export function journalOf(delivery: Delivery, outcome: Done): { result?: unknown
   if (!isKept) effects.push(refusedWhole(`the result has ${bytes} bytes; at most ${limits.resultBytes} are kept`))
   if (awaitsAnswer(head.replyto) && !effects.some((e) => e.kind === 'reply'))
     effects.push(noticeOf(id, head, redrives, { status: 'completed', reason: 'no_reply', error: noReply(effects) }))
-  return { ...(isKept ? { result: outcome.result } : {}), effects: effects.map((e, i) => ({ ...e, n: i + 1 })) }
+  const usage = parsed.ok ? parsed.value.usage : undefined
+  if (usage !== undefined && typeof head.workflowid === 'string') effects.push(usageEffect(1, usage, ticket))
+  return {
+    ...(isKept ? { result: outcome.result } : {}),
+    ...(usage === undefined ? {} : { usage }),
+    effects: effects.map((e, i) => ({ ...e, n: i + 1 })),
+  }
+}
+
+/** The workflow that has still to be told that this attempt is over: what it used is not in its journal. */
+export function unjournaled({ head, state }: Delivery): { workflow?: string } {
+  const told = state.at === 'ended' && state.journal?.effects.some((e) => e.kind === 'usage') === true
+  return told || typeof head.workflowid !== 'string' ? {} : { workflow: head.workflowid }
+}
+
+/** Of one that is passed on: what deciding that has used. */
+export function charged(delivery: Delivery, { effects: asked }: Done, ticket: string): Delivery {
+  const parsed = parseEffects(asked)
+  const usage = parsed.ok ? parsed.value.usage : undefined
+  const { head, state } = delivery
+  if (usage === undefined || typeof head.workflowid !== 'string' || state.at !== 'ended') return delivery
+  const effects = state.journal?.effects ?? []
+  const journal = {
+    openedAt: state.endedAt,
+    ...state.journal,
+    effects: [...effects, usageEffect(effects.length + 1, usage, ticket)],
+  }
+  return { ...delivery, state: { ...state, usage, journal } }
 }
 
 /** Does it say that it does not take the message? */

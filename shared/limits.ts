@@ -193,6 +193,13 @@ export const limits = {
   lettersCounted: 100_000,
   /** Of those, how many are remembered once they ended, so that an agent's error can have one sent again. */
   effectsKept: 1_000,
+  /** What a budget may be, and what one attempt may say that it used. */
+  budgetMessages: 10_000_000,
+  budgetTokens: 1_000_000_000_000,
+  budgetUsd: 10_000_000,
+  budgetSeconds: 31_536_000,
+  /** Agents that a workflow remembers as holding its mail. Others' mail asks again by itself. */
+  agentsHolding: 1_000,
   /** One stream of a workflow's history. It ends after so long, and is taken up again with `Last-Event-ID`. */
   watchSeconds: 300,
   workflowKeptSeconds: 2_592_000,

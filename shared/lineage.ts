@@ -27,6 +27,19 @@ export type Guards = z.infer<typeof guardsSchema>
 
 export const defaultGuards: Guards = { hops: limits.hops, revisits: 4, repeats: 3, messages: 1_000 }
 
+/** Some of them laid down anew, the others as they are. */
+export type GuardsPatch = { readonly [K in keyof Guards]?: Guards[K] | undefined }
+
+export const guardsWith = (before: Guards | undefined, { hops, revisits, repeats, messages }: GuardsPatch): Guards => {
+  const base = before ?? defaultGuards
+  return {
+    hops: hops ?? base.hops,
+    revisits: revisits ?? base.revisits,
+    repeats: repeats ?? base.repeats,
+    messages: messages ?? base.messages,
+  }
+}
+
 const visit = z.strictObject({
   /** The delivery: its agent is in its name. */
   id: z.string(),

@@ -8,6 +8,7 @@ import { deeperThan, utf8Length } from './json.ts'
 import { isJsonObject } from './json-pointer.ts'
 import { limits } from './limits.ts'
 import { type ResourceReport, resourceReport } from './resource-report.ts'
+import { usageSchema } from './usage.ts'
 
 export const attemptError = z.strictObject({
   /** `http`, `timeout`, `network`, `handler`, `no_handler`, `nack`, `silence`, `resource`, … */
@@ -32,17 +33,25 @@ export const outcomeSchema = z.discriminatedUnion('kind', [
     resources,
   }),
   /** 202 under `ack: "later"`: the receiver has it and will settle with the token. */
-  z.strictObject({ kind: z.literal('later'), httpStatus: z.int(), resources }),
+  z.strictObject({
+    kind: z.literal('later'),
+    httpStatus: z.int(),
+    /** The ack window of its agent. */
+    goesOnMs: z.number().optional(),
+    resources,
+  }),
   /** Failed, may work next time. `delayMs` is a pause that the receiver asked for: exact, in place of the curve. */
   z.strictObject({
     kind: z.literal('retry'),
     error: attemptError,
     retryAfterMs: z.number().optional(),
     delayMs: z.number().optional(),
+    /** What it used all the same. */
+    usage: usageSchema.optional(),
     resources,
   }),
   /** Will never work for this message; the agent is fine. */
-  z.strictObject({ kind: z.literal('fail'), error: attemptError, resources }),
+  z.strictObject({ kind: z.literal('fail'), error: attemptError, usage: usageSchema.optional(), resources }),
   /** The agent, or a resource that it needs, asks for quiet: all of its mail is held, no attempt burned (M4). */
   z.strictObject({ kind: z.literal('hold'), error: attemptError, holdMs: z.number(), resources }),
   /** 410: the agent is gone. It is paused and its mail parked. */
@@ -50,7 +59,15 @@ export const outcomeSchema = z.discriminatedUnion('kind', [
   /** Never started: no connection slot in time. Burns nothing. */
   z.strictObject({ kind: z.literal('unsent') }),
   /** Never started: a resource that the agent needs lets nobody through. Its mail is held that long, and nothing is burned. */
-  z.strictObject({ kind: z.literal('parked'), because: z.string(), holdMs: z.number() }),
+  z.strictObject({
+    kind: z.literal('parked'),
+    because: z.string(),
+    holdMs: z.number(),
+    /** It is this workflow that lets it not begin; the agent's other mail is not held. */
+    workflow: z.string().optional(),
+    /** The workflow has ended: it will never begin. */
+    over: z.literal(true).optional(),
+  }),
 ])
 export type Outcome = z.infer<typeof outcomeSchema>
 

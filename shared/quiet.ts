@@ -10,6 +10,8 @@ import type { Outcome } from './outcome.ts'
 export function askedForQuiet(agent: AgentRecord, outcome: Outcome, now: number): AgentRecord | undefined {
   if (outcome.kind === 'gone') return paused(agent, 'the webhook answered 410 Gone', undefined, now)
   if (outcome.kind !== 'hold' && outcome.kind !== 'parked') return undefined
+  // Its workflow holds one delivery, and says nothing of its agent.
+  if (outcome.kind === 'parked' && outcome.workflow !== undefined) return undefined
   const heldUntil = now + outcome.holdMs
   // The longer one stands, with its reason.
   if ((agent.heldUntil ?? 0) >= heldUntil) return undefined

@@ -13,6 +13,8 @@ import { narrowed, type Unheeded, unheeded } from './narrowing.ts'
 import type { AttemptError } from './outcome.ts'
 import { ripeAtOf } from './ripe.ts'
 import type { Tried } from './tried.ts'
+import type { Usage } from './usage.ts'
+import { withheldBecause } from './waiting.ts'
 import type { ViewRecord } from './view.ts'
 
 export type ReceiptStatus =
@@ -61,6 +63,8 @@ export interface Receipt {
     readonly crash?: string
   }[]
   readonly result?: unknown
+  /** What the attempt that ended it says it used. */
+  readonly usage?: Usage
   readonly effects?: readonly Effect[]
   /** Of a chain: who was asked before. */
   readonly tried?: readonly Tried[]
@@ -102,6 +106,7 @@ export function receiptOf(draft: Draft, delivery: Delivery, agentName: string, n
       endedAt: iso(a.endedAt),
     })) as Receipt['attempts'],
     ...(ended?.result === undefined ? {} : { result: ended.result }),
+    ...(ended?.usage === undefined ? {} : { usage: ended.usage }),
     ...(ended?.reassignedTo === undefined ? {} : { reassignedTo: ended.reassignedTo }),
     ...(ended?.collapsedInto === undefined ? {} : { collapsedInto: ended.collapsedInto }),
     ...(delivery.tried === undefined ? {} : { tried: delivery.tried }),
@@ -161,7 +166,7 @@ export function statusOf(
   const parked =
     agent === undefined || hasEnded(delivery)
       ? undefined
-      : (parkedBecause(agent, now) ?? shutBecause(draft.gate, agent))
+      : (withheldBecause(delivery, now) ?? parkedBecause(agent, now) ?? shutBecause(draft.gate, agent))
   if (parked !== undefined) return { status: 'parked', because: parked }
   if (delivery.dueAt > now) return { status: 'held', because: `due at ${iso(delivery.dueAt)}` }
   const ripeAt = agent === undefined ? now : ripeAtOf(agent.policy, delivery)

@@ -21,7 +21,7 @@ import {
   withStart,
 } from './delivery.ts'
 import { gateTold } from './gate.ts'
-import { asksToPass, journalOf } from './journal.ts'
+import { asksToPass, charged, journalOf, unjournaled } from './journal.ts'
 import type { Lease } from './lease.ts'
 import { isExpired } from './line.ts'
 import { agentOf, type Draft, deliveryOf, leaseOf, put } from './mailbox.ts'
@@ -31,6 +31,7 @@ import type { Policy } from './policy.ts'
 import { isPoison, noteCrash, quarantine } from './quarantine.ts'
 import { askedForQuiet, quietReason } from './quiet.ts'
 import { unreachable } from './result.ts'
+import { again, parkedAgain } from './waiting.ts'
 
 /** One report: of this delivery, under this lease, this came of it. */
 export interface Report {
@@ -44,7 +45,8 @@ export interface Report {
 }
 
 export type Settlement =
-  | { readonly id: string; readonly status: 'settled' }
+  /** `workflow`: it belongs to that, and what it used is not journaled for it. */
+  | { readonly id: string; readonly status: 'settled'; readonly workflow?: string }
   | { readonly id: string; readonly status: 'already_settled'; readonly ended: string; readonly result?: unknown }
   | { readonly id: string; readonly status: 'stale' }
   | { readonly id: string; readonly status: 'unknown' }
@@ -88,7 +90,7 @@ function settleOne(
     return { id, status: 'stale' }
   const said = meant(report, lease, early, verdicts)
   conclude(draft, agent, delivery, lease ?? lostLease(delivery, report, now), said, now, dice())
-  return { id, status: 'settled' }
+  return { id, status: 'settled', ...unjournaled(deliveryOf(draft, id) ?? delivery) }
 }
 
 // The consumer's work is done, its lease expired or forgotten in a crash, and nobody has begun anew: to run it again would
@@ -177,8 +179,7 @@ function conclude(
       put(draft, again(delivery, now, now + unsentPauseMs, 'no connection slot in time'))
       return
     case 'parked':
-      // Due at once: the hold on the agent keeps it, so that whoever lifts the hold lets it go.
-      put(draft, again(delivery, now, now, outcome.because))
+      put(draft, parkedAgain(delivery, outcome, now))
       return
     default:
       unreachable(outcome)
@@ -212,7 +213,8 @@ function keepForLater(draft: Draft, policy: Policy, delivery: Delivery, lease: L
 function closeLease(draft: Draft, delivery: Delivery, lease: Lease): Delivery {
   draft.leases.set(delivery.id, null)
   draft.releases.set(delivery.id, null)
-  return { ...withStart(delivery, lease), leases: lease.number }
+  const { withheld: _withheld, ...rest } = withStart(delivery, lease)
+  return { ...rest, leases: lease.number }
 }
 
 function attempted(
@@ -234,12 +236,6 @@ function attempted(
     ...(error === undefined ? {} : { error }),
     ...(status === undefined ? {} : { httpStatus: status }),
   })
-}
-
-function again(delivery: Delivery, now: number, dueAt: number, why: string): Delivery {
-  // Nobody waits for it any more: what was in flight then is not begun a second time.
-  if (delivery.recalled === true) return end(delivery, 'cancelled', now)
-  return step({ ...delivery, dueAt, state: { at: 'waiting' } }, { step: 'held', at: now, detail: why })
 }
 
 function retryOrDie(
@@ -284,11 +280,12 @@ function complete(delivery: Delivery, lease: Lease, outcome: Extract<Outcome, { 
   const tried = attempted(delivery, lease, 'ok', true, now, undefined, outcome.httpStatus)
   const delivered =
     lease.phase === 'dispatched' ? step(tried, { step: 'delivered', at: now, attempt: tried.attempt }) : tried
-  if (asksToPass(outcome)) return passOn(delivered, 'passed', now)
-  const { result, effects } = journalOf(delivery, outcome)
+  if (asksToPass(outcome)) return charged(passOn(delivered, 'passed', now), outcome, lease.token)
+  const { result, usage, effects } = journalOf(delivery, outcome, lease.token)
   const journal: Journal | undefined = effects.length === 0 ? undefined : { effects, openedAt: now }
   return end(delivered, 'completed', now, {
     ...(result === undefined ? {} : { result }),
+    ...(usage === undefined ? {} : { usage }),
     ...(journal === undefined ? {} : { journal }),
   })
 }

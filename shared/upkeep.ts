@@ -19,10 +19,8 @@ import {
   step,
 } from './delivery.ts'
 import type { EffectStatus } from './effects.ts'
-import { gateTold, newGate } from './gate.ts'
+import { newGate } from './gate.ts'
 import type { Alert } from './ladder.ts'
-import type { ProgressInput } from './lease.ts'
-import { limits } from './limits.ts'
 import { isOnHold } from './line.ts'
 import {
   agentOf,
@@ -231,38 +229,6 @@ export function purge(draft: Draft, id: string, stored: Stored): boolean {
   put(draft, { ...delivery, state: { ...delivery.state, purged: true, buried: true } })
   draft.chores.set(id, null)
   return true
-}
-
-export type Extended = { readonly status: 'extended'; readonly deadlineAt: number } | { readonly status: 'stale' }
-
-/**
- * Moves a lease's deadline to `extendMs` from now; all together at most `limits.claimSeconds` from its start. Makes it claimed,
- * and keeps the latest word of how far the work is.
- */
-export function extend(
-  draft: Draft,
-  id: string,
-  token: string,
-  extendMs: number,
-  now: number,
-  progress?: ProgressInput,
-): Extended {
-  const lease = leaseOf(draft, id)
-  if (lease === undefined || lease.token !== token) return { status: 'stale' }
-  const agent = agentOf(draft)
-  // Whoever extends is alive: a probe that is extended for a day must not keep everything else waiting (B2).
-  if (agent !== undefined) draft.gate = gateTold(draft.gate, agent, lease.epoch, { kind: 'success' }, now)
-  const deadlineAt = Math.min(now + extendMs, lease.at + limits.claimSeconds * 1_000)
-  draft.leases.set(id, {
-    ...lease,
-    ...(lease.phase === 'claimed' ? {} : { claimedAt: now }),
-    ...(progress === undefined ? {} : { progress: { ...progress, at: now } }),
-    phase: 'claimed',
-    deadlineAt,
-    saved: true,
-  })
-  draft.slots.add(lease.slot)
-  return { status: 'extended', deadlineAt }
 }
 
 export function pause(draft: Draft, reason: string, untilMs: number | undefined, now: number): void {

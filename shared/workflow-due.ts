@@ -2,7 +2,9 @@
  * What is due for a workflow, and when: its timers, what somebody outside has to do for it, and its end (M6). Never here:
  * doing it.
  */
+import { type Budget, budgetDueAt } from './budget.ts'
 import type { WorkflowRecord } from './workflow.ts'
+import { isOver } from './workflow-status.ts'
 
 const chaseMinMs = 5_000
 const chaseMaxMs = 300_000
@@ -17,7 +19,7 @@ export function forgetAt({ endedAt, keptMs }: WorkflowRecord): number | undefine
 
 /** Has somebody outside something to do for it: carry effects, or tell the index? */
 export const isOwing = (record: WorkflowRecord): boolean =>
-  record.open > 0 || isUnlisted(record) || record.forgetting === true
+  record.open > 0 || record.owes !== undefined || isUnlisted(record) || record.forgetting === true
 
 /** Its time is over, and it owes nobody a message any more (E1). */
 export const isForgettable = (record: WorkflowRecord): boolean => record.forgetting === true && record.open === 0
@@ -39,11 +41,12 @@ export function chased(record: WorkflowRecord, now: number): WorkflowRecord {
 }
 
 /** When its alarm must ring next; undefined while nothing is due by itself (M6). */
-export function dueAt(record: WorkflowRecord): number | undefined {
+export function dueAt(record: WorkflowRecord, budget?: Budget): number | undefined {
   const { status, timers, paused, waiting, updatedAt, chaseAt, forgetting } = record
   const times = [
     ...(status === 'running' ? timers.map((t) => t.dueAt) : []),
     ...(status === 'running' && waiting > 0 ? [updatedAt] : []),
+    ...(budget === undefined || isOver(status) ? [] : [budgetDueAt(budget)]),
     ...[paused?.untilAt, chaseAt, forgetting === true ? undefined : forgetAt(record)],
   ].filter((time) => time !== undefined)
   return times.length === 0 ? undefined : Math.min(...times)

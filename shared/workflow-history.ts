@@ -23,6 +23,10 @@ export const entryKind = z.enum([
   'deferred',
   'paused',
   'resumed',
+  /** Four fifths of a part of its budget are spent. */
+  'budget_warning',
+  /** A person laid down another budget, or other guards. */
+  'amended',
   'failed',
   'cancelled',
 ])

@@ -2,13 +2,14 @@
  * What the verbs may ask of one workflow's object, and what it answers. Every changing call names its operation: repeated, it
  * gets the same answer. Never here: an implementation (durable-objects/workflow.ts).
  */
+import type { BudgetAsk, BudgetNews, BudgetPermit } from './budget.ts'
 import type { ChartValue } from './chart-snapshot.ts'
 import type { ChartMove } from './chart-step.ts'
 import type { JsonObject } from './json-pointer.ts'
-import type { Guards } from './lineage.ts'
 import type { Outgoing, Performed } from './outgoing.ts'
 import type { StateChange } from './versioned.ts'
-import type { Asker, Opening, WorkflowRecord } from './workflow.ts'
+import type { Asker, Opening, Shown, WorkflowRecord } from './workflow.ts'
+import type { Amendment, OwedDone, Terms } from './workflow-budget.ts'
 import type { Arrival, Received } from './workflow-events.ts'
 import type { HistoryEntry } from './workflow-history.ts'
 import type { WorkflowStatus } from './workflow-status.ts'
@@ -17,10 +18,7 @@ import type { Write, Written } from './workflow-write.ts'
 /** What is asked of a workflow that may not exist, by somebody who may not ask. */
 export type Asked<T> = T | { readonly status: 'unknown' } | { readonly status: 'forbidden' }
 
-export interface Workflow {
-  readonly record: WorkflowRecord
-  readonly state: JsonObject
-}
+export type Workflow = Shown
 
 export interface StateFound {
   readonly status: 'found'
@@ -52,6 +50,8 @@ export interface MessagesFound {
 export type Moved =
   | { readonly status: 'moved'; readonly workflow: Workflow }
   | { readonly status: 'over'; readonly ended: WorkflowStatus }
+  /** Its budget is spent: nobody resumes it as it is. */
+  | { readonly status: 'spent'; readonly reason: string }
 
 export type Purged = { readonly status: 'purged' } | { readonly status: 'live'; readonly now: WorkflowStatus }
 
@@ -68,13 +68,7 @@ export interface PerformedNews {
   readonly effects: readonly Performed[]
   /** The index knows this status now. */
   readonly listed?: WorkflowStatus
-}
-
-/** What it lays down for the messages that belong to it. */
-export interface Terms {
-  readonly guards?: Guards
-  /** Work that belongs to it needs its permit. */
-  readonly budgeted: boolean
+  readonly owed?: OwedDone
 }
 
 export interface WorkflowPort {
@@ -105,6 +99,12 @@ export interface WorkflowPort {
   cancel(asker: Asker, reason: string): Promise<Asked<Moved>>
   /** Ended ones only: it is forgotten as soon as the index has let go of it. */
   purge(asker: Asker): Promise<Asked<Purged>>
+  /** Other guards, another budget. A workflow that was paused for want of it goes on when it is enough. */
+  amend(asker: Asker, asked: Amendment): Promise<Asked<Moved>>
+  /** May these leases begin? Without a budget all may. A ticket that is asked for again gets the same answer. */
+  permit(asks: readonly BudgetAsk[]): Promise<readonly BudgetPermit[]>
+  /** What came of permits. Gives the agents whose mail may go on, so many of each. A report that is told again changes nothing. */
+  account(news: readonly BudgetNews[]): Promise<{ readonly turns: readonly string[]; readonly each: number }>
   /** What somebody has to do for it, effects by number after that one; undefined when there is no such workflow. */
   unfinished(after: number): Promise<Unfinished | undefined>
   /** What became of that. `more`: there is something left to do. Undefined when there is no such workflow any more. */

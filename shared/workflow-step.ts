@@ -6,7 +6,8 @@ import { limits } from './limits.ts'
 import { type Performed, refusalOf } from './outgoing.ts'
 import { startChart } from './statechart.ts'
 import { sound } from './versioned.ts'
-import { commit, type Deferred, type Draft, type Happening, move } from './workflow.ts'
+import { commit, type Deferred, type Draft, type Happening, move, shownOf } from './workflow.ts'
+import { keepTime, releaseMail, settleOwed, shortage } from './workflow-budget.ts'
 import { failAs, settleInto } from './workflow-commit.ts'
 import { chased, forgetAt, isOwing } from './workflow-due.ts'
 import { type Knowledge, react, ring, wait } from './workflow-events.ts'
@@ -48,9 +49,12 @@ export function pause(draft: Draft, by: string, reason: string, forMs: number | 
 export function resume(draft: Draft, by: string, now: number): Moved {
   const { status, last, effectsUntil } = draft.record
   if (isOver(status)) return { status: 'over', ended: status }
+  const reason = shortage(draft, now)
+  if (status === 'paused' && reason !== undefined) return { status: 'spent', reason }
   if (status === 'paused') move(draft, 'running', by, now)
   // Whoever resumes it lets it send as many again.
   if (last.effect > effectsUntil) draft.record = { ...draft.record, effectsUntil: last.effect + limits.workflowEffects }
+  releaseMail(draft)
   return movedOf(draft)
 }
 
@@ -62,7 +66,7 @@ export function cancel(draft: Draft, by: string, reason: string, now: number): M
   return movedOf(draft)
 }
 
-const movedOf = ({ record, state }: Draft): Moved => ({ status: 'moved', workflow: { record, state } })
+export const movedOf = (draft: Draft): Moved => ({ status: 'moved', workflow: shownOf(draft) })
 
 /** An ended one need not be kept any longer. */
 export function purge(draft: Draft): Purged {
@@ -79,7 +83,9 @@ const timersAtOnce = 50
 /** What time alone brings. True when somebody is to be asked to do what it owes. */
 export function tick(draft: Draft, known: Knowledge, deferred: readonly Deferred[], now: number): boolean {
   const { untilAt = Number.POSITIVE_INFINITY } = draft.record.paused ?? {}
-  if (draft.record.status === 'paused' && untilAt <= now) resume(draft, 'timer', now)
+  if (draft.record.status === 'paused' && untilAt <= now && resume(draft, 'timer', now).status === 'spent')
+    draft.record = withoutEnd(draft.record)
+  keepTime(draft, now)
   drain(draft, known, deferred, now)
   fire(draft, known, now)
   if ((forgetAt(draft.record) ?? Number.POSITIVE_INFINITY) <= now && draft.record.forgetting === undefined)
@@ -99,6 +105,14 @@ export function drain(draft: Draft, known: Knowledge, deferred: readonly Deferre
     draft.drainedTo = n
     react(draft, known, happening, now)
   }
+}
+
+// The pause goes on until somebody raises the budget: its end must not ring again and again.
+function withoutEnd(record: Draft['record']): Draft['record'] {
+  const { paused, ...rest } = record
+  if (paused === undefined) return record
+  const { untilAt: _untilAt, ...pause } = paused
+  return { ...rest, paused: pause }
 }
 
 // Late rather than early: the alarm may ring before its time. In the order in which they are due; one that is left may be
@@ -122,6 +136,7 @@ function fire(draft: Draft, known: Knowledge, now: number): void {
 
 /** Writes it down. What was carried or refused before stays so; a refusal comes back as the event `effect_refused` (E1). */
 export function settle(draft: Draft, known: Knowledge, news: PerformedNews, now: number): void {
+  if (news.owed !== undefined) settleOwed(draft, news.owed)
   if (news.listed !== undefined) draft.record = { ...draft.record, listed: news.listed }
   for (const one of news.effects) settleOne(draft, known, one, now)
 }

@@ -8,6 +8,8 @@
  * effects are one draft, so they are saved together. Never here: running the statechart (shared/workflow-events.ts).
  */
 import * as z from 'zod'
+import { type Budget, newBudget, publicBudget } from './budget.ts'
+import { type BudgetLimits, budgetUnit } from './budget-limits.ts'
 import { chartValue } from './chart-snapshot.ts'
 import type { ChartMove } from './chart-step.ts'
 import type { JsonObject } from './json-pointer.ts'
@@ -50,7 +52,15 @@ export const workflowRecord = z.strictObject({
   value: chartValue.exactOptional(),
   output: z.unknown().optional(),
   error: z.strictObject({ code: z.string(), detail: z.string() }).exactOptional(),
-  paused: z.strictObject({ at: z.number(), reason: z.string(), untilAt: z.number().exactOptional() }).exactOptional(),
+  paused: z
+    .strictObject({
+      at: z.number(),
+      reason: z.string(),
+      untilAt: z.number().exactOptional(),
+      /** For want of budget: it goes on when that is raised. */
+      budget: z.literal(true).exactOptional(),
+    })
+    .exactOptional(),
   endedAt: z.number().exactOptional(),
   keptMs: z.number(),
   timers: z.array(timer),
@@ -59,6 +69,13 @@ export const workflowRecord = z.strictObject({
   waiting: z.int(),
   /** Effects that are neither carried nor refused yet. */
   open: z.int(),
+  /** Mailboxes that may let its mail go, and warnings that are to be said. */
+  owes: z
+    .strictObject({
+      letGo: z.array(z.string()),
+      warnings: z.array(z.strictObject({ n: z.int(), unit: budgetUnit, at: z.number() })),
+    })
+    .exactOptional(),
   /** Its time is over, and the index is to let go of it first. */
   forgetting: z.literal(true).exactOptional(),
   /** When somebody must be asked to carry out what is open, if nobody did by then. */
@@ -104,6 +121,7 @@ export interface NewEntry {
 export interface Draft {
   record: WorkflowRecord
   state: JsonObject
+  budget: Budget | undefined
   readonly entries: NewEntry[]
   /** What the step sends, and what became of what earlier ones sent. */
   readonly effects: Outgoing[]
@@ -113,8 +131,8 @@ export interface Draft {
   drainedTo?: number
 }
 
-export function draftOf(record: WorkflowRecord, state: JsonObject): Draft {
-  return { record, state, entries: [], effects: [], deferred: [] }
+export function draftOf(record: WorkflowRecord, state: JsonObject, budget: Budget | undefined): Draft {
+  return { record, state, budget, entries: [], effects: [], deferred: [] }
 }
 
 /** Everything one is made with. */
@@ -127,12 +145,13 @@ export interface Opening {
   readonly input?: unknown
   readonly state: JsonObject
   readonly guards?: Guards
+  readonly budget?: BudgetLimits
   readonly keptMs: number
 }
 
 /** A workflow at version 1, of which nobody has heard yet. */
 export function opened(opening: Opening, now: number): Draft {
-  const { by, state, ...rest } = opening
+  const { by, state, budget, ...rest } = opening
   const record: WorkflowRecord = {
     v: 1,
     ...rest,
@@ -148,7 +167,7 @@ export function opened(opening: Opening, now: number): Draft {
     open: 0,
     effectsUntil: limits.workflowEffects,
   }
-  return draftOf(record, state)
+  return draftOf(record, state, budget === undefined ? undefined : newBudget(budget, now))
 }
 
 /** Whoever asks: its source, and whether its permissions name this workflow. */
@@ -225,10 +244,22 @@ export function move(
 
 const shownTime = (at: number) => new Date(at).toISOString()
 
+/** A workflow, as its object hands it out. */
+export interface Shown {
+  readonly record: WorkflowRecord
+  readonly state: JsonObject
+  readonly budget?: Budget | undefined
+}
+
+export const shownOf = ({ record, state, budget }: Draft): Shown => ({
+  ...{ record, state },
+  ...(budget === undefined ? {} : { budget }),
+})
+
 /** A workflow as it is shown. Neither what it may do nor the machine's own snapshot is anybody's business. */
-export function publicWorkflow({ record, state }: { readonly record: WorkflowRecord; readonly state: JsonObject }) {
+export function publicWorkflow({ record, state, budget }: Shown, now: number) {
   const { id, status, version, definition, createdBy, createdAt, updatedBy, updatedAt, endedAt, paused } = record
-  const { input, output, value, error, timers, waiting } = record
+  const { input, output, value, error, timers, waiting, guards } = record
   return {
     ...{ id, status, version, state },
     ...(value === undefined ? {} : { value }),
@@ -238,6 +269,8 @@ export function publicWorkflow({ record, state }: { readonly record: WorkflowRec
     ...(error === undefined ? {} : { error }),
     ...(paused === undefined ? {} : { paused: shownPause(paused) }),
     ...(waiting === 0 ? {} : { waitingEvents: waiting }),
+    ...(guards === undefined ? {} : { guards }),
+    ...(budget === undefined ? {} : { budget: publicBudget(budget, now) }),
     ...(timers.length === 0 ? {} : { timers: timers.map((t) => ({ id: t.id, dueAt: shownTime(t.dueAt) })) }),
     ...{ createdBy, createdAt: shownTime(createdAt), updatedBy, updatedAt: shownTime(updatedAt) },
     ...(endedAt === undefined ? {} : { endedAt: shownTime(endedAt) }),

@@ -128,7 +128,7 @@ function built(title: string): SimStorage {
     }
     case 'WorkflowObject': {
       const permissions = { send: [], publish: [], subscribe: [], readState: [], writeState: [], sources: [] }
-      const opening = { id: 'w', by: 'admin', permissions, creation: 'c', state: {}, keptMs: 1 }
+      const opening = { id: 'w', by: 'admin', permissions, creation: 'c', state: {}, keptMs: 1, budget: {} }
       new WorkflowObject(state, env, clock).create(opening)
       break
     }

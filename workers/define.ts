@@ -6,6 +6,7 @@ import type * as z from 'zod'
 import type { Skill } from '../shared/card.ts'
 import type { PermissionsInput } from '../shared/permissions.ts'
 import type { PolicyInput } from '../shared/policy.ts'
+import type { Usage } from '../shared/usage.ts'
 
 /** What the handler is given of a message: the CloudEvent with its data already parsed by `accepts`. */
 export interface HandlerMessage<Data> {
@@ -136,6 +137,8 @@ export interface HandlerContext {
   reply(data: unknown, type?: string): void
   /** Does not take the message: it goes to the next of its chain, whole. Nothing else may be said then. */
   pass(): void
+  /** What was used of a model, for the budget of the workflow that the message belongs to. Said again, it adds up. */
+  usage(used: Usage): void
   send(message: Outgoing): void
   /** To whoever subscribes to the topic. */
   publish(topic: string, type: string, data?: unknown, more?: Publishing): void

@@ -17,6 +17,7 @@ import { ok, unreachable } from '../shared/result.ts'
 import { type CarriedEffect, effectGiveUpMs } from '../shared/upkeep.ts'
 import { accept } from './accept.ts'
 import { arriveFromJournal, arriveNotice } from './arrive.ts'
+import { chargeUsage } from './budget.ts'
 import { bury } from './bury.ts'
 import { changeWorkflow, tellRefusals } from './change-workflow.ts'
 import type { Many } from './choose.ts'
@@ -114,6 +115,7 @@ function carryItself(
 ): Promise<EffectStatus | undefined> | undefined {
   const tellWaiting = (notice: Effect) => tellEnding(platform, name, one, notice)
   if (effect.kind === 'notice') return tellWaiting(effect)
+  if (effect.kind === 'usage') return chargeUsage(platform, one, effect)
   if (effect.kind === 'pass') return passOn(platform, one, effect, tellWaiting)
   if (agent === undefined || (effect.kind !== 'event' && effect.kind !== 'state')) return undefined
   return changeWorkflow(platform, agent, one, effect)

@@ -9,6 +9,7 @@ import { judge } from '../shared/lineage.ts'
 import type { Platform } from '../shared/ports.ts'
 import type { FleetingReference } from '../shared/reference.ts'
 import { err, ok, type Result } from '../shared/result.ts'
+import { askBudgets, tellBudgets } from './budget.ts'
 import type { AnyAgent } from './define.ts'
 import { deliver } from './deliver.ts'
 import { enqueue, sendBounded } from './enqueue.ts'
@@ -110,8 +111,9 @@ export async function startFleeting(
         deadlineAt: answer.deadlineAt,
         alone: false,
       }
-      const { held, permits } = await askPermits(platform, answer.agent, [lease])
-      const [refused] = held
+      const budgeted = await askBudgets(platform, agent, [lease])
+      const { held, permits } = await askPermits(platform, answer.agent, budgeted.begin)
+      const [refused] = [...budgeted.held, ...held]
       if (refused?.outcome.kind === 'parked') {
         await drop(refused.outcome.because)
         return
@@ -119,6 +121,9 @@ export async function startFleeting(
       const outcome = await deliver(platform, handlers, slots, answer.agent, lease)
       await record(outcome)
       platform.waitUntil(tellResources(platform, answer.agent, [{ token: lease.token, outcome }], permits))
+      const { workflowid: workflow } = fleeting.message
+      const settled = { id: lease.id, status: 'settled', ...(workflow === undefined ? {} : { workflow }) } as const
+      platform.waitUntil(tellBudgets(platform, [{ ...lease, outcome, external: false }], [settled]))
     },
   }
 }

@@ -13,6 +13,7 @@ import { messageSchema } from '../shared/message.ts'
 import type { Outcome } from '../shared/outcome.ts'
 import type { Platform } from '../shared/ports.ts'
 import { type ResourceReport, reportFrom } from '../shared/resource-report.ts'
+import { plusUsage, type Usage, usageSchema } from '../shared/usage.ts'
 import { noHandler } from './attempt.ts'
 import type { AnyAgent, HandlerContext, HandlerMessage } from './define.ts'
 import { inquirer } from './inquire.ts'
@@ -37,7 +38,7 @@ export async function runHandler(
   const state = new HandlerState(platform, record, lease, controller.signal)
   const said = { effects, reports }
   const ctx = { ...contextOf(platform, agent, lease, deadlineAt, controller.signal, said), request, state }
-  const told = (outcome: Outcome) => attributed(outcome, reports, agent.resources)
+  const told = (outcome: Outcome) => attributed(withUsage(outcome, effects.usage), reports, agent.resources)
   try {
     // Within: a schema is the user's code too, and may throw.
     const data = agent.accepts.safeParse(message.data)
@@ -61,6 +62,12 @@ export async function runHandler(
   } finally {
     controller.abort()
   }
+}
+
+// What fails has been paid for too.
+function withUsage(outcome: Outcome, usage: Usage | undefined): Outcome {
+  if (usage === undefined || (outcome.kind !== 'retry' && outcome.kind !== 'fail')) return outcome
+  return { ...outcome, usage }
 }
 
 // By name, not by class: a handler may bring its own copy of the module.
@@ -110,6 +117,7 @@ export function within<T>(
 interface Buffered {
   reply?: EffectsInput['reply']
   pass?: true
+  usage?: Usage
   messages: unknown[]
 }
 
@@ -142,6 +150,9 @@ function contextOf(
     },
     pass: () => {
       effects.pass = true
+    },
+    usage: (used) => {
+      effects.usage = plusUsage(effects.usage ?? {}, usageSchema.parse(used))
     },
     send: (message) => {
       effects.messages.push(message)

@@ -15,6 +15,7 @@ import { listingOf } from '../shared/workflow-index.ts'
 import type { PerformedNews, Unfinished } from '../shared/workflow-port.ts'
 import { accept } from './accept.ts'
 import { announceWorkflow } from './announce.ts'
+import { payOwed } from './budget.ts'
 import { conform } from './conform.ts'
 import { enqueue, sendBounded } from './enqueue.ts'
 import { publishMany } from './publish-many.ts'
@@ -53,13 +54,14 @@ export function performSoon(platform: Platform, id: string): void {
   platform.waitUntil(safe)
 }
 
-async function doneOf(platform: Platform, owed: Unfinished): Promise<PerformedNews> {
-  const { record, unlisted } = owed
-  const effects = await performed(platform, owed)
-  if (!unlisted) return { effects }
+async function doneOf(platform: Platform, unfinished: Unfinished): Promise<PerformedNews> {
+  const { record, unlisted } = unfinished
+  const effects = await performed(platform, unfinished)
+  const owed = await payOwed(platform, record)
+  if (!unlisted) return { effects, owed }
   await platform.workflowIndex().put(listingOf(record))
   await announceWorkflow(platform, record)
-  return { effects, listed: record.status }
+  return { effects, owed, listed: record.status }
 }
 
 // One after the other: what a step sends to one agent comes to it in the order in which the step sent it.

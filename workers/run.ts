@@ -6,6 +6,7 @@ import type { AgentRecord } from '../shared/agent.ts'
 import type { LeasedDelivery, TakeAnswer } from '../shared/agent-port.ts'
 import type { Platform } from '../shared/ports.ts'
 import type { Report } from '../shared/settlement.ts'
+import { askBudgets } from './budget.ts'
 import type { AnyAgent } from './define.ts'
 import { deliver } from './deliver.ts'
 import { callsOf, deliverBatch, heldBehind } from './deliver-batch.ts'
@@ -35,7 +36,7 @@ export async function runTaken(
   }
 }
 
-/** deliver → settle, for leases of one agent. Outcomes go back as they arrive. What a resource holds up goes back unbegun. */
+/** deliver → settle, for leases of one agent. Outcomes go back as they arrive. What a budget or a resource holds up goes back unbegun. */
 async function runLeases(
   platform: Platform,
   handlers: ReadonlyMap<string, AnyAgent>,
@@ -44,7 +45,9 @@ async function runLeases(
   leases: readonly LeasedDelivery[],
   judge: (report: Report) => Report,
 ): Promise<void> {
-  const { begin: permitted, held, permits } = await askPermits(platform, agent, leases)
+  const budgeted = await askBudgets(platform, agent.name, leases)
+  const { begin: permitted, held: parked, permits } = await askPermits(platform, agent, budgeted.begin)
+  const held = [...budgeted.held, ...parked]
   const behind = heldBehind(leases, permitted, held)
   if (behind.length > 0) platform.waitUntil(tellResources(platform, agent, behind, permits))
   const begin = permitted.filter((lease) => behind.every((report) => report.token !== lease.token))

@@ -1,10 +1,12 @@
 /**
  * Settle: report what attempts came to, and see to what follows: references to what became free, effects, burials, and word
- * to the resources.
+ * to the resources and to the workflows' budgets.
  * Never here: counting attempts or choosing what is next (shared/settlement.ts).
  */
+import type { AgentRecord } from '../shared/agent.ts'
 import type { Platform } from '../shared/ports.ts'
 import type { Report, Settlement } from '../shared/settlement.ts'
+import { tellBudgets } from './budget.ts'
 import { carryOut } from './effects.ts'
 import { enqueue } from './enqueue.ts'
 import { type Permits, tellResources } from './permit.ts'
@@ -20,9 +22,19 @@ export async function settle(
   platform.log('settle', { agent, settlements: answer.settlements.map((s) => `${s.status} ${s.id}`) })
   enqueue(platform, agent, answer.references)
   if (answer.unfinished.length > 0) platform.waitUntil(carryOut(platform, agent, answer.agent, answer.unfinished))
+  platform.waitUntil(tellBudgets(platform, reports.map(withWindow(answer.agent)), answer.settlements))
   if (answer.agent?.resources !== undefined)
     platform.waitUntil(tellResources(platform, answer.agent, heard(reports, answer.settlements), permits))
   return answer.settlements
+}
+
+// How long a 202 lasts is its agent's policy.
+function withWindow(agent: AgentRecord | undefined) {
+  return (report: Report): Report => {
+    const { outcome } = report
+    if (outcome.kind !== 'later' || agent === undefined) return report
+    return { ...report, outcome: { ...outcome, goesOnMs: agent.policy.ackSeconds * 1_000 } }
+  }
 }
 
 // A stranger's report that its mailbox refused is no word of what happened; the consumer's own late one still is. What never

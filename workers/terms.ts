@@ -5,7 +5,7 @@
  */
 import type { Isolate, Platform } from '../shared/ports.ts'
 import { workflowId } from '../shared/workflow.ts'
-import type { Terms } from '../shared/workflow-port.ts'
+import type { Terms } from '../shared/workflow-budget.ts'
 import { Recent } from './recent.ts'
 
 /** How long other terms may go unnoticed. */

@@ -51,6 +51,7 @@ export const notFound = (id: string): never => refuse({ code: 'not_found', what:
 export function moved(request: Request, asked: Asked<Moved>): Workflow {
   const answer = permitted(request, asked)
   if (answer.status === 'over') return refuse({ code: 'workflow_over', workflow: request.id, ended: answer.ended })
+  if (answer.status === 'spent') return refuse({ code: 'budget_spent', workflow: request.id, reason: answer.reason })
   return answer.workflow
 }
 

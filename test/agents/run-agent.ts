@@ -40,6 +40,7 @@ export async function runAgent(agent: AnyAgent, data: unknown, around: Circumsta
     reply: (told, type) => {
       reply = { type: type ?? 'test.reply', data: told }
     },
+    usage: () => undefined,
     send: (message) => sent.push(message),
     pass: () => undefined,
     publish: (topic, type, told) => published.push({ topic, type, data: told }),

@@ -6,12 +6,13 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { enrol } from '../../shared/agent.ts'
 import type { BreakerPolicy } from '../../shared/breaker.ts'
+import { extend } from '../../shared/extend.ts'
 import { figuresOf } from '../../shared/figures.ts'
 import { beginFleeting, droppedBecause, recordFleeting } from '../../shared/fleeting.ts'
 import { newGate } from '../../shared/gate.ts'
 import type { Outcome } from '../../shared/outcome.ts'
 import type { AgentKind, PolicyInput } from '../../shared/policy.ts'
-import { abandon, buried, cancel, extend, forceBreaker, pause, resume } from '../../shared/upkeep.ts'
+import { abandon, buried, cancel, forceBreaker, pause, resume } from '../../shared/upkeep.ts'
 import {
   Box,
   fail,

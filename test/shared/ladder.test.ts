@@ -1,7 +1,8 @@
 /** The receipt ladder: what counts as having come how far. Never here: how receipts come about (test/shared/receipt.test.ts). */
 import { describe, expect, it } from 'vitest'
+import { extend } from '../../shared/extend.ts'
 import { hasReached, isAtEnd, type Rung, rung } from '../../shared/ladder.ts'
-import { cancel, extend } from '../../shared/upkeep.ts'
+import { cancel } from '../../shared/upkeep.ts'
 import { Box, fail, hour, later, ok, retry } from './mailbox-fixtures.ts'
 
 const reached = (box: Box, id: string): Rung[] => rung.options.filter((one) => hasReached(box.receipt(id), one))

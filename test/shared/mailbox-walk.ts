@@ -4,11 +4,12 @@
  */
 import fc from 'fast-check'
 import { type Delivery, hasOpenJournal } from '../../shared/delivery.ts'
+import { extend } from '../../shared/extend.ts'
 import { beginFleeting } from '../../shared/fleeting.ts'
 import type { Lease } from '../../shared/lease.ts'
 import type { Outcome } from '../../shared/outcome.ts'
 import type { PolicyInput } from '../../shared/policy.ts'
-import { buried, cancel, extend, pause, purge, resume, type Tick } from '../../shared/upkeep.ts'
+import { buried, cancel, pause, purge, resume, type Tick } from '../../shared/upkeep.ts'
 import {
   type AgentOptions,
   Box,

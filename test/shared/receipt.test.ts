@@ -1,7 +1,8 @@
 /** The receipt: every status that a delivery can show, why it waits, and its steps with their times. Never here: who may read it. */
 import { describe, expect, it } from 'vitest'
+import { extend } from '../../shared/extend.ts'
 import type { ReceiptStatus } from '../../shared/receipt.ts'
-import { cancel, extend, pause } from '../../shared/upkeep.ts'
+import { cancel, pause } from '../../shared/upkeep.ts'
 import { agentRecord, Box, fail, gone, hold, hour, iso, later, ok, retry, second, start } from './mailbox-fixtures.ts'
 
 type Making = (box: Box) => string

@@ -1,10 +1,11 @@
 /** Settle: what each outcome does, which report counts, and how attempts are counted. Never here: carrying out effects. */
 import { describe, expect, it } from 'vitest'
+import { extend } from '../../shared/extend.ts'
 import { effectId } from '../../shared/ids.ts'
 import { limits } from '../../shared/limits.ts'
 import type { Outcome } from '../../shared/outcome.ts'
 import { settle } from '../../shared/settlement.ts'
-import { cancel, extend } from '../../shared/upkeep.ts'
+import { cancel } from '../../shared/upkeep.ts'
 import {
   Box,
   fail,

@@ -1,11 +1,12 @@
 /** What moves a delivery besides its attempts: time, people, and the news that effects were carried. Never here: attempts. */
 import { describe, expect, it } from 'vitest'
 import type { EffectStatus } from '../../shared/effects.ts'
+import { extend } from '../../shared/extend.ts'
 import { figuresOf } from '../../shared/figures.ts'
 import { deadLetterId } from '../../shared/ids.ts'
 import type { ProgressInput } from '../../shared/lease.ts'
 import { limits } from '../../shared/limits.ts'
-import { abandon, buried, cancel, choreRetryMs, extend, pause, purge, resume } from '../../shared/upkeep.ts'
+import { abandon, buried, cancel, choreRetryMs, pause, purge, resume } from '../../shared/upkeep.ts'
 import { Box, day, fail, hold, hour, incoming, iso, minute, ok, retry, second, start } from './mailbox-fixtures.ts'
 
 const next = { to: 'bob', type: 'next', data: 1 }

@@ -69,7 +69,11 @@ class Bench {
 
   step<T>(work: (draft: Draft) => T): T {
     const before = this.draft
-    this.draft = draftOf(readWorkflow(JSON.stringify(before.record)), JSON.parse(JSON.stringify(before.state)))
+    this.draft = draftOf(
+      readWorkflow(JSON.stringify(before.record)),
+      JSON.parse(JSON.stringify(before.state)),
+      before.budget,
+    )
     const answer = work(this.draft)
     this.#keep()
     return answer
@@ -130,7 +134,7 @@ describe('a workflow', () => {
   })
 
   it('shows neither its permissions nor the machine’s snapshot', () => {
-    const shown = publicWorkflow(new Bench(walk).draft)
+    const shown = publicWorkflow(new Bench(walk).draft, 0)
     expect(Object.keys(shown)).not.toContain('permissions')
     expect(Object.keys(shown)).not.toContain('snapshot')
   })

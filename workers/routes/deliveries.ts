@@ -17,6 +17,7 @@ import { reportFrom, type resourceInput } from '../../shared/resource-report.ts'
 import { unreachable } from '../../shared/result.ts'
 import type { Settlement } from '../../shared/settlement.ts'
 import type { App } from '../context.ts'
+import { prolong } from '../budget.ts'
 import { enqueue } from '../enqueue.ts'
 import { poll } from '../poll.ts'
 import { readJson, refuse, validate } from '../problem.ts'
@@ -65,12 +66,13 @@ deliveries.post('/deliveries/:id/ack', async (c) => {
 
 deliveries.post('/deliveries/:id/nack', async (c) => {
   const target = operable(c)
-  const { token, delaySeconds, reason, terminal, resource } = await readJson(c, nackRequest)
+  const { token, delaySeconds, reason, terminal, usage, resource } = await readJson(c, nackRequest)
   const error = { code: 'nack', message: reason ?? 'the agent gave it back' }
+  const used = usage === undefined ? {} : { usage }
   const outcome: Outcome =
     terminal === true
-      ? { kind: 'fail', error }
-      : { kind: 'retry', error, ...(delaySeconds === undefined ? {} : { delayMs: delaySeconds * 1_000 }) }
+      ? { kind: 'fail', error, ...used }
+      : { kind: 'retry', error, ...used, ...(delaySeconds === undefined ? {} : { delayMs: delaySeconds * 1_000 }) }
   return report(c, target, token, resource === undefined ? outcome : await blaming(c, target, outcome, resource))
 })
 
@@ -80,6 +82,8 @@ deliveries.post('/deliveries/:id/extend', async (c) => {
   const mailbox = c.get('platform').agent(agent)
   const extended = await mailbox.extend(id, token, seconds * 1_000, progress)
   if (extended.status === 'extended') {
+    if (extended.workflow !== undefined)
+      c.get('platform').waitUntil(prolong(c.get('platform'), extended.workflow, token, seconds * 1_000))
     return c.json({ id, deadline: new Date(extended.deadlineAt).toISOString() }, 200)
   }
   // The mailbox only knows that no lease has this token; why is on the receipt.

@@ -9,6 +9,7 @@ import { mayOperate } from '../../shared/permissions.ts'
 import type { Platform } from '../../shared/ports.ts'
 import type { Report } from '../../shared/settlement.ts'
 import type { App } from '../context.ts'
+import { askBudgets } from '../budget.ts'
 import { carryOut } from '../effects.ts'
 import { enqueue } from '../enqueue.ts'
 import { askPermits } from '../permit.ts'
@@ -55,10 +56,12 @@ function requirePull(agent: string, { agent: record }: TakeAnswer): void {
   else if (record.kind !== 'pull') refuse({ code: 'wrong_kind', agent, kind: record.kind, needed: 'pull' })
 }
 
-// What a resource of the agent holds up goes back before anybody has seen it.
+// What a budget or a resource of the agent holds up goes back before anybody has seen it.
 async function permitted(platform: Platform, { agent, leases }: TakeAnswer): Promise<readonly LeasedDelivery[]> {
   if (agent === undefined) return leases
-  const { begin, held } = await askPermits(platform, agent, leases)
+  const budgeted = await askBudgets(platform, agent.name, leases)
+  const { begin, held: parked } = await askPermits(platform, agent, budgeted.begin)
+  const held = [...budgeted.held, ...parked]
   if (held.length > 0) await settle(platform, agent.name, held)
   return begin
 }

@@ -1,12 +1,19 @@
 /**
- * Workflows over HTTP: create, list, read, pause, resume, cancel. Never here: their state (workers/routes/workflow-state.ts),
+ * Workflows over HTTP: create, list, read, amend, pause, resume, cancel. Never here: their state (workers/routes/workflow-state.ts),
  * what moves them (shared/workflow-step.ts).
  */
 import { type Context, Hono } from 'hono'
 import type * as z from 'zod'
-import { createRequest, pauseWorkflowRequest, removeQuery, workflowsQuery } from '../../shared/api-workflow-bodies.ts'
+import {
+  amendRequest,
+  createRequest,
+  pauseWorkflowRequest,
+  removeQuery,
+  workflowsQuery,
+} from '../../shared/api-workflow-bodies.ts'
 import { digest } from '../../shared/ids.ts'
 import { limits } from '../../shared/limits.ts'
+import { guardsWith } from '../../shared/lineage.ts'
 import { allows, ownSource, permissionsOf } from '../../shared/permissions.ts'
 import { parseDefinition } from '../../shared/statechart.ts'
 import { etagOf, sound } from '../../shared/versioned.ts'
@@ -17,6 +24,7 @@ import type { App } from '../context.ts'
 import { definitionNamed } from '../definitions.ts'
 import { performSoon } from '../perform.ts'
 import { readJson, refuse, validate } from '../problem.ts'
+import { forgetTerms } from '../terms.ts'
 import { faultOf, moved, operationOf, permitted, requestOf } from '../workflow-access.ts'
 
 export const workflows = new Hono<App>()
@@ -25,7 +33,7 @@ workflows.post('/workflows', async (c) => {
   const input = await readJson(c, createRequest, limits.stateBytes * 2)
   const platform = c.get('platform')
   const principal = c.get('principal')
-  const { id: asked, retainSeconds, definition: wanted, state: given = {}, input: chartInput } = input
+  const { id: asked, retainSeconds, definition: wanted, state: given = {}, input: chartInput, guards, budget } = input
   // A repeat with the same key finds the same one, without having been told its id.
   const id = asked ?? `w-${digest('workflow', operationOf(c, {}).id)}`
   if (!allows(principal, 'writeState', id)) refuse({ code: 'forbidden', action: 'create the workflow', subject: id })
@@ -36,6 +44,8 @@ workflows.post('/workflows', async (c) => {
     ...{ id, by: ownSource(principal), permissions: permissionsOf(principal), creation: contentOf(input) },
     ...(chartInput === undefined ? {} : { input: chartInput }),
     ...(chart === undefined ? {} : { definition: chart.named }),
+    ...(guards === undefined ? {} : { guards: guardsWith(undefined, guards) }),
+    ...(budget === undefined ? {} : { budget }),
     ...{ state: state.value, keptMs: retainSeconds * 1_000 },
   }
   const { status, workflow } = await platform.workflow(id).create(opening, chart?.definition)
@@ -43,7 +53,7 @@ workflows.post('/workflows', async (c) => {
   performSoon(platform, id)
   c.header('ETag', etagOf(workflow.record.version))
   c.header('Location', `/v1/workflows/${id}`)
-  return c.json(publicWorkflow(workflow), status === 'created' ? 201 : 200)
+  return c.json(publicWorkflow(workflow, platform.now()), status === 'created' ? 201 : 200)
 })
 
 type Wanted = NonNullable<z.infer<typeof createRequest>['definition']>
@@ -86,7 +96,17 @@ workflows.get('/workflows/:workflow', async (c) => {
   const request = requestOf(c, 'readState')
   const { workflow } = permitted(request, await request.port.read(request.asker))
   c.header('ETag', etagOf(workflow.record.version))
-  return c.json(publicWorkflow(workflow), 200)
+  return c.json(publicWorkflow(workflow, c.get('platform').now()), 200)
+})
+
+workflows.patch('/workflows/:workflow', async (c) => {
+  const asked = await readJson(c, amendRequest)
+  const request = requestOf(c, 'writeState')
+  const platform = c.get('platform')
+  const workflow = moved(request, await request.port.amend(request.asker, asked))
+  forgetTerms(platform, request.id)
+  performSoon(platform, request.id)
+  return c.json(publicWorkflow(workflow, platform.now()), 200)
 })
 
 workflows.delete('/workflows/:workflow', async (c) => {
@@ -96,7 +116,7 @@ workflows.delete('/workflows/:workflow', async (c) => {
   if (purge === 'true') return remove(c)
   const workflow = moved(request, await port.cancel(asker, `cancelled by ${asker.source}`))
   performSoon(c.get('platform'), id)
-  return c.json(publicWorkflow(workflow), 200)
+  return c.json(publicWorkflow(workflow, c.get('platform').now()), 200)
 })
 
 async function remove(c: Context<App>): Promise<Response> {
@@ -113,12 +133,12 @@ workflows.post('/workflows/:workflow/pause', async (c) => {
   const forMs = seconds === undefined ? undefined : seconds * 1_000
   const workflow = moved(request, await request.port.pause(request.asker, reason, forMs))
   performSoon(c.get('platform'), request.id)
-  return c.json(publicWorkflow(workflow), 200)
+  return c.json(publicWorkflow(workflow, c.get('platform').now()), 200)
 })
 
 workflows.post('/workflows/:workflow/resume', async (c) => {
   const request = requestOf(c, 'writeState')
   const workflow = moved(request, await request.port.resume(request.asker))
   performSoon(c.get('platform'), request.id)
-  return c.json(publicWorkflow(workflow), 200)
+  return c.json(publicWorkflow(workflow, c.get('platform').now()), 200)
 })
