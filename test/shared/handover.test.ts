@@ -64,7 +64,7 @@ describe('what is unfinished', () => {
     box.settle(id, ok('r', { messages: [next] }))
     const draft = begin(box.mailbox)
     expect(isOpen(draft, id)).toBe(true)
-    expect(unfinishedOf(draft, 'ada', [id])).toEqual([
+    expect(unfinishedOf(draft, 'ada', [id], () => undefined)).toEqual([
       {
         id,
         hops: 2,
@@ -78,7 +78,7 @@ describe('what is unfinished', () => {
   it('M1: is each dead letter that the index does not have', () => {
     const { box, id } = flying()
     box.settle(id, fail())
-    expect(unfinishedOf(begin(box.mailbox), 'ada', [id])).toEqual([
+    expect(unfinishedOf(begin(box.mailbox), 'ada', [id], () => undefined)).toEqual([
       expect.objectContaining({ id, effects: [], burial: deadLetterOf('ada', box.delivery(id)) }),
     ])
   })
@@ -88,7 +88,7 @@ describe('what is unfinished', () => {
     const waiting = box.put('b')
     box.settle(id, ok())
     const draft = begin(box.mailbox)
-    expect(unfinishedOf(draft, 'ada', [id, waiting, 'ada_x'])).toEqual([])
+    expect(unfinishedOf(draft, 'ada', [id, waiting, 'ada_x'], () => undefined)).toEqual([])
     expect([id, waiting, 'ada_x'].map((one) => isOpen(draft, one))).toEqual([false, false, false])
   })
 })
