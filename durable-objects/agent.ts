@@ -113,6 +113,10 @@ export class AgentObject extends OperatedMailbox implements Synchronous<AgentPor
     return { references: this.shell.step((draft, now) => letGo(draft, workflow, max, now))[1] }
   }
 
+  renew() {
+    return this.nudge([...this.shell.mailbox.releases.keys()])
+  }
+
   nudge(ids: readonly string[]) {
     // The platform lost patience, so the releases are void: whatever may still go is released anew by this very step.
     const [, references] = this.shell.step((draft) => {

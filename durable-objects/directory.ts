@@ -3,16 +3,14 @@
  * named `all`. Every method may be repeated: the second call finds the first one's work. Never here: an agent's truth
  * (durable-objects/agent.ts) or a key itself, only its hash.
  */
-import { DurableObject } from 'cloudflare:workers'
 import type { DirectoryPort, FoundKey } from '../shared/directory.ts'
 import { isStaleEntry, type KeyRecord, type RegisteredAgent, readEntry, readKey } from '../shared/directory.ts'
 import { limits } from '../shared/limits.ts'
 import { covers } from '../shared/permissions.ts'
-import type { ChancePort, SqlValue, StoragePort, Synchronous } from '../shared/ports.ts'
-import type { Schema, SchemaInput } from '../shared/schema.ts'
+import type { ChancePort, SqlValue, Synchronous } from '../shared/ports.ts'
 import type { Audience, Candidate, KnownSubscription, Subscription, SubscriptionInput } from '../shared/subscription.ts'
 import { chance } from './chance.ts'
-import { SchemaStore } from './schema-store.ts'
+import { StandingDirectory } from './standing-directory.ts'
 import { SubscriptionStore } from './subscription-store.ts'
 
 const tables = [
@@ -28,26 +26,19 @@ const tables = [
 /** Expired keys removed by one call that stores a key: more than it adds, so that they cannot pile up. */
 const expiredPerCall = 20
 
-export class DirectoryObject extends DurableObject<Env> implements Synchronous<DirectoryPort> {
-  readonly #storage: StoragePort
-  readonly #chance: Pick<ChancePort, 'now'>
+export class DirectoryObject extends StandingDirectory implements Synchronous<DirectoryPort> {
   readonly #subscriptions: SubscriptionStore
-  readonly #schemas: SchemaStore
 
   constructor(ctx: DurableObjectState, env: Env, ports: Pick<ChancePort, 'now'> = chance) {
-    super(ctx, env)
-    // The narrow shape that is used; the platform's own class satisfies it.
-    this.#storage = ctx.storage as unknown as StoragePort
-    this.#chance = ports
-    for (const table of tables) this.#storage.sql.exec(table)
-    this.#subscriptions = new SubscriptionStore(this.#storage.sql)
-    this.#schemas = new SchemaStore(this.#storage.sql)
+    super(ctx, env, ports)
+    for (const table of tables) this.storage.sql.exec(table)
+    this.#subscriptions = new SubscriptionStore(this.storage.sql)
   }
 
   // --- agents ---------------------------------------------------------------------------------------------------------
 
   putAgent(agent: RegisteredAgent): void {
-    this.#storage.transactionSync(() => {
+    this.storage.transactionSync(() => {
       const known = this.findAgent(agent.agent)
       if (known !== undefined && isStaleEntry(agent, known)) return
       const record = JSON.stringify(agent)
@@ -71,7 +62,7 @@ export class DirectoryObject extends DurableObject<Env> implements Synchronous<D
   }
 
   removeAgent(name: string, incarnation?: string): void {
-    this.#storage.transactionSync(() => {
+    this.storage.transactionSync(() => {
       const known = this.findAgent(name)
       if (known === undefined || (incarnation !== undefined && known.incarnation !== incarnation)) return
       this.#rows('DELETE FROM agents WHERE name = ?', name)
@@ -119,7 +110,7 @@ export class DirectoryObject extends DurableObject<Env> implements Synchronous<D
   // --- keys -----------------------------------------------------------------------------------------------------------
 
   putKey(key: KeyRecord, options: { readonly first?: boolean; readonly max: number }) {
-    return this.#storage.transactionSync(() => {
+    return this.storage.transactionSync(() => {
       if (this.#key(key.hash) !== undefined) return 'stored'
       this.#dropDead(key)
       const held = this.#count('SELECT count(*) AS n FROM keys WHERE owner = ?', key.owner)
@@ -141,11 +132,15 @@ export class DirectoryObject extends DurableObject<Env> implements Synchronous<D
   findKey(hash: string): FoundKey | undefined {
     const key = this.#key(hash)
     if (key === undefined) return undefined
-    const version = this.#schemas.version()
-    const schemas = version === 0 ? {} : { schemasVersion: version }
-    if (key.incarnation === undefined) return { ...key, ...schemas }
+    const version = this.schemaStore.version()
+    const turned = this.turned()
+    const stands = {
+      ...(version === 0 ? {} : { schemasVersion: version }),
+      ...(turned.state === 'stopped' ? { stopped: turned } : {}),
+    }
+    if (key.incarnation === undefined) return { ...key, ...stands }
     const agent = this.findAgent(key.owner.slice('agent/'.length))
-    return agent?.incarnation === key.incarnation ? { ...key, permissions: agent.permissions, ...schemas } : undefined
+    return agent?.incarnation === key.incarnation ? { ...key, permissions: agent.permissions, ...stands } : undefined
   }
 
   keys(owner: string | undefined, cursor?: string): readonly KeyRecord[] {
@@ -177,7 +172,7 @@ export class DirectoryObject extends DurableObject<Env> implements Synchronous<D
   // --- subscriptions --------------------------------------------------------------------------------------------------
 
   putSubscription(id: string, input: SubscriptionInput, options: { readonly max: number; readonly by?: string }) {
-    return this.#storage.transactionSync(() => {
+    return this.storage.transactionSync(() => {
       const before = this.#subscriptions.find(id)
       if (isForeign(before, options.by)) return { status: 'foreign' } as const
       const agent = this.findAgent(input.agent)
@@ -185,7 +180,7 @@ export class DirectoryObject extends DurableObject<Env> implements Synchronous<D
       if (before?.agent !== input.agent && this.#subscriptions.countOf(input.agent) >= options.max)
         return { status: 'too_many' } as const
       const granted = options.by === undefined && !covers(agent.permissions.subscribe, input.topic)
-      const subscription = this.#subscriptions.put(id, { ...input, granted }, before, this.#chance.now())
+      const subscription = this.#subscriptions.put(id, { ...input, granted }, before, this.chance.now())
       return { status: 'put', subscription, created: before === undefined } as const
     })
   }
@@ -195,7 +190,7 @@ export class DirectoryObject extends DurableObject<Env> implements Synchronous<D
   }
 
   removeSubscription(id: string, by?: string) {
-    return this.#storage.transactionSync(() => {
+    return this.storage.transactionSync(() => {
       const before = this.#subscriptions.find(id)
       if (before === undefined) return 'unknown'
       if (isForeign(before, by)) return 'foreign'
@@ -242,28 +237,6 @@ export class DirectoryObject extends DurableObject<Env> implements Synchronous<D
     return rows.map((row) => ({ agent: String(row.name), subscriptions: [] }))
   }
 
-  // --- schemas --------------------------------------------------------------------------------------------------------
-
-  putSchema(name: string, input: SchemaInput, options: { readonly max: number; readonly maxBytes: number }) {
-    return this.#storage.transactionSync(() => this.#schemas.put(name, input, options, this.#chance.now()))
-  }
-
-  findSchema(name: string): Schema | undefined {
-    return this.#schemas.find(name)
-  }
-
-  removeSchema(name: string): boolean {
-    return this.#storage.transactionSync(() => this.#schemas.remove(name))
-  }
-
-  schemas(cursor: string | undefined, limit: number) {
-    return this.#schemas.page(cursor ?? '', limit)
-  }
-
-  schemasSince(version: number | undefined) {
-    return this.#schemas.since(version)
-  }
-
   // --- inside ---------------------------------------------------------------------------------------------------------
 
   #key(hash: string): KeyRecord | undefined {
@@ -273,7 +246,7 @@ export class DirectoryObject extends DurableObject<Env> implements Synchronous<D
 
   // Neither an earlier incarnation's keys nor expired ones may take a living key's place.
   #dropDead(key: KeyRecord): void {
-    const now = this.#chance.now()
+    const now = this.chance.now()
     this.#rows('DELETE FROM keys WHERE owner = ? AND expires_at <= ?', key.owner, now)
     this.#rows(
       'DELETE FROM keys WHERE hash IN (SELECT hash FROM keys WHERE expires_at <= ? LIMIT ?)',
@@ -289,7 +262,7 @@ export class DirectoryObject extends DurableObject<Env> implements Synchronous<D
   }
 
   #rows(query: string, ...bindings: SqlValue[]): Record<string, unknown>[] {
-    return this.#storage.sql.exec(query, ...bindings).toArray()
+    return this.storage.sql.exec(query, ...bindings).toArray()
   }
 }
 

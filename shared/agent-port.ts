@@ -121,6 +121,8 @@ export interface AgentPort {
   buried(ids: readonly string[]): Promise<{ readonly references: References }>
   /** A workflow lets so many go on that were withheld for it. */
   letGo(workflow: string, max: number): Promise<{ readonly references: References }>
+  /** What was released and not taken is released anew. */
+  renew(): Promise<{ readonly references: References }>
   /** The platform gave up on references: release what is still due. */
   nudge(ids: readonly string[]): Promise<{ readonly references: References }>
   cancel(id: string): Promise<Cancelled & { readonly references?: References }>

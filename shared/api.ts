@@ -33,6 +33,7 @@ import { scatterAnswer, scatterOperations } from './api-scatters.ts'
 import { scheduleAnswer, scheduleOperations } from './api-schedules.ts'
 import { schemaAnswer, schemaOperations } from './api-schemas.ts'
 import { statsOperations } from './api-stats.ts'
+import { switchOperations } from './api-switch.ts'
 import { publicationAnswer, subscriptionAnswer, topicOperations } from './api-topics.ts'
 import { mergeRequest, patchRequest, stateAnswer, workflowAnswer } from './api-workflow-bodies.ts'
 import { workflowOperations } from './api-workflows.ts'
@@ -63,6 +64,7 @@ export const operations: readonly Operation[] = [
   ...workflowOperations,
   ...graphOperations,
   ...statsOperations,
+  ...switchOperations,
   ...openOperations,
 ]
 

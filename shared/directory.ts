@@ -8,6 +8,7 @@ import { agentKind } from './policy.ts'
 import { publishRate } from './publish-rate.ts'
 import type { Schema, SchemaInput, SchemasAnswer } from './schema.ts'
 import type { Audience, Candidates, KnownSubscription, Subscription, SubscriptionInput } from './subscription.ts'
+import type { Switch } from './switch.ts'
 
 export const registeredAgent = z.strictObject({
   v: z.literal(1),
@@ -64,6 +65,8 @@ export type KeyRecord = z.infer<typeof keyRecord>
 export type FoundKey = KeyRecord & {
   /** Absent: there was never one. */
   readonly schemasVersion?: number
+  /** The deployment is stopped. Said here, it costs whoever has just asked for a key no call. */
+  readonly stopped?: Switch
 }
 
 // What storage held is parsed as the network is: an old record must be recognised, never taken on trust.
@@ -152,6 +155,9 @@ export interface DirectoryPort {
     cursor: string | undefined,
     limit: number,
   ): Promise<{ readonly items: readonly Schema[]; readonly cursor?: string }>
+  /** The deployment's switch, turned to where it is to be. */
+  turn(asked: Pick<Switch, 'state' | 'reason' | 'by'>): Promise<Switch>
+  turned(): Promise<Switch>
   /** All of them, or only their version when it is the one that is known. */
   schemasSince(version: number | undefined): Promise<SchemasAnswer>
   findSubscription(id: string): Promise<KnownSubscription | undefined>

@@ -23,6 +23,7 @@ export type AgentStats = z.infer<typeof agentStats>
 
 export const statsAnswer = z.strictObject({
   at: z.iso.datetime(),
+  stopped: z.string().optional().describe('Why nothing is taken in the whole deployment. Absent while it runs.'),
   items: z.array(agentStats),
   unroutable: count.describe('Dead letters of publications that reached nobody.'),
   lettersComplete: z.boolean().describe('Whether every dead letter was counted: only the newest are.'),
@@ -64,7 +65,7 @@ interface Family {
 const breakerStates = ['closed', 'open', 'half_open'] as const
 
 /** The same figures in Prometheus' text format: all are gauges. */
-export function metricsText({ items, lettersComplete, unavailable, cursor }: Stats): string {
+export function metricsText({ items, lettersComplete, unavailable, cursor, stopped }: Stats): string {
   const each = (value: (one: AgentStats) => readonly Sample[]) => items.flatMap(value)
   const families: readonly Family[] = [
     {
@@ -105,6 +106,11 @@ export function metricsText({ items, lettersComplete, unavailable, cursor }: Sta
       samples: each(({ agent, deadLetters }) =>
         Object.entries(deadLetters).map(([reason, n]) => [{ agent, reason }, n]),
       ),
+    },
+    {
+      name: 'switchboard_stopped',
+      help: '1 when nothing is taken in the whole deployment.',
+      samples: [[{}, stopped === undefined ? 0 : 1]],
     },
     {
       name: 'switchboard_scrape_complete',

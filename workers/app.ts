@@ -36,6 +36,7 @@ import { schemas } from './routes/schemas.ts'
 import { session } from './routes/session.ts'
 import { stats } from './routes/stats.ts'
 import { subscriptions } from './routes/subscriptions.ts'
+import { deploymentSwitch } from './routes/switch.ts'
 import { workflowDefinitions } from './routes/workflow-definitions.ts'
 import { workflowEvents } from './routes/workflow-events.ts'
 import { workflowHistory } from './routes/workflow-history.ts'
@@ -88,6 +89,7 @@ export function buildApp(
   app.route('/v1', graphs)
   app.route('/v1', resources)
   app.route('/v1', handshakes)
+  app.route('/v1', deploymentSwitch)
   for (const routes of [workflows, workflowState, workflowEvents, workflowHistory, workflowDefinitions])
     app.route('/v1', routes)
   return app

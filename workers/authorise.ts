@@ -16,6 +16,7 @@ import { err, ok, type Result } from '../shared/result.ts'
 import { verify } from '../shared/signature.ts'
 import { noteSchemas } from './conform.ts'
 import { Recent } from './recent.ts'
+import { noteSwitch } from './switch.ts'
 
 /** A revoked key, a narrowed permission and a retired secret may work for so long in an isolate that used them just before. */
 export const staleMs = 5_000
@@ -100,6 +101,7 @@ async function findKey(platform: Platform, hash: string, known: Acquaintances): 
   if (recent !== undefined || known.strangers.get(hash, now) === true) return recent
   const found = await platform.directory().findKey(hash)
   if (found !== undefined) noteSchemas(platform, found.schemasVersion ?? 0)
+  if (found !== undefined) noteSwitch(platform, found.stopped, now)
   if (found === undefined) known.strangers.set(hash, true, now + unknownMs)
   else known.keys.set(hash, found, now + staleMs)
   return found

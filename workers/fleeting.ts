@@ -2,10 +2,13 @@
  * `at_most_once`: the queue itself carries the message, and nothing is stored before the attempt. Never here: durable mail.
  */
 import type { Incoming } from '../shared/admission.ts'
+import type { AgentRecord } from '../shared/agent.ts'
+import type { LeasedDelivery } from '../shared/agent-port.ts'
 import type { Fault } from '../shared/fault.ts'
 import type { FleetingOutcome } from '../shared/fleeting.ts'
 import { deliveryId, mid } from '../shared/ids.ts'
 import { judge } from '../shared/lineage.ts'
+import type { Outcome } from '../shared/outcome.ts'
 import type { Platform } from '../shared/ports.ts'
 import type { FleetingReference } from '../shared/reference.ts'
 import { err, ok, type Result } from '../shared/result.ts'
@@ -13,9 +16,10 @@ import { askBudgets, tellBudgets } from './budget.ts'
 import type { AnyAgent } from './define.ts'
 import { deliver } from './deliver.ts'
 import { enqueue, sendBounded } from './enqueue.ts'
-import { askPermits, tellResources } from './permit.ts'
+import { askPermits, type Permits, tellResources } from './permit.ts'
 import type { PublishReceipt } from './route.ts'
 import type { Slots } from './slots.ts'
+import { stoppedBecause } from './switch.ts'
 
 /** Hands the message to the queue. Parked or gone, it is dropped, and its receipt says why. */
 export async function publishFleeting(
@@ -77,6 +81,8 @@ export async function startFleeting(
     await record({ kind: 'dropped', reason })
     return { status: 'over' }
   }
+  const stopped = await stoppedBecause(platform)
+  if (stopped !== undefined) return drop(stopped)
   const answer = await port.beginFleeting(fleeting.id)
   if (answer.status === 'seen' || answer.status === 'unknown') return { status: 'over' }
   if (answer.status === 'dropped') return drop(answer.reason)
@@ -120,10 +126,20 @@ export async function startFleeting(
       }
       const outcome = await deliver(platform, handlers, slots, answer.agent, lease)
       await record(outcome)
-      platform.waitUntil(tellResources(platform, answer.agent, [{ token: lease.token, outcome }], permits))
-      const { workflowid: workflow } = fleeting.message
-      const settled = { id: lease.id, status: 'settled', ...(workflow === undefined ? {} : { workflow }) } as const
-      platform.waitUntil(tellBudgets(platform, [{ ...lease, outcome, external: false }], [settled]))
+      platform.waitUntil(tellAfter(platform, answer.agent, lease, outcome, permits))
     },
   }
+}
+
+async function tellAfter(
+  platform: Platform,
+  agent: AgentRecord,
+  { id, token, head }: LeasedDelivery,
+  outcome: Outcome,
+  permits: Permits,
+): Promise<void> {
+  const { workflowid: workflow } = head
+  const settled = { id, status: 'settled', ...(workflow === undefined ? {} : { workflow }) } as const
+  await tellBudgets(platform, [{ id, token, outcome, external: false }], [settled])
+  await tellResources(platform, agent, [{ token, outcome }], permits)
 }

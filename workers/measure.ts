@@ -5,6 +5,7 @@
 import { limits } from '../shared/limits.ts'
 import type { Platform } from '../shared/ports.ts'
 import { type AgentStats, agentStatsOf, type Stats } from '../shared/stats.ts'
+import { stoppedBecause } from './switch.ts'
 
 // Mailboxes asked at once.
 const askedAtOnce = 20
@@ -16,6 +17,7 @@ export async function measure(platform: Platform, cursor: string | undefined, li
   const { counts, counted } = await platform.deadLetters().count(limits.lettersCounted)
   const names = page.items.map((item) => item.agent)
   const now = platform.now()
+  const stopped = await stoppedBecause(platform)
   const items: AgentStats[] = []
   const unavailable: string[] = []
   const ask = async (name: string) => {
@@ -34,6 +36,7 @@ export async function measure(platform: Platform, cursor: string | undefined, li
   const unrouted = counts.filter((l) => l.agent === '').reduce((sum, l) => sum + l.count, 0)
   return {
     at: new Date(now).toISOString(),
+    ...(stopped === undefined ? {} : { stopped }),
     items,
     unroutable: unrouted,
     lettersComplete: counted < limits.lettersCounted,

@@ -16,6 +16,7 @@ import { askPermits } from '../permit.ts'
 import { poll } from '../poll.ts'
 import { readJson, refuse, validate } from '../problem.ts'
 import { settle } from '../settle.ts'
+import { stoppedBecause } from '../switch.ts'
 
 export const lease = new Hono<App>()
 
@@ -25,6 +26,7 @@ lease.post('/agents/:agent/lease', async (c) => {
   const platform = c.get('platform')
   const { signal } = c.req.raw
   const ask = async () => {
+    if ((await stoppedBecause(platform)) !== undefined) return []
     // A fresh token for each ask is right: an answer without leases granted nothing that a repeat could lose.
     const answer = await platform.agent(agent).lease(max, leaseSeconds * 1_000, platform.token())
     requirePull(agent, answer)
