@@ -5,8 +5,8 @@
  */
 import { accept, type Incoming } from '../shared/admission.ts'
 import type { AcceptAnswer, AgentPort, FleetingAnswer, SettleAnswer, TakeAnswer } from '../shared/agent-port.ts'
-import { extend } from '../shared/extend.ts'
 import { claimedCause } from '../shared/cause.ts'
+import { extend } from '../shared/extend.ts'
 import { beginFleeting, droppedBecause, type FleetingOutcome, recordFleeting } from '../shared/fleeting.ts'
 import { isOpen, leasedOf, unfinishedOf } from '../shared/handover.ts'
 import type { ProgressInput } from '../shared/lease.ts'

@@ -132,7 +132,17 @@ export const gatherKeptMs = 86_400_000
 export interface GatherOpening
   extends Pick<
     Gather,
-    'id' | 'owner' | 'contentHash' | 'head' | 'hops' | 'lineage' | 'join' | 'onTimeout' | 'timeoutMs' | 'context' | 'path'
+    | 'id'
+    | 'owner'
+    | 'contentHash'
+    | 'head'
+    | 'hops'
+    | 'lineage'
+    | 'join'
+    | 'onTimeout'
+    | 'timeoutMs'
+    | 'context'
+    | 'path'
   > {
   readonly agents: readonly string[]
   readonly callback?: z.infer<typeof callbackSchema>

@@ -14,8 +14,8 @@ import type { AttemptError } from './outcome.ts'
 import { ripeAtOf } from './ripe.ts'
 import type { Tried } from './tried.ts'
 import type { Usage } from './usage.ts'
-import { withheldBecause } from './waiting.ts'
 import type { ViewRecord } from './view.ts'
+import { withheldBecause } from './waiting.ts'
 
 export type ReceiptStatus =
   | 'held'

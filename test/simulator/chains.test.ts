@@ -33,9 +33,7 @@ describe('a chain in virtual time', () => {
   it('(A59) handlers pass by `ctx.pass()`, webhooks by `{ pass: true }`, and who takes it has the result', async () => {
     const scene = new Scene({ handlers: [passing('small', (n) => n < 10)] })
     await scene.handler('small')
-    await scene.webhook('middle', (call) =>
-      answered(JSON.parse(call.body).data.n < 100 ? 'middle' : { pass: true }),
-    )
+    await scene.webhook('middle', (call) => answered(JSON.parse(call.body).data.n < 100 ? 'middle' : { pass: true }))
     await scene.webhook('large', () => answered('large'))
     const first = (n: number) => scene.send('small', { chain: ['middle', 'large'], data: { n } })
     const [one, two, three] = [await first(1), await first(20), await first(300)]

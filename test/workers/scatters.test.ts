@@ -180,7 +180,12 @@ describe('a scatter', () => {
   it('(A57) asks the reducer once, with what came, who failed and who is missing', async () => {
     const [a, b, c, reducer] = await pullAgents(4)
     const to = names([a!, b!, c!])
-    const { id } = await open({ to, join: 'settled', deadlineSeconds: 0.5, reduce: { to: reducer!.name, type: 'join' } })
+    const { id } = await open({
+      to,
+      join: 'settled',
+      deadlineSeconds: 0.5,
+      reduce: { to: reducer!.name, type: 'join' },
+    })
     await ack(a!, await leaseOne(a!), 'A')
     await reject(b!, await leaseOne(b!))
     await expect.poll(async () => (await read(id)).status).toBe('reducing')

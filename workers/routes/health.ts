@@ -10,7 +10,21 @@ export const health = new Hono<App>()
 const next =
   'Set the key with `npx wrangler secret put SWITCHBOARD_ADMIN_KEY` (locally: .dev.vars, or just `npm start`); the bindings are in wrangler.toml.'
 
-const bindings = ['AGENTS', 'DIRECTORY', 'DEAD_LETTERS', 'PUBLICATIONS', 'SCHEDULES', 'APPROVALS', 'DELIVERIES', 'WORK'] as const
+const bindings = [
+  'AGENTS',
+  'DIRECTORY',
+  'DEAD_LETTERS',
+  'PUBLICATIONS',
+  'GATHERS',
+  'REQUESTS',
+  'SCHEDULES',
+  'APPROVALS',
+  'RESOURCES',
+  'WORKFLOWS',
+  'WORKFLOW_INDEX',
+  'DELIVERIES',
+  'WORK',
+] as const
 
 health.get('/healthz', (c) => {
   const missing = [...bindings, 'SWITCHBOARD_ADMIN_KEY' as const].filter((name) => isMissing(c.env[name]))
