@@ -104,6 +104,7 @@ export interface Amendment {
 /** Lays it down. True when it was paused for what is no longer spent: it is to go on by itself. */
 export function amend(draft: Draft, { budget: patch, guards }: Amendment, by: string, now: number): boolean {
   const { record } = draft
+  const laid = laidDown(draft)
   if (guards !== undefined) {
     const { guards: _guards, ...rest } = record
     draft.record = guards === null ? rest : { ...rest, guards: guardsWith(record.guards, guards) }
@@ -117,9 +118,13 @@ export function amend(draft: Draft, { budget: patch, guards }: Amendment, by: st
     draft.budget = underLimits(before, limits, now)
     if (before.stopped !== undefined && draft.budget.stopped === undefined) releaseMail(draft)
   }
-  note(draft, 'amended', by, now, { detail: JSON.stringify({ budget: patch, guards }) })
+  // A repeat of the call changes nothing, and is no news.
+  if (JSON.stringify(laid) !== JSON.stringify(laidDown(draft)))
+    note(draft, 'amended', by, now, { detail: JSON.stringify({ budget: patch, guards }) })
   return record.paused?.budget === true && shortage(draft, now) === undefined
 }
+
+const laidDown = ({ record, budget }: Draft) => [record.guards, budget?.limits]
 
 /** What of what it owed is done. */
 export interface OwedDone {
