@@ -3,7 +3,7 @@
  * Never here: the checker (test/simulator/linearizable.ts).
  */
 import fc from 'fast-check'
-import { describe, expect, inject, it } from 'vitest'
+import { afterAll, describe, expect, inject, it } from 'vitest'
 import {
   type BreakerAnswer,
   type BreakerCall,
@@ -17,6 +17,9 @@ import {
 import { type Answered, call, freshName } from './gateway.ts'
 
 const { seed } = inject('fuzz')
+
+// What the last calls left under waitUntil ends before the runner closes its worker.
+afterAll(() => new Promise((resolve) => setTimeout(resolve, 500)))
 const callers = 8
 
 /** Drawn once for each caller: what it does, one thing after the other. */
