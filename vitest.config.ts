@@ -10,8 +10,6 @@ export default defineConfig({
   test: {
     // The Worker logs every step; only what a failing test said is worth reading.
     silent: 'passed-only',
-    // The runner's own: a file's last log line, or what goes on under waitUntil, met a worker that it was closing already.
-    onUnhandledError: (error) => error.name !== 'EnvironmentTeardownError',
     // V8 coverage does not see into workerd; Istanbul instruments the source and does.
     coverage: {
       provider: 'istanbul',

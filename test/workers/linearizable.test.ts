@@ -3,7 +3,7 @@
  * Never here: the checker (test/simulator/linearizable.ts).
  */
 import fc from 'fast-check'
-import { afterAll, describe, expect, inject, it } from 'vitest'
+import { describe, expect, inject, it } from 'vitest'
 import {
   type BreakerAnswer,
   type BreakerCall,
@@ -14,12 +14,9 @@ import {
   type StateCall,
   stateModel,
 } from '../simulator/linearizable.ts'
-import { type Answered, call, freshName } from './gateway.ts'
+import { type Answered, call, freshName, receipt } from './gateway.ts'
 
 const { seed } = inject('fuzz')
-
-// What the last calls left under waitUntil ends before the runner closes its worker.
-afterAll(() => new Promise((resolve) => setTimeout(resolve, 500)))
 const callers = 8
 
 /** Drawn once for each caller: what it does, one thing after the other. */
@@ -88,6 +85,7 @@ describe('many callers at once', () => {
     }
     await call('PUT', `/v1/agents/${name}`, { json: { kind: 'webhook', url: 'http://127.0.0.1:9/hook', policy } })
     const history = new History<BreakerCall, BreakerAnswer>()
+    const underway: string[] = []
     const path = `/v1/agents/${name}/breaker`
     const stands = (got: Answered) => {
       expectStatus(got, 200)
@@ -99,7 +97,9 @@ describe('many callers at once', () => {
       const json = { to: name, type: 't', deliverymode: 'at_most_once' }
       const got = await call('POST', '/v1/messages', { json })
       expectStatus(got, 202)
-      return got.body.deliveries[0].status === 'queued'
+      const [{ id, status }] = got.body.deliveries
+      if (status === 'queued') underway.push(id)
+      return status === 'queued'
     }
     const steps = fc.oneof(
       fc.constant<BreakerCall>({ kind: 'read' }),
@@ -114,5 +114,9 @@ describe('many callers at once', () => {
     const admissions = history.calls.filter(({ call: { kind } }) => kind === 'admit').map(({ answer }) => answer)
     expect(new Set(admissions)).toEqual(new Set([true, false]))
     expect(linearize(history.calls, breakerModel)).toMatchObject({ linearizable: true })
+    // The runner closes its worker after this: what was let through must not be at work any more.
+    await expect
+      .poll(async () => (await Promise.all(underway.map(receipt))).map(({ status }) => status), { timeout: 20_000 })
+      .toEqual(underway.map(() => 'failed'))
   })
 })
