@@ -147,6 +147,6 @@ function readKnown(row: Record<string, unknown>): KnownSubscription {
 }
 
 function isSame(before: Subscription, input: SubscriptionInput & { readonly granted: boolean }): boolean {
-  const { agent, topic, filter, select, maxBytes, granted = false } = before
-  return canonical({ ...input }) === canonical({ agent, topic, filter, select, maxBytes, granted })
+  const { agent, topic, filter, select, maxBytes, batch, granted = false } = before
+  return canonical({ ...input }) === canonical({ agent, topic, filter, select, maxBytes, batch, granted })
 }

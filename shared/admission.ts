@@ -2,7 +2,8 @@
  * Accept: is the agent known, is it a duplicate, is there room? What is stored here is the 202; nothing earlier is (M1).
  * Never here: who may publish (shared/permissions.ts), when it is released (shared/release.ts).
  */
-import type { AgentRecord } from './agent.ts'
+import { type AgentRecord, isHere, takesBatches } from './agent.ts'
+import type { BatchPolicy } from './batch-policy.ts'
 import { passedOver, passOn } from './chain.ts'
 import { collapse, collapsedBy, debounced } from './collapse.ts'
 import { type Delivery, hasEnded, step } from './delivery.ts'
@@ -12,11 +13,12 @@ import { limits } from './limits.ts'
 import { judge, type Lineage, type Trip } from './lineage.ts'
 import { agentOf, type Draft, deliveryOf, insert, put } from './mailbox.ts'
 import { headOf, type Message } from './message.ts'
+import { type Shut, type Turn, turnOf } from './on-open.ts'
 import { brokerSource } from './permissions.ts'
 import { publisherDepth } from './policy.ts'
 import { stopOf, stopped } from './stop.ts'
 import type { Tried } from './tried.ts'
-import type { ViewRecord } from './view.ts'
+import { type ViewRecord, viewOfMessage } from './view.ts'
 
 /** A message at the mailbox's door. */
 export interface Incoming {
@@ -36,14 +38,23 @@ export interface Incoming {
   readonly lineage?: Lineage
   /** What of its data the agent is handed. */
   readonly view?: ViewRecord
+  /** Why it comes here, where its agent was chosen among several. */
+  readonly why?: string
+  /** How it shares its call with others. */
+  readonly batch?: BatchPolicy
+  /** Whom its publisher may send to, as patterns. Absent: anybody. */
+  readonly sends?: readonly string[]
 }
 
 export type Admission =
-  | { readonly status: 'accepted'; readonly id: string }
+  /** `diverted`: stored here, and on its way to that agent. */
+  | { readonly status: 'accepted'; readonly id: string; readonly diverted?: string }
   | { readonly status: 'duplicate'; readonly id: string }
   | { readonly status: 'conflict'; readonly id: string }
   /** A guard tripped: it is a dead letter. */
   | { readonly status: 'stopped'; readonly id: string; readonly trip: Pick<Trip, 'reason' | 'detail' | 'path'> }
+  /** Its breaker is open, and whoever publishes is to hear of it. */
+  | ({ readonly status: 'refused' } & Shut)
   | { readonly status: 'full'; readonly depth: number; readonly max: number; readonly retryAfterSeconds: number }
   | { readonly status: 'unknown' }
 
@@ -81,11 +92,16 @@ interface Call {
 
 function acceptOne(draft: Draft, one: Incoming, call: Call, rows: number, stored: Stored, now: number): Admission {
   const agent = agentOf(draft)
-  if (agent === undefined) return { status: 'unknown' }
+  if (!isHere(agent)) return { status: 'unknown' }
   const found = findPlace(draft, agent, one, call, stored, now)
   if (found.status !== 'free') return repeatOf(found, deliveryOf(draft, found.id) ?? stored(found.id))
 
   const trip = tripOf(one, agent.name)
+  const turn = trip === undefined ? turnOf(agent, draft.gate, one, now) : undefined
+  if (turn?.kind === 'refused') {
+    const { kind: _kind, ...shut } = turn
+    return { status: 'refused', ...shut }
+  }
   // They make room for it.
   const older = collapsedBy(draft, one.message)
   const max = one.reserved === true ? agent.policy.depth : publisherDepth(agent.policy)
@@ -101,18 +117,25 @@ function acceptOne(draft: Draft, one: Incoming, call: Call, rows: number, stored
   if (found.before !== undefined) put(draft, step(found.before, { step: 'key_passed_on', at: now, detail: found.id }))
   draft.sequence += 1
   const { id } = found
-  const delivery = newDelivery(id, agent.incarnation, one, call.token, draft.sequence, older, now)
+  const delivery = newDelivery(id, agent, one, call.token, draft.sequence, older, now)
   if (trip !== undefined) {
     const dead = stopped(delivery, trip, now)
     insert(draft, dead, one.body)
     return repeatOf({ status: 'accepted', id }, dead)
   }
-  insert(draft, delivery, one.body)
+  insert(draft, turn === undefined ? delivery : turned(delivery, turn, now), one.body)
   for (const delivery of older) collapse(draft, delivery, found.id, now)
+  if (turn?.kind === 'diverted') return { status: 'accepted', id, diverted: turn.to }
   const fresh = draft.deliveries.get(found.id)
   const why = fresh === undefined ? undefined : passedOver(agent, draft.gate, fresh, now)
   if (fresh !== undefined && why !== undefined) put(draft, passOn(fresh, why, now))
   return { status: 'accepted', id: found.id }
+}
+
+// Stored first, so that a crash on its way loses nothing and a repeat of its publish finds it here (M1).
+function turned(delivery: Delivery, turn: Exclude<Turn, { kind: 'refused' }>, now: number): Delivery {
+  const told = step(delivery, { step: turn.kind === 'diverted' ? 'diverted' : 'held', at: now, detail: turn.because })
+  return turn.kind === 'diverted' ? { ...told, state: { at: 'waiting', leavingFor: turn.to } } : told
 }
 
 // What the broker itself says of a stop must not be stopped.
@@ -157,16 +180,17 @@ export function isKeyReleased(holder: Delivery, agent: AgentRecord, now: number)
   if (holder.incarnation !== agent.incarnation) return true
   if (holder.brokerMade) return false
   if (holder.mode === 'exactly_once') return false
-  // What goes on in another mailbox did not die: a re-send would double it. And one that gave way to a newer one must not come back
-  // after it.
-  const { status, reassignedTo, collapsedInto } = holder.state
-  if (status !== 'completed' && reassignedTo === undefined && collapsedInto === undefined) return true
+  // What goes on in another mailbox did not die: a re-send would double it. And what gave way to something newer, or was not wanted
+  // any more, must not come back after it.
+  const { status, reassignedTo, collapsedInto, skipped } = holder.state
+  const over = reassignedTo === undefined && collapsedInto === undefined && skipped === undefined
+  if (status !== 'completed' && over) return true
   return holder.acceptedAt + agent.policy.dedupeSeconds * 1_000 <= now
 }
 
 function newDelivery(
   id: string,
-  incarnation: string,
+  agent: AgentRecord,
   one: Incoming,
   token: string,
   sequence: number,
@@ -179,7 +203,7 @@ function newDelivery(
   return {
     v: 1,
     id,
-    incarnation,
+    incarnation: agent.incarnation,
     sequence,
     hops: one.hops,
     mode: message.deliverymode ?? 'at_least_once',
@@ -204,9 +228,16 @@ function newDelivery(
     redrives: 0,
     ...(one.tried === undefined ? {} : { tried: [...one.tried] }),
     ...(one.lineage === undefined ? {} : { lineage: one.lineage }),
-    ...(one.view === undefined ? {} : { view: one.view }),
-    steps: [{ step: 'accepted', at: now }],
+    ...viewed(one),
+    ...(one.batch === undefined || !takesBatches(agent) ? {} : { batch: one.batch }),
+    steps: [{ step: 'accepted', at: now, ...(one.why === undefined ? {} : { detail: one.why }) }],
     truncated: false,
     state: { at: 'waiting' },
   }
+}
+
+// What a subscription asked for was measured with what the message allows; a message that came by itself is measured here.
+function viewed({ view, message }: Incoming): { readonly view?: ViewRecord } {
+  const asked = view ?? viewOfMessage(message)
+  return asked === undefined ? {} : { view: asked }
 }

@@ -3,8 +3,13 @@
  */
 import type { Admission, Incoming } from './admission.ts'
 import type { AgentRecord, Registration } from './agent.ts'
+import type { MailboxAudit } from './audit.ts'
+import type { Away } from './away.ts'
+import type { BatchPolicy } from './batch-policy.ts'
 import type { Breaker } from './breaker.ts'
+import type { CatchUp } from './catch-up-policy.ts'
 import type { DeadLetter } from './dead-letter.ts'
+import type { Editing } from './edit.ts'
 import type { Effect } from './effects.ts'
 import type { Extended } from './extend.ts'
 import type { Figures, MailboxStats } from './figures.ts'
@@ -39,6 +44,8 @@ export interface LeasedDelivery {
   readonly alone: boolean
   /** Those of one number go to the agent in one call. */
   readonly batch?: number
+  /** How a subscription has it share its call. */
+  readonly batching?: BatchPolicy
   readonly previousError?: string
 }
 
@@ -74,7 +81,10 @@ export interface SettleAnswer {
 export interface AcceptAnswer {
   readonly admissions: readonly Admission[]
   /** Beside each admission that has a delivery: where it stands now, and the id of the message it was accepted with. */
-  readonly known: readonly ({ readonly status: ReceiptStatus; readonly message: string } | undefined)[]
+  readonly known: readonly (
+    | { readonly status: ReceiptStatus; readonly message: string; readonly away?: Away }
+    | undefined
+  )[]
   readonly references: References
 }
 
@@ -132,7 +142,8 @@ export interface AgentPort {
   ): Promise<{ readonly statuses: readonly (Cancelled['status'] | 'in_flight')[]; readonly references: References }>
   /** Is this lease in force? The fence of what a handler does at once. */
   holds(id: string, token: string): Promise<boolean>
-  redrive(id: string, token: string): Promise<Redriven & { readonly references?: References }>
+  /** `editing`: what a person changed of its message. Of one token, the first call counts. */
+  redrive(id: string, token: string, editing?: Editing): Promise<Redriven & { readonly references?: References }>
   purge(id: string): Promise<boolean>
   receipt(id: string): Promise<Receipt | undefined>
   /** The whole message as JSON text, as long as its delivery may still be delivered. */
@@ -145,6 +156,8 @@ export interface AgentPort {
   describe(): Promise<{ readonly agent: AgentRecord; readonly figures: Figures } | undefined>
   /** The figures, and how many stand where. */
   stats(): Promise<MailboxStats | undefined>
+  /** Does what was accepted add up with what is stored? Reads every row; undefined without an agent. */
+  audit(): Promise<MailboxAudit | undefined>
   /** Deliveries whose message is of this conversation. A call looks at so many rows of each table, by id after `after`. */
   correlated(
     correlationid: string,
@@ -155,11 +168,16 @@ export interface AgentPort {
     registration: Registration,
     fresh: { readonly name: string; readonly incarnation: string; readonly secret: string; readonly trusted: boolean },
   ): Promise<Enrolled>
+  /** `keepMs`: its mail is kept for so long (shared/kept-mail.ts). */
   retire(
-    mail: 'dead' | undefined,
+    mail: 'dead' | { readonly keepMs: number } | undefined,
   ): Promise<{ readonly status: 'retired' | 'unknown' } | { readonly status: 'has_mail'; readonly depth: number }>
   pause(reason: string, untilMs: number | undefined): Promise<AgentRecord | undefined>
-  resume(): Promise<{ readonly agent: AgentRecord | undefined; readonly references: References }>
+  /** `catchUp`: what it wants of the mail that came meanwhile; left out, what its policy says if it was paused. */
+  resume(
+    token: string,
+    catchUp?: CatchUp,
+  ): Promise<{ readonly agent: AgentRecord | undefined; readonly references: References }>
   breaker(): Promise<Breaker | undefined>
   /** A person's word: open, closed, or auto. `by` is kept in the history. */
   forceBreaker(
@@ -192,5 +210,7 @@ export interface AgentPort {
     readonly references: References
     /** The latest that were found overdue. */
     readonly alerts: readonly Alert[]
+    /** As of `audit`. */
+    readonly audit?: MailboxAudit
   }>
 }

@@ -3,6 +3,7 @@
  * (`AgentRecord`), which lives in its own object and travels with the lease. Never here: its mail (shared/mailbox.ts).
  */
 import * as z from 'zod'
+import { catchUpPolicy } from './catch-up-policy.ts'
 import { cardOf, cardParts, cardPartsOf, cardRecord, etagOf } from './card.ts'
 import { canonical } from './json.ts'
 import { limits } from './limits.ts'
@@ -51,6 +52,11 @@ export const registration = z
   })
 export type Registration = z.infer<typeof registration>
 
+/** Can several messages be handed to it in one call? A handler says so with \`handleBatch\`, which goes with the policy. */
+export function takesBatches({ kind, policy }: Pick<AgentRecord, 'kind' | 'policy'>): boolean {
+  return kind === 'webhook' || (kind === 'handler' && policy.batch !== undefined)
+}
+
 /** A signing secret. The newest signs first; an older one keeps signing beside it until `retireAt`. */
 export const secretSchema = z.strictObject({
   secret: z.string(),
@@ -83,6 +89,12 @@ export const agentRecord = z.strictObject({
   heldUntil: z.number().optional(),
   /** Who asked for it, when it was not the agent itself. */
   heldBecause: z.string().exactOptional(),
+  /** It left, and its mail is kept until then (shared/kept-mail.ts). */
+  left: z.strictObject({ since: z.number(), until: z.number() }).exactOptional(),
+  /** It came back then, and what it does not want is being put aside (shared/catch-up.ts). */
+  catchingUp: z.strictObject({ how: catchUpPolicy, from: z.number() }).exactOptional(),
+  /** The call that had it catch up last: its repeat does not do so again. */
+  catchUpToken: z.string().exactOptional(),
   createdAt: z.number(),
   updatedAt: z.number(),
   /** The highest sequence number given, saved when the rows that show it are dropped. */
@@ -117,6 +129,8 @@ export function enrol(current: AgentRecord | undefined, e: Enrolment): AgentReco
           ...(current.paused && { paused: current.paused }),
           ...(current.heldUntil && { heldUntil: current.heldUntil }),
           ...(current.heldBecause && { heldBecause: current.heldBecause }),
+          ...(current.catchingUp && { catchingUp: current.catchingUp }),
+          ...(current.catchUpToken && { catchUpToken: current.catchUpToken }),
         }
   return {
     v: 1,
@@ -198,14 +212,22 @@ export function paused(agent: AgentRecord, reason: string, forMs: number | undef
   return { ...agent, paused: { since, reason, ...(forMs === undefined ? {} : { until: now + forMs }) } }
 }
 
+const iso = (at: number) => new Date(at).toISOString()
+
 function shownPause({ since, reason, until }: Pause) {
-  const iso = (at: number) => new Date(at).toISOString()
   return { since: iso(since), reason, ...(until === undefined ? {} : { until: iso(until) }) }
+}
+
+/** Is it registered? Whoever left is known to its mailbox only. */
+export function isHere(agent: AgentRecord | undefined): agent is AgentRecord {
+  return agent !== undefined && agent.left === undefined
 }
 
 /** Why this agent's mail is parked now, if it is. */
 export function parkedBecause(agent: AgentRecord, now: number): string | undefined {
+  if (agent.left !== undefined) return `left: kept until ${new Date(agent.left.until).toISOString()}`
   if (isPaused(agent, now)) return `paused: ${agent.paused.reason}`
+  if (agent.catchingUp !== undefined) return 'catching up: what it does not want of its mail is being put aside'
   if (!agent.verified) return 'unverified: the webhook has not answered its challenge'
   if (agent.heldUntil !== undefined && agent.heldUntil > now)
     return `held: ${agent.heldBecause ?? 'the agent asked for quiet'} until ${new Date(agent.heldUntil).toISOString()}`
@@ -214,6 +236,7 @@ export function parkedBecause(agent: AgentRecord, now: number): string | undefin
 
 /** When a parked agent's mail is due to be looked at again; undefined when only a person can tell. */
 export function unparkAt(agent: AgentRecord, now: number): number | undefined {
+  if (agent.catchingUp !== undefined) return now
   if (isPaused(agent, now)) return agent.paused.until
   if (!agent.verified) return undefined
   return agent.heldUntil !== undefined && agent.heldUntil > now ? agent.heldUntil : undefined
@@ -240,6 +263,7 @@ export function publicAgent(agent: AgentRecord, now: number) {
     ...(agent.heldUntil !== undefined && agent.heldUntil > now
       ? { heldUntil: new Date(agent.heldUntil).toISOString() }
       : {}),
+    ...(agent.catchingUp === undefined ? {} : { catchingUp: { ...agent.catchingUp, from: iso(agent.catchingUp.from) } }),
     createdAt: new Date(agent.createdAt).toISOString(),
     updatedAt: new Date(agent.updatedAt).toISOString(),
   }

@@ -5,6 +5,7 @@
 import * as z from 'zod'
 import { receiptStatus } from './api-bodies.ts'
 import { directoryVersion, type Operation, pageOf, pageQuery } from './api-operation.ts'
+import { batchPolicy } from './batch-policy.ts'
 import { filterSchema } from './filter.ts'
 import { limits } from './limits.ts'
 import { messageSchema } from './message.ts'
@@ -19,6 +20,9 @@ export const subscriptionAnswer = z.strictObject({
   topic: z.string().describe('A pattern: `*` stands for one token, `>` for the rest, at the end.'),
   filter: filterSchema.optional().describe('Absent: everything on the topic.'),
   ...viewShape,
+  batch: batchPolicy
+    .optional()
+    .describe('How what comes by this subscription shares its calls, in place of its agent’s policy.'),
   version: z.int().describe('Grows with every change in the directory.'),
   silenced: z
     .literal(true)
@@ -57,6 +61,7 @@ export const publicationAnswer = z.strictObject({
   id: z.string(),
   message: messageSchema.describe('The message without its data.'),
   openedAt: z.iso.datetime(),
+  why: z.string().optional().describe('Of `capability:`: why this agent.'),
   fanout: z.int().describe('How many it is for; while a long one is still open, at most so many.'),
   accepted: z.int(),
   refused: z.int(),

@@ -7,52 +7,54 @@
  * receipt, lease, attempts and outcome (docs/decisions/0024). Within a batch those of one partition key stand in their line's
  * order (M3). Never here: the agent's answer (shared/batch-answer.ts), sending it (workers/deliver-batch.ts).
  */
-import type { BatchPolicy } from './batch-policy.ts'
 import { type Delivery, hasEnded, hasOpenJournal } from './delivery.ts'
+import { canonical } from './json.ts'
 import { inLine, isReady, rank } from './line.ts'
 import { type Draft, deliveryOf, leaseOf, leasesOf, liveOf, releaseOf, releasesOf } from './mailbox.ts'
 import type { Policy } from './policy.ts'
-import { goesAlone, ripeAtOf } from './ripe.ts'
+import { batchOf, goesAlone, ripeAtOf } from './ripe.ts'
 
 interface Candidate {
   readonly delivery: Delivery
   readonly rank: number
 }
 
-/** At most `places` batches that may go now, the first in line first. None is empty, none mixes keys. */
-export function batchesToGo(
-  draft: Draft,
-  policy: Policy,
-  batch: BatchPolicy,
-  places: number,
-  now: number,
-): Delivery[][] {
+/** Does any of them share its call? Of a mailbox that batches nothing it costs no more than a look. */
+export function hasBatches(draft: Draft, policy: Policy): boolean {
+  if (policy.batch !== undefined) return true
+  for (const { batch } of liveOf(draft)) if (batch !== undefined) return true
+  return false
+}
+
+/** At most `places` batches that may go now, the first in line first. None is empty, none mixes keys, nor what asked for another kind. */
+export function batchesToGo(draft: Draft, policy: Policy, places: number, now: number): Delivery[][] {
   if (places <= 0) return []
   const groups = new Map<string, Delivery[]>()
-  for (const { delivery } of candidates(draft, policy, batch, now)) {
-    const name = goesAlone(policy, delivery) ? `alone ${delivery.id}` : `with ${groupOf(batch, delivery)}`
+  for (const { delivery } of candidates(draft, policy, now)) {
+    const name = goesAlone(policy, delivery) ? `alone ${delivery.id}` : `with ${groupOf(policy, delivery)}`
     const group = groups.get(name)
     if (group === undefined) groups.set(name, [delivery])
     else group.push(delivery)
   }
-  const going = [...groups.values()].flatMap((group) => cut(group, policy, batch, now))
+  const going = [...groups.values()].flatMap((group) => cut(group, policy, now))
   return going.slice(0, places)
 }
 
-/** What those of one batch have in common. */
-function groupOf({ key }: BatchPolicy, { head }: Delivery): string {
-  return key === undefined ? '' : JSON.stringify(head[key] ?? null)
+/** What those of one batch have in common: the kind of batch, and the key that it may not mix. */
+function groupOf(policy: Policy, delivery: Delivery): string {
+  const batch = batchOf(policy, delivery)
+  return canonical([batch ?? null, batch?.key === undefined ? null : (delivery.head[batch.key] ?? null)])
 }
 
 // In order. A key's later ones never stand before its earlier ones, whatever their priority.
-function candidates(draft: Draft, policy: Policy, batch: BatchPolicy, now: number): Candidate[] {
+function candidates(draft: Draft, policy: Policy, now: number): Candidate[] {
   const mayGo = (d: Delivery) => isReady(draft, d, now) && releaseOf(draft, d.id) === undefined
   const found: Candidate[] = []
   for (const delivery of liveOf(draft))
     if (delivery.partitionKey === undefined && mayGo(delivery)) found.push({ delivery, rank: rank(delivery, now) })
   for (const line of linesOf(draft, now).values()) {
     let reached = Number.POSITIVE_INFINITY
-    for (const delivery of together(line, policy, batch, mayGo)) {
+    for (const delivery of together(line, policy, mayGo)) {
       reached = Math.min(reached, rank(delivery, now))
       found.push({ delivery, rank: reached })
     }
@@ -64,14 +66,13 @@ function candidates(draft: Draft, policy: Policy, batch: BatchPolicy, now: numbe
 function together(
   line: readonly Delivery[],
   policy: Policy,
-  batch: BatchPolicy,
   mayGo: (delivery: Delivery) => boolean,
 ): readonly Delivery[] {
   const [head] = line
   if (head === undefined || !mayGo(head)) return []
   // Under `ack: "later"` each is settled by itself, whenever its agent likes: a second one of the key could end first.
   if (policy.ack === 'later' || goesAlone(policy, head)) return [head]
-  const end = line.findIndex((d) => !mayGo(d) || goesAlone(policy, d) || groupOf(batch, d) !== groupOf(batch, head))
+  const end = line.findIndex((d) => !mayGo(d) || goesAlone(policy, d) || groupOf(policy, d) !== groupOf(policy, head))
   return end === -1 ? line : line.slice(0, end)
 }
 
@@ -95,7 +96,9 @@ export function linesOf(draft: Draft, now: number): ReadonlyMap<string, readonly
 }
 
 // Full ones go, and the rest goes once its oldest has waited. A key that is in one batch has nothing in the next: it goes in turn.
-function cut(group: readonly Delivery[], policy: Policy, batch: BatchPolicy, now: number): Delivery[][] {
+function cut(group: readonly Delivery[], policy: Policy, now: number): Delivery[][] {
+  const batch = group[0] === undefined ? undefined : batchOf(policy, group[0])
+  if (batch === undefined) return group.map((delivery) => [delivery])
   const going: Delivery[][] = []
   const keys = new Set<string>()
   let open: Delivery[] = []

@@ -123,11 +123,13 @@ const integers: ReadonlySet<string> = new Set([
   'timeoutseconds',
   'debounceseconds',
   'debouncemaxseconds',
+  'maxbytes',
 ])
+const lists: ReadonlySet<string> = new Set(['chain', 'select'])
 
 /** Attributes of ours that plain JSON spells otherwise than CloudEvents, whose values are scalars and, in headers, strings. */
 function typed(name: string, value: string): unknown {
-  if (name === 'chain') return value.split(',').map((agent) => agent.trim())
+  if (lists.has(name)) return value.split(',').map((part) => part.trim())
   if (integers.has(name) && /^-?\d+$/.test(value)) return Number(value)
   return value
 }
@@ -193,9 +195,14 @@ export function encodeHeader(value: string): string {
   return value.toWellFormed().replace(/[^\x21\x23\x24\x26-\x7e]/gu, encodeURIComponent)
 }
 
-/** The event that a webhook gets. CloudEvents attributes are scalars, so `chain` becomes a comma-separated string. */
+/** The event that a webhook gets. CloudEvents attributes are scalars, so `chain` and `select` become comma-separated strings. */
 export function eventOf(message: Message): Readonly<Record<string, unknown>> {
-  return message.chain === undefined ? message : { ...message, chain: message.chain.join(',') }
+  const { chain, select } = message
+  return {
+    ...message,
+    ...(chain === undefined ? {} : { chain: chain.join(',') }),
+    ...(select === undefined ? {} : { select: select.join(',') }),
+  }
 }
 
 /** As JSON text. */

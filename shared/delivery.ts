@@ -12,6 +12,9 @@
  * A settled result is never replaced (M2). Never here: which delivery goes first (shared/mailbox.ts).
  */
 import * as z from 'zod'
+import { batchPolicy } from './batch-policy.ts'
+import { type DeadReason, deadReason } from './dead-reason.ts'
+import { editsSchema } from './edit.ts'
 import { effectSchema } from './effects.ts'
 import type { Lease } from './lease.ts'
 import { limits } from './limits.ts'
@@ -22,21 +25,6 @@ import { type AttemptError, attemptError } from './outcome.ts'
 import { triedSchema } from './tried.ts'
 import { usageSchema } from './usage.ts'
 import { viewRecord } from './view.ts'
-
-export const deadReason = z.enum([
-  'attempts_exhausted',
-  'terminal',
-  'expired',
-  'hop_limit',
-  'loop_detected',
-  'budget_spent',
-  'no_handler',
-  'agent_deleted',
-  'effect_refused',
-  'unroutable',
-  'poison',
-])
-export type DeadReason = z.infer<typeof deadReason>
 
 export const stepSchema = z.strictObject({
   step: z.string(),
@@ -93,6 +81,8 @@ const ended = z.strictObject({
   reassignedTo: z.string().exactOptional(),
   /** Cancelled because a newer message of its collapse key took its place: the delivery of that. */
   collapsedInto: z.string().exactOptional(),
+  /** Cancelled because its agent came back and did not want it (shared/catch-up.ts). */
+  skipped: z.literal(true).exactOptional(),
   /** A purged dead letter leaves its key, so that a late duplicate is still recognised. */
   purged: z.boolean().optional(),
 })
@@ -144,12 +134,16 @@ export const deliverySchema = z.strictObject({
   releasedAtAccept: z.boolean(),
   redrives: z.int(),
   redriveToken: z.string().optional(),
+  /** What people changed of its message before a redrive. */
+  edits: editsSchema.exactOptional(),
   /** Of a chain: who was asked before. Absent for one that came straight to this agent. */
   tried: z.array(triedSchema).exactOptional(),
   /** What led to it. Absent for a root, and for what nobody knows the cause of. */
   lineage: lineageSchema.exactOptional(),
   /** What of its data its agent is handed. Absent: all. */
   view: viewRecord.exactOptional(),
+  /** How it shares its call, where a subscription said so. Absent: as its agent's policy does. */
+  batch: batchPolicy.exactOptional(),
   /** Its workflow lets it not begin until then, or until it says otherwise. */
   withheld: z.strictObject({ workflow: z.string(), because: z.string() }).exactOptional(),
   /** Whoever asked for it waits no more: it is not begun again. */

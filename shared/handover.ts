@@ -43,6 +43,7 @@ export function leasedOf(
         deadlineAt: lease.deadlineAt,
         alone: lease.alone,
         ...(lease.batch === undefined ? {} : { batch: lease.batch.n }),
+        ...(delivery.batch === undefined ? {} : { batching: delivery.batch }),
         ...(previousError === undefined ? {} : { previousError }),
       },
     ]
@@ -56,10 +57,12 @@ export function unfinishedOf(
   ids: readonly string[],
   body: (id: string) => string | undefined,
 ): Unfinished[] {
+  const policy = agentOf(draft)?.policy
+  const standing = policy === undefined ? undefined : { breaker: draft.gate.breaker.state.at, policy }
   return ids.flatMap((id) => {
     const delivery = deliveryOf(draft, id)
     if (delivery?.state.at !== 'ended' || !isOpen(draft, id)) return []
-    const burial = isUnburied(delivery) ? deadLetterOf(agentName, delivery) : undefined
+    const burial = isUnburied(delivery) ? deadLetterOf(agentName, delivery, standing) : undefined
     const journal = hasOpenJournal(delivery) ? delivery.state.journal : undefined
     const text = isPassing(delivery) ? body(id) : undefined
     return [

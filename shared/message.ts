@@ -8,6 +8,7 @@ import { agentName, digest } from './ids.ts'
 import { canonical } from './json.ts'
 import { limits } from './limits.ts'
 import { topicName } from './topic.ts'
+import { viewAttributes } from './view.ts'
 
 export const deliveryMode = z.enum(['at_most_once', 'at_least_once', 'exactly_once'])
 
@@ -62,6 +63,10 @@ const known = {
   chain: z.array(nonEmpty(limits.agentNameLength)).min(1).max(limits.hops).optional(),
   /** What becomes of it at an agent of its chain whose breaker is open: on to the next, or it waits (the default). */
   chainopen: z.enum(['skip', 'park']).optional(),
+  /** While its agent's breaker is open it is refused, whatever the policy (shared/on-open.ts). */
+  onopen: z.literal('reject').optional(),
+  /** What of its data is handed over (shared/view.ts). */
+  ...viewAttributes,
   traceparent: z.string().max(limits.attributeLength).optional(),
   tracestate: z.string().max(limits.attributeLength).optional(),
 }
@@ -101,6 +106,12 @@ function chainIssues({ to, topic, chain, chainopen }: ChainInput): (readonly [st
   ]
 }
 
+function onOpenIssues({ to, onopen, chain, deliverymode }: ChainInput): (readonly [string, string])[] {
+  if (onopen === undefined) return []
+  const fits = agentName.safeParse(to).success && chain === undefined && deliverymode !== 'at_most_once'
+  return fits ? [] : [['onopen', 'is for a message that is stored, to an agent by name, without a `chain`']]
+}
+
 function receiptIssues({ to, receiptto }: ReceiptInput): (readonly [string, string])[] {
   if (receiptto === undefined) return []
   const isTopic = topicName.safeParse(receiptto.slice(topicReply.length)).success && receiptto.startsWith(topicReply)
@@ -114,6 +125,21 @@ function receiptIssues({ to, receiptto }: ReceiptInput): (readonly [string, stri
   ]
 }
 
+function viewIssues({ to, select, maxbytes }: ViewInput): (readonly [string, string])[] {
+  if (!to?.startsWith(gatherPrefix) && !to?.startsWith(workflowPrefix)) return []
+  const why = 'says what an agent is handed: a gather or a workflow gets the whole message'
+  return [
+    ...(select === undefined ? [] : [['select', why] as const]),
+    ...(maxbytes === undefined ? [] : [['maxbytes', why] as const]),
+  ]
+}
+
+interface ViewInput {
+  readonly to?: string | undefined
+  readonly select?: readonly string[] | undefined
+  readonly maxbytes?: number | undefined
+}
+
 interface ReceiptInput {
   readonly to?: string | undefined
   readonly receiptto?: string | undefined
@@ -124,6 +150,8 @@ interface ChainInput {
   readonly topic?: string | undefined
   readonly chain?: readonly string[] | undefined
   readonly chainopen?: string | undefined
+  readonly onopen?: string | undefined
+  readonly deliverymode?: string | undefined
 }
 
 /** A message as a publisher sends it. Exactly one of `to` and `topic`; absent never means broadcast (T1). */
@@ -154,7 +182,13 @@ export const publishInput = z
       })
     if (input.data !== undefined && input.data_base64 !== undefined)
       ctx.addIssue({ code: 'custom', path: ['data_base64'], message: 'only one of `data` and `data_base64`' })
-    for (const [path, message] of [...collapseIssues(input), ...chainIssues(input), ...receiptIssues(input)])
+    for (const [path, message] of [
+      ...collapseIssues(input),
+      ...chainIssues(input),
+      ...onOpenIssues(input),
+      ...receiptIssues(input),
+      ...viewIssues(input),
+    ])
       ctx.addIssue({ code: 'custom', path: [path], message })
   })
 export type PublishInput = z.infer<typeof publishInput>

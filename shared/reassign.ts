@@ -98,6 +98,7 @@ function incomingOf(delivery: Delivery, text: string, to: string, from: string |
     ...(delivery.tried === undefined ? {} : { tried: delivery.tried }),
     ...(delivery.lineage === undefined ? {} : { lineage: delivery.lineage }),
     ...(delivery.view === undefined ? {} : { view: delivery.view }),
+    ...(delivery.batch === undefined ? {} : { batch: delivery.batch }),
   }
 }
 

@@ -3,7 +3,7 @@
  * A doubled reference takes nothing; a lost one is released again. Never here: sending references (workers/enqueue.ts).
  */
 import { type AgentRecord, parkedBecause } from './agent.ts'
-import { batchesToGo, bytesOf, inTurn, nextBatch, releasedWith } from './batch.ts'
+import { batchesToGo, bytesOf, hasBatches, inTurn, nextBatch, releasedWith } from './batch.ts'
 import { type Delivery, endDead, hasEnded, hasOpenJournal, isLeaving, isLive, isUnburied } from './delivery.ts'
 import { gateElapsed, isGateShut } from './gate.ts'
 import { type Grant, grant, grantTogether, type Terms } from './grant.ts'
@@ -13,6 +13,7 @@ import { inLine, isExpired, isHeadOfKey, isReady, keysInUse, nextInLine } from '
 import { agentOf, type Draft, deliveryOf, freePlaces, leaseOf, leasesOf, liveOf, put, releaseOf } from './mailbox.ts'
 import { narrowed } from './narrowing.ts'
 import { leaseMs } from './policy.ts'
+import { batchOf } from './ripe.ts'
 
 /** An untaken release is repeated after 5 s, doubling to 5 min. */
 export function releaseRetryMs(tries: number): number {
@@ -82,7 +83,7 @@ function nextToGo(draft: Draft, agent: AgentRecord, now: number): readonly (read
     return probes.map((d) => [d])
   }
   const { policy } = agent
-  if (policy.batch !== undefined) return batchesToGo(draft, policy, policy.batch, places, now)
+  if (hasBatches(draft, policy)) return batchesToGo(draft, policy, places, now)
   return nextInLine(draft, places, now).map((d) => [d])
 }
 
@@ -133,7 +134,7 @@ export function take(draft: Draft, ids: readonly string[], token: string, now: n
       continue
     }
     const before = releaseOf(draft, id)
-    if (before?.batch !== undefined && agent?.policy.batch !== undefined) {
+    if (before?.batch !== undefined && agent !== undefined && batchOf(agent.policy, delivery) !== undefined) {
       const mates = releasedWith(draft, before.batch.n)
       const sum = bytesOf(mates)
       if (grants.length > 0 && bytes + sum > limits.leaseBytes) rest.push(id)
@@ -146,7 +147,7 @@ export function take(draft: Draft, ids: readonly string[], token: string, now: n
     const released = before !== undefined
     if (released) draft.releases.set(id, null)
     // What waits for its batch to fill is not to be had by a reference that its mailbox has forgotten.
-    if (!released && agent?.policy.batch !== undefined) continue
+    if (!released && agent !== undefined && batchOf(agent.policy, delivery) !== undefined) continue
     if (parked || agent === undefined || !isReady(draft, delivery, now) || !isHeadOfKey(heads, delivery)) continue
     if (!hasPlace(draft, released, now)) continue
     bytes += delivery.bodyBytes

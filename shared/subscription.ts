@@ -3,6 +3,7 @@
  * that the directory found. Never here: the directory's tables (durable-objects/directory.ts).
  */
 import * as z from 'zod'
+import { type BatchPolicy, batchInput, resolveBatch } from './batch-policy.ts'
 import { type Filter, filterSchema, passes } from './filter.ts'
 import { agentName } from './ids.ts'
 import { covers } from './permissions.ts'
@@ -20,6 +21,8 @@ export const subscriptionInput = z.strictObject({
   topic: topicPattern,
   filter: filterSchema.optional(),
   ...viewShape,
+  /** In place of its agent's policy, for what comes by this subscription. */
+  batch: batchInput.exactOptional(),
 })
 export type SubscriptionInput = z.infer<typeof subscriptionInput>
 
@@ -30,6 +33,7 @@ export const subscriptionRecord = z.strictObject({
   topic: z.string(),
   filter: z.custom<Filter>((f) => typeof f === 'object' && f !== null).exactOptional(),
   ...viewShape,
+  batch: batchInput.exactOptional(),
   /** The directory's version when it was last put. */
   version: z.int(),
   /** The version since which this agent has this topic: a publication under way does not meet later ones. */
@@ -59,11 +63,15 @@ export const audience = z.discriminatedUnion('kind', [
 ])
 export type Audience = z.infer<typeof audience>
 
+interface Batching {
+  readonly batch?: z.infer<typeof batchInput>
+}
+
 /** An agent that may be meant, with what it is subscribed to. */
 export interface Candidate {
   readonly agent: string
   /** Empty where no pattern is in question (`*`). */
-  readonly subscriptions: readonly ({ readonly topic: string; readonly filter?: Filter } & View)[]
+  readonly subscriptions: readonly ({ readonly topic: string; readonly filter?: Filter } & View & Batching)[]
 }
 
 /** A page of them. */
@@ -87,6 +95,12 @@ export function viewFor(candidate: Candidate, message: Readonly<Record<string, u
   return by === undefined ? undefined : viewOf(by)
 }
 
+/** How the message shares its call with others of this candidate: as the same subscription says. Undefined: as its policy does. */
+export function batchFor(candidate: Candidate, message: Readonly<Record<string, unknown>>): BatchPolicy | undefined {
+  const batch = meant(candidate, message)?.batch
+  return batch === undefined ? undefined : resolveBatch(batch)
+}
+
 function meant(candidate: Candidate, message: Readonly<Record<string, unknown>>) {
   return bySpecificity(candidate).find((s) => s.filter === undefined || passes(s.filter, message))
 }
@@ -107,5 +121,7 @@ export function candidatesOf(subscriptions: readonly Subscription[], topic: stri
 /** What is shown of one. */
 export function publicSubscription({ id, agent, topic, filter, version, silenced, ...rest }: KnownSubscription) {
   const shown = { id, agent, topic, ...(filter === undefined ? {} : { filter }), ...viewOf(rest) }
-  return { ...shown, version, ...(silenced && { silenced }) }
+  const { batch } = rest
+  const asked = batch === undefined ? {} : { batch: resolveBatch(batch) }
+  return { ...shown, ...asked, version, ...(silenced && { silenced }) }
 }

@@ -9,22 +9,25 @@ import { limits } from './limits.ts'
 import { project, selection } from './projection.ts'
 
 /** What is asked for: parts of the data, and at most so many bytes of it. */
+const parts = selection.refine(
+  (s) => s.join('').length <= limits.selectionLength,
+  `at most ${limits.selectionLength} characters in all`,
+)
+const cap = z.int().min(1).max(limits.messageBytes)
 export const viewShape = {
-  select: selection
-    .refine((s) => s.join('').length <= limits.selectionLength, `at most ${limits.selectionLength} characters in all`)
+  select: parts
     .exactOptional()
     .describe(
       'The parts of `data` that are handed over, by JSON Pointers or dotted paths, where `*` is every element.',
     ),
-  maxBytes: z
-    .int()
-    .min(1)
-    .max(limits.messageBytes)
+  maxBytes: cap
     .exactOptional()
     .describe(
       'A part that would exceed so many bytes of data in all is handed over as `{ "$truncated": { "bytes": n } }`.',
     ),
 }
+/** The same as attributes of a message, by whoever sends it. */
+export const viewAttributes = { select: parts.optional(), maxbytes: cap.optional() }
 export const viewSchema = z.strictObject(viewShape)
 export type View = z.infer<typeof viewSchema>
 
@@ -42,6 +45,27 @@ export type ViewRecord = z.infer<typeof viewRecord>
 export function viewOf({ select, maxBytes }: View): View | undefined {
   if (select === undefined && maxBytes === undefined) return undefined
   return { ...(select === undefined ? {} : { select }), ...(maxBytes === undefined ? {} : { maxBytes }) }
+}
+
+/** What a message says of how much of it is handed over (attributes are lower case). */
+interface Saying {
+  readonly select?: readonly string[] | undefined
+  readonly maxbytes?: number | undefined
+  readonly data?: unknown
+}
+
+/**
+ * What its agent is handed of a message, and how much that is: the parts that its subscription names, or else those that the message
+ * names, and no more bytes than either allows. Undefined: all of it.
+ */
+export function viewOfMessage({ select, maxbytes, data }: Saying, asked: View = {}): ViewRecord | undefined {
+  const parts = asked.select ?? select
+  const maxBytes = Math.min(asked.maxBytes ?? Number.POSITIVE_INFINITY, maxbytes ?? Number.POSITIVE_INFINITY)
+  const view = viewOf({
+    ...(parts === undefined ? {} : { select: [...parts] }),
+    ...(maxBytes === Number.POSITIVE_INFINITY ? {} : { maxBytes }),
+  })
+  return view === undefined ? undefined : measured(view, data)
 }
 
 /** What a view does to this data; undefined where there is nothing that has parts. */

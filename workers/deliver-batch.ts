@@ -2,7 +2,7 @@
  * Deliver a batch: one call for several deliveries of one agent, and an outcome for each. Never here: which of them go together
  * (shared/batch.ts), what the answer means (shared/batch-answer.ts).
  */
-import type { AgentRecord } from '../shared/agent.ts'
+import { type AgentRecord, takesBatches } from '../shared/agent.ts'
 import type { LeasedDelivery } from '../shared/agent-port.ts'
 import { type Asked, outcomeOfBatch, type Said, saidOfEach } from '../shared/batch-answer.ts'
 import { type BatchItem, batchEvents, batchId, numberedEvent } from '../shared/batch-body.ts'
@@ -13,6 +13,7 @@ import { narrowed } from '../shared/narrowing.ts'
 import type { Outcome } from '../shared/outcome.ts'
 import { slotWaitMs } from '../shared/policy.ts'
 import type { Platform } from '../shared/ports.ts'
+import { batchOf } from '../shared/ripe.ts'
 import type { Report } from '../shared/settlement.ts'
 import { deadlineOf, noHandler, unforeseen } from './attempt.ts'
 import type { AnyAgent } from './define.ts'
@@ -41,6 +42,16 @@ export async function deliverBatch(
     ...(reports.some((r) => r.whole === true) ? { of: 'whole' } : {}),
   })
   return reports
+}
+
+/** How this lease shares its call: one of its subscription's, or of its agent's policy. Undefined: it goes by itself. */
+export function batchingOf(agent: AgentRecord, { batching: batch }: LeasedDelivery) {
+  return takesBatches(agent) ? batchOf(agent.policy, batch === undefined ? {} : { batch }) : undefined
+}
+
+// Those of one call have the same.
+function isNumbered(agent: AgentRecord, leases: readonly LeasedDelivery[]): boolean {
+  return leases.some((lease) => batchingOf(agent, lease)?.format === 'numbered-text')
 }
 
 /** Leases by the call that they belong to, each in its order. */
@@ -115,7 +126,7 @@ async function postBatch(
       onHeaders: giveBack,
     })
     if (!posted.ok) return all({ kind: 'retry', error: posted.error }, leases)
-    const numbered = agent.policy.batch?.format === 'numbered-text'
+    const numbered = isNumbered(agent, leases)
     const asked = leases.map(
       ({ id, head }, i): Asked => ({ id, eventId: head.id, ...(numbered ? { number: i + 1 } : {}) }),
     )
@@ -132,7 +143,7 @@ function letterOf(platform: Platform, agent: AgentRecord, leases: readonly Lease
   const items = leases.map(({ id, body }): BatchItem => ({ id, message: messageSchema.parse(JSON.parse(body)) }))
   const ids = leases.map(({ id }) => id)
   const id = batchId(agent.name, ids)
-  const numbered = agent.policy.batch?.format === 'numbered-text'
+  const numbered = isNumbered(agent, leases)
   const type = numbered ? 'application/cloudevents+json' : 'application/cloudevents-batch+json'
   return {
     id,

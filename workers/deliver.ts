@@ -13,7 +13,7 @@ import { slotWaitMs } from '../shared/policy.ts'
 import type { Platform } from '../shared/ports.ts'
 import { deadlineOf, noHandler, unforeseen } from './attempt.ts'
 import type { AnyAgent } from './define.ts'
-import { deliverBatch } from './deliver-batch.ts'
+import { batchingOf, deliverBatch } from './deliver-batch.ts'
 import { runHandler } from './handler.ts'
 import type { Slots } from './slots.ts'
 import { postWebhook } from './webhook.ts'
@@ -26,7 +26,7 @@ export async function deliver(
   agent: AgentRecord,
   lease: LeasedDelivery,
 ): Promise<Outcome> {
-  if (agent.policy.batch !== undefined) {
+  if (batchingOf(agent, lease) !== undefined) {
     const [report] = await deliverBatch(platform, handlers, slots, agent, [lease])
     if (report !== undefined) return report.outcome
   }

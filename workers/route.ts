@@ -43,13 +43,21 @@ export interface PublishOptions {
 
 export interface PublishReceipt {
   readonly id: string
-  readonly deliveries: readonly { readonly id: string; readonly agent: string; readonly status: string }[]
+  readonly deliveries: readonly {
+    readonly id: string
+    readonly agent: string
+    readonly status: string
+    /** The agent that it goes on to, because the breaker of this one is open. */
+    readonly diverted?: string
+  }[]
   readonly duplicate: boolean
   /** Present under at_most_once: nothing was stored. */
   readonly durable?: false
   /** Present for a publish to many: where its legs are told, and how many it was for. */
   readonly publication?: string
   readonly fanout?: number
+  /** Present for a publish to a capability: why this agent. */
+  readonly why?: string
   /** Present for a reply to a gather: whether it counted. */
   readonly standing?: Standing
   /** Present for a message to a workflow: what its statechart made of it, or that it waits while the workflow is paused. */
@@ -111,8 +119,15 @@ export function prepare(
       contentHash: contentHash(input),
       hops: 0,
       brokerMade: options.brokerMade ?? false,
+      ...sendsOf(principal),
     },
   })
+}
+
+// Whoever may send to anybody is not asked about: that is nearly everybody.
+function sendsOf(principal: Principal): { readonly sends?: readonly string[] } {
+  if (principal.kind === 'admin' || principal.permissions.send.includes('*')) return {}
+  return { sends: principal.permissions.send }
 }
 
 function authorisePublish(principal: Principal, input: PublishInput): Result<void, Fault> {
@@ -192,6 +207,8 @@ function checkMode(platform: Platform, input: PublishInput, headerKey: string | 
     if (input.collapsekey !== undefined) return err({ code: 'not_durable', attribute: 'collapsekey' })
     if (input.chain !== undefined) return err({ code: 'not_durable', attribute: 'chain' })
     if (input.receiptto !== undefined) return err({ code: 'not_durable', attribute: 'receiptto' })
+    if (input.select !== undefined) return err({ code: 'not_durable', attribute: 'select' })
+    if (input.maxbytes !== undefined) return err({ code: 'not_durable', attribute: 'maxbytes' })
   }
   if (input.expirytime !== undefined) {
     const expiresAt = Date.parse(input.expirytime)

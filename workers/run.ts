@@ -9,7 +9,7 @@ import type { Report } from '../shared/settlement.ts'
 import { askBudgets } from './budget.ts'
 import type { AnyAgent } from './define.ts'
 import { deliver } from './deliver.ts'
-import { callsOf, deliverBatch, heldBehind } from './deliver-batch.ts'
+import { batchingOf, callsOf, deliverBatch, heldBehind } from './deliver-batch.ts'
 import { askPermits, tellResources } from './permit.ts'
 import { Settler } from './settle.ts'
 import type { Slots } from './slots.ts'
@@ -69,7 +69,9 @@ async function deliverAll(
   agent: AgentRecord,
   call: readonly LeasedDelivery[],
 ): Promise<Report[]> {
-  if (agent.policy.batch !== undefined) return deliverBatch(platform, handlers, slots, agent, call)
+  const [first] = call
+  if (first !== undefined && batchingOf(agent, first) !== undefined)
+    return deliverBatch(platform, handlers, slots, agent, call)
   const each = call.map(async (lease): Promise<Report> => {
     const outcome = await deliver(platform, handlers, slots, agent, lease)
     return { id: lease.id, token: lease.token, outcome, external: false }

@@ -1,35 +1,41 @@
 /**
- * Views: what of a message each leg of a publish to many asked for. From the candidates that are at hand; whoever goes on where
+ * Views: what of a message each leg of a publish to many asked for, and with what it shares its call. From the candidates that are at hand; whoever goes on where
  * another was cut short asks the directory for them. Never here: whom the message reaches (workers/choose.ts).
  */
+import type { Incoming } from '../shared/admission.ts'
 import { limits } from '../shared/limits.ts'
 import type { Message } from '../shared/message.ts'
 import type { Platform } from '../shared/ports.ts'
-import { type Candidates, viewFor } from '../shared/subscription.ts'
-import { measured, type ViewRecord } from '../shared/view.ts'
+import { batchFor, type Candidates, viewFor } from '../shared/subscription.ts'
+import { viewOfMessage } from '../shared/view.ts'
 
 // Pages of candidates that are asked for the views of one run: as many as the legs that it may have.
 const pagesAsked = Math.ceil(limits.legsPending / limits.legsPerPage)
 
+type Handing = Pick<Incoming, 'view' | 'batch'>
+
 export class Views {
   readonly #message: Message
-  readonly #known = new Map<string, ViewRecord | undefined>()
+  readonly #known = new Map<string, Handing>()
 
   constructor(message: Message) {
     this.#message = message
   }
 
-  /** What a leg is handed; undefined: all. */
-  of(agent: string): { readonly view?: ViewRecord } {
-    const view = this.#known.get(agent)
-    return view === undefined ? {} : { view }
+  /** How a leg is handed the message; nothing: all of it, as its agent's policy says. */
+  of(agent: string): Handing {
+    return this.#known.get(agent) ?? {}
   }
 
   /** Remembers what these asked for. */
   note({ items }: Candidates): void {
     for (const candidate of items) {
-      const view = viewFor(candidate, this.#message)
-      this.#known.set(candidate.agent, view === undefined ? undefined : measured(view, this.#message.data))
+      const view = viewOfMessage(this.#message, viewFor(candidate, this.#message))
+      const batch = batchFor(candidate, this.#message)
+      this.#known.set(candidate.agent, {
+        ...(view === undefined ? {} : { view }),
+        ...(batch === undefined ? {} : { batch }),
+      })
     }
   }
 

@@ -3,6 +3,7 @@
  */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import type { BatchPolicy } from '../../shared/batch-policy.ts'
 import type { Outcome } from '../../shared/outcome.ts'
 import type { PolicyInput } from '../../shared/policy.ts'
 import type { Report } from '../../shared/settlement.ts'
@@ -335,6 +336,64 @@ describe('behind a breaker', () => {
     expect(box.released()).toEqual([])
     box.tick(start + 2 * second)
     expect(box.references.map((r) => r.deliveries.length)).toEqual([1])
+  })
+})
+
+describe('what a subscription says of its batch', () => {
+  const three = { size: 3, waitSeconds: 10, bytes: 1_048_576, format: 'json' } as const
+  const pairs = { ...three, size: 2 } as const
+  const bring = (box: Box, ids: readonly string[], asked: BatchPolicy | undefined) =>
+    ids.map((id) => {
+      const [admission] = box.accept([{ ...incoming(id), ...(asked === undefined ? {} : { batch: asked }) }])
+      return admission !== undefined && 'id' in admission ? admission.id : ''
+    })
+
+  it('counts for what comes by it, whatever the policy says; what comes otherwise goes as the policy has it (A77)', () => {
+    const box = new Box({ policy: { concurrency: 9 } })
+    const [first] = bring(box, ['1'], pairs)
+    expect(box.references).toEqual([])
+    expect(box.receipt(first ?? '')).toMatchObject({ status: 'held', because: expect.stringContaining('batch') })
+    expect(box.due()).toBe(start + 10 * second)
+    const [plain] = bring(box, ['plain'], undefined)
+    expect(box.references).toEqual([{ deliveries: [plain] }])
+    const [last] = bring(box, ['2'], pairs)
+    expect(box.references).toEqual([{ deliveries: [first, last] }])
+    expect(granted(box, [first ?? ''])).toEqual([first, last])
+  })
+
+  it('never shares a batch with what another subscription or the policy says otherwise (A77)', () => {
+    const box = boxOf({ concurrency: 9 })
+    const [a] = bring(box, ['a'], pairs)
+    const [p, q] = bring(box, ['p', 'q'], undefined)
+    const [c] = bring(box, ['c'], { ...three, bytes: 1_000 })
+    expect(box.references).toEqual([])
+    box.tick(start + 10 * second)
+    const callOf = (id = '') => box.mailbox.releases.get(id)?.batch?.n ?? id
+    expect([a, p, q, c].map(callOf)).toEqual([a, callOf(q), callOf(p), c])
+    expect(callOf(p)).toBe(1)
+  })
+
+  it('in one line of a key, does not carry a later one past an earlier one of another batch (M3)', () => {
+    const box = new Box({ policy: { concurrency: 9 } })
+    const line = (id: string, asked: BatchPolicy | undefined) => {
+      const one = incoming(id, { partitionkey: 'k' })
+      const [admission] = box.accept([{ ...one, ...(asked === undefined ? {} : { batch: asked }) }])
+      return admission !== undefined && 'id' in admission ? admission.id : ''
+    }
+    const [one, two] = [line('1', three), line('2', pairs)]
+    line('3', pairs)
+    expect(box.references).toEqual([])
+    box.tick(start + 10 * second)
+    expect(box.references).toEqual([{ deliveries: [one] }])
+    box.take()
+    report(box, all([one], ok()))
+    expect(box.references.flatMap((r) => r.deliveries)[0]).toBe(two)
+  })
+
+  it('means nothing to an agent that leases as many as it asks for', () => {
+    const box = new Box({ kind: 'pull', policy: {} })
+    const [id] = bring(box, ['1'], three)
+    expect(box.delivery(id ?? '')).not.toHaveProperty('batch')
   })
 })
 

@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { candidatesOf, type Subscription, viewFor } from '../../shared/subscription.ts'
-import { handed, measured, viewOf } from '../../shared/view.ts'
+import { handed, measured, viewOf, viewOfMessage } from '../../shared/view.ts'
 
 const message = (data: unknown) => JSON.stringify({ id: 'm', type: 't', ...(data === undefined ? {} : { data }) })
 
@@ -35,4 +35,18 @@ it('is that of the most specific subscription by which the message reaches its a
   expect(viewFor(candidate, { type: 'y' })).toEqual({ select: ['title'] })
   expect(viewOf(all)).toEqual({ select: ['title'] })
   expect(viewOf(of('none', 'x', {}))).toBeUndefined()
+})
+
+it('of a message is what it names, but for the parts that its subscription names; the smaller cap counts (A40, TC8)', () => {
+  const data = { title: 'Tea', raw: 'x'.repeat(50) }
+  expect(viewOfMessage({ data })).toBeUndefined()
+  expect(viewOfMessage({ data, select: ['title'] })).toMatchObject({
+    select: ['title'],
+    handedBytes: 15,
+    truncated: false,
+  })
+  expect(viewOfMessage({ data, select: ['title'], maxbytes: 20 }, { select: ['raw'], maxBytes: 60 })).toMatchObject({
+    ...{ select: ['raw'], maxBytes: 20, truncated: true },
+  })
+  expect(viewOfMessage({ data, maxbytes: 60 }, { maxBytes: 10 })).toMatchObject({ maxBytes: 10 })
 })

@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod'
+import { indexEntry } from '../../shared/directory.ts'
 import { verify } from '../../shared/signature.ts'
 import { type AnyAgent, type BatchMessage, defineBatchAgent } from '../../workers/define.ts'
 import { type Call, Scene, secret } from './scene.ts'
@@ -155,6 +156,24 @@ describe('a webhook', () => {
     await scene.publish([{ to: 'ada', type: 'test.note', deliverymode: 'at_most_once', data: 1 }])
     await scene.pass(second)
     expect(sizes(scene, 'ada')).toEqual([1])
+  })
+})
+
+describe('a webhook with a subscription that has a `batch`', () => {
+  it('gets what comes by it together, and anything else by itself (A77, A79)', async () => {
+    const scene = new Scene()
+    const { name } = await scene.webhook('ada')
+    const directory = scene.platform().directory()
+    await scene.done(directory.putAgent(indexEntry(await scene.webhook(name))))
+    await scene.done(directory.putSubscription('s', { agent: name, topic: 'news', batch: { size: 2 } }, { max: 9 }))
+    const published = await scene.publish([1, 2].map((data) => ({ topic: 'news', type: 'test.note', data })))
+    await sendAll(scene, name, ['direct'])
+    await scene.pass(5 * second)
+    const [calls] = [scene.callsOf(name).map((call) => [call.headers['switchboard-batch'], JSON.parse(call.body)])]
+    expect(calls.find(([size]) => size === '2')?.[1]).toMatchObject([{ data: 1 }, { data: 2 }])
+    expect(calls.find(([size]) => size === undefined)?.[1]).toMatchObject({ data: 'direct' })
+    expect(calls).toHaveLength(2)
+    expect(published.every((one) => one.ok)).toBe(true)
   })
 })
 

@@ -34,6 +34,29 @@ describe('`policy.batch`', () => {
   })
 })
 
+describe('the `batch` of a subscription', () => {
+  const subscribe = (agent: string, batch: unknown, id = freshName('sub')) =>
+    call('PUT', `/v1/subscriptions/${id}`, { json: { agent, topic: 'news', batch } })
+
+  it('is answered with its defaults filled in, and changing it is another version (A77)', async () => {
+    const [agent, id] = [freshName(), freshName('sub')]
+    await put(webhook({}), agent)
+    const { status, body } = await subscribe(agent, { size: 2 }, id)
+    const shown = { size: 2, waitSeconds: 1, bytes: 1_048_576, format: 'json' }
+    expect([status, body.batch]).toEqual([201, shown])
+    expect((await subscribe(agent, { size: 2 }, id)).body.version).toBe(body.version)
+    expect((await subscribe(agent, { size: 3 }, id)).body.version).toBeGreaterThan(body.version)
+  })
+
+  it('is refused for a pull agent, and with nothing to wait for', async () => {
+    const { name } = await pullAgent()
+    const refused = await subscribe(name, {})
+    expect([refused.status, refused.body.issues?.map((i: { path: string }) => i.path)]).toEqual([400, ['batch']])
+    await put(webhook({}), freshName())
+    expect((await subscribe(name, { size: 0 })).status).toBe(400)
+  })
+})
+
 describe('`collapsekey`', () => {
   const publish = (to: string, more: object) =>
     call('POST', '/v1/messages', { json: { to, type: 'state.changed', ...more } })

@@ -97,6 +97,52 @@ describe('a subscription with a view', () => {
   })
 })
 
+describe('a message with a view', () => {
+  it('hands over the parts that it names, within its cap, and the receipt tells what that spared (A40, TC8)', async () => {
+    const agent = await pullAgent()
+    const id = await sendId(agent.name, { data: report, select: ['title', 'raw'], maxbytes: 100 })
+    expect((await leaseOne(agent)).message.data).toEqual({ title: 'Tea', raw: { $truncated: { bytes: 5_002 } } })
+    const { view } = await receipt(id)
+    expect(view).toMatchObject({ select: ['title', 'raw'], maxBytes: 100, truncated: true })
+    expect(view.handedBytes).toBeLessThan(view.dataBytes - 4_900)
+    const whole = await call('GET', `/v1/deliveries/${id}/data`, { key: agent.key })
+    expect(whole.body.data).toEqual(report)
+  })
+
+  it('that an agent sets off hands over no more (A40)', async () => {
+    const [maker, reader] = [await pullAgent(), await pullAgent()]
+    const id = await sendId(maker.name)
+    const { token } = await leaseOne(maker)
+    const message = { to: reader.name, type: 'report.done', data: report, select: ['title'] }
+    const json = { token, effects: { messages: [message] } }
+    expect((await call('POST', `/v1/deliveries/${id}/ack`, { key: maker.key, json })).status).toBe(200)
+    const handed = await leaseOne(reader)
+    expect(handed.message.data).toEqual({ title: 'Tea' })
+    expect((await receipt(handed.id)).view).toMatchObject({ select: ['title'] })
+  })
+
+  it('is the same message as a structured event, where lists are one text (A40)', async () => {
+    const agent = await pullAgent()
+    const event = { specversion: '1.0', id: 'e', source: 'admin', type: 'report.done', to: agent.name, data: report }
+    const body = JSON.stringify({ ...event, select: 'title, findings.*.page', maxbytes: '100' })
+    const sent = await call('POST', '/v1/messages', {
+      body,
+      headers: { 'content-type': 'application/cloudevents+json' },
+    })
+    expect(sent.status).toBe(202)
+    expect((await leaseOne(agent)).message.data).toEqual({ title: 'Tea', findings: [{ page: 1 }, { page: 2 }] })
+  })
+
+  it('is refused where no agent is handed it, or nothing is kept of it', async () => {
+    const { name } = await pullAgent()
+    const send = (json: object) => call('POST', '/v1/messages', { json: { type: 'x', data: report, ...json } })
+    const fleeting = await send({ to: name, deliverymode: 'at_most_once', select: ['title'] })
+    expect([fleeting.status, fleeting.body]).toMatchObject([422, { code: 'not_durable', attribute: 'select' }])
+    const told = await send({ to: 'workflow:w-1', maxbytes: 10 })
+    expect([told.status, told.body.issues?.map((i: { path: string }) => i.path)]).toEqual([400, ['maxbytes']])
+  })
+})
+
 describe('the rest', () => {
   it('is read on demand by the agent while its delivery is live, in parts or whole (TC8)', async () => {
     const agent = await subscribed({ select: ['title'] })

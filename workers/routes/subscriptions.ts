@@ -3,6 +3,7 @@
  * Never here: whom a publish reaches (shared/subscription.ts).
  */
 import { type Context, Hono } from 'hono'
+import { takesBatches } from '../../shared/agent.ts'
 import { directoryVersion } from '../../shared/api-operation.ts'
 import { subscriptionsQuery } from '../../shared/api-topics.ts'
 import { indexEntry } from '../../shared/directory.ts'
@@ -32,6 +33,7 @@ subscriptions.put('/subscriptions/:subscription', async (c) => {
   const { agent, topic } = input
   if (!mayOperate(c.get('principal'), agent)) forbid('subscribe', agent)
   if (!maySubscribe(c.get('principal'), agent, topic)) forbid('subscribe to', topic)
+  if (input.batch !== undefined) await mayBatch(c.get('platform'), agent)
   const answer = await put(c.get('platform'), id, input, asker(c))
   switch (answer.status) {
     case 'put':
@@ -68,6 +70,18 @@ async function put(platform: Platform, id: string, input: SubscriptionInput, by:
   const answer = await platform.directory().putSubscription(id, input, options)
   if (answer.status !== 'unknown' || !(await isEnrolled(platform, input.agent))) return answer
   return platform.directory().putSubscription(id, input, options)
+}
+
+// Nothing that is asked for is left out without a word.
+async function mayBatch(platform: Platform, name: string): Promise<void> {
+  const known = await platform.agent(name).describe()
+  const described = known ?? ((await platform.enrolHandler(name)) ? await platform.agent(name).describe() : undefined)
+  if (described === undefined || takesBatches(described.agent)) return
+  const message =
+    described.agent.kind === 'pull'
+      ? 'a pull agent leases as many as it asks for (`max`); nothing is batched for it'
+      : 'this handler takes one message at a time: it declares no `handleBatch`'
+  refuse({ code: 'invalid_request', issues: [{ path: 'batch', message }] })
 }
 
 // The index does not know it: an agent of this Worker's own code that nobody asked for yet, or a registration that died half
