@@ -62,6 +62,11 @@ export async function sendGather(env: Pick<OutboxEnv, 'WORK'>, gather: string): 
   await patiently(env.WORK.send({ v: 1, gather }))
 }
 
+/** A promise whose end has to be told. */
+export async function sendPromise(env: Pick<OutboxEnv, 'WORK'>, promise: string): Promise<void> {
+  await patiently(env.WORK.send({ v: 1, promise }))
+}
+
 /** Schedules that have something to be published. A few to a message, so that they are spread over several invocations. */
 export async function sendFirings(env: Pick<OutboxEnv, 'WORK'>, schedules: readonly string[]): Promise<void> {
   const messages = Array.from({ length: Math.ceil(schedules.length / schedulesPerMessage) }, (_, i) =>

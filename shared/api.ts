@@ -27,6 +27,7 @@ import { groupsAnswer, letterAnswer, lettersAnswer, redriveAnswer } from './api-
 import { binaryData, messageOperations } from './api-messages.ts'
 import { observerOperations } from './api-observers.ts'
 import type { Operation } from './api-operation.ts'
+import { promiseAnswer, promiseOperations } from './api-promises.ts'
 import { requestAnswer, requestOperations } from './api-requests.ts'
 import { resourceBreakerAnswer, resourceOperations } from './api-resources.ts'
 import { scatterAnswer, scatterOperations } from './api-scatters.ts'
@@ -57,6 +58,7 @@ export const operations: readonly Operation[] = [
   ...agentOperations,
   ...breakerOperations,
   ...approvalOperations,
+  ...promiseOperations,
   ...scheduleOperations,
   ...schemaOperations,
   ...handshakeOperations,
@@ -87,6 +89,7 @@ export const tags: Readonly<Record<string, string>> = {
   Resources: 'What several agents share and may be down for all of them, such as a model of a provider.',
   Workflows: 'Shared state with a version, the statechart that moves it, and the history of both.',
   Approvals: 'Questions to people, and who decided what.',
+  Promises: 'Results that somebody will bring, and how they ended.',
   Conversations: 'Everything of one `correlationid`: what caused what, and when.',
   Figures: 'How every agent’s mailbox stands.',
   Schedules: 'Messages at given times: by cron in a time zone, once, or every so often.',
@@ -138,6 +141,7 @@ export const answerNames: Readonly<Record<string, z.ZodType>> = {
   Workflow: workflowAnswer,
   WorkflowState: stateAnswer,
   Approval: approvalAnswer,
+  Promise: promiseAnswer,
   Schedule: scheduleAnswer,
   Schema: schemaAnswer,
   Graph: graphAnswer,

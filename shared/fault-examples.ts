@@ -82,6 +82,14 @@ const examples: { readonly [Code in FaultCode]: Extract<Fault, { code: Code }> }
     decision: { option: 'approve', by: 'pager', how: 'link', at: '2026-01-31T12:00:00.000Z' },
     endedAt: '2026-01-31T12:00:00.000Z',
   },
+  promise_over: {
+    code: 'promise_over',
+    promise: 'pr-m4t2kz7qfa6x3hnc5w2yv7dbre',
+    ended: 'resolved',
+    value: { paid: true },
+    endedBy: 'cashier',
+    endedAt: '2026-01-31T12:00:00.000Z',
+  },
   schedule_busy: {
     code: 'schedule_busy',
     schedule: 'morning-report',

@@ -1,5 +1,5 @@
 /**
- * Refusals about what stands for the whole deployment, schedules, schemas and questions to people: their evidence and their words. A part of the one
+ * Refusals about what stands for the whole deployment, schedules, schemas, questions to people and promises: their evidence and their words. A part of the one
  * union in shared/fault.ts. Never here: any other fault, what a problem document is.
  */
 
@@ -22,6 +22,15 @@ export type StandingFault =
       readonly option?: string
       readonly decision?: { readonly option: string; readonly by: string; readonly how: string; readonly at: string }
       readonly cancelledBy?: string
+      readonly endedAt?: string
+    }
+  | {
+      readonly code: 'promise_over'
+      readonly promise: string
+      readonly ended: string
+      readonly value?: unknown
+      readonly error?: unknown
+      readonly endedBy?: string
       readonly endedAt?: string
     }
   | {
@@ -69,6 +78,12 @@ export function wireOfStanding(f: StandingFault): {
         status: 409,
         title: 'It is over',
         detail: `The question \`${f.approval}\` ended before, as ${f.ended}. What ended it holds and is not replaced.`,
+      }
+    case 'promise_over':
+      return {
+        status: 409,
+        title: 'The promise has ended',
+        detail: `The promise \`${f.promise}\` ended before, as ${f.ended}. Its end holds and is not replaced.`,
       }
     case 'schedule_busy':
       return {

@@ -218,7 +218,7 @@ function wireOf(f: Fault): Wire {
     case 'agent_has_mail':
       return conflict(
         'Agent has mail',
-        `\`${f.agent}\` still holds ${f.depth} deliveries. Let them end first, or say what becomes of them: ?mail=dead ends them as dead letters, ?mail=reassign:<agent> moves them.`,
+        `\`${f.agent}\` still holds ${f.depth} deliveries. Let them end first, or say what becomes of them: ?mail=dead ends them as dead letters, ?mail=keep keeps them for a time, ?mail=reassign:<agent> moves them.`,
       )
     case 'wrong_kind':
       return conflict('Wrong kind of agent', `\`${f.agent}\` is a ${f.kind} agent; this needs a ${f.needed} agent.`)
@@ -239,6 +239,7 @@ function wireOf(f: Fault): Wire {
     case 'too_many_schedules':
     case 'too_many_approvals':
     case 'approval_over':
+    case 'promise_over':
     case 'schedule_busy':
       return wireOfStanding(f)
     case 'request_timeout':

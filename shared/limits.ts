@@ -84,7 +84,22 @@ export const limits = {
   /** Requests of one asker that its list of pending ones shows. */
   requestsListed: 10_000,
   redriveMany: 100,
+  /** Letters of one export; the next goes on from where it ended. */
+  lettersExported: 10_000,
+  /** The publisher's data, kept beside that of an edited dead letter. */
+  originalBytes: 65_536,
+  editsKept: 10,
   pageSize: 100,
+  /** How long the mail of an agent that left may be kept, and how long it is when nobody says. */
+  keepMailSeconds: 2_592_000,
+  keepMailDefaultSeconds: 86_400,
+  /** How far back an agent that was away may want its mail, and how much is put aside in one step of its mailbox. */
+  catchUpSeconds: 31_536_000,
+  catchUpPerStep: 500,
+  /** Names that are told of those nearly like one that nobody has; of how many such names at once, and of how many they are looked for. */
+  suggestions: 3,
+  suggestedFor: 10,
+  namesCompared: 2_000,
   capabilitiesPerAgent: 64,
   protocolVersions: 16,
   skillsPerAgent: 64,
@@ -155,6 +170,10 @@ export const limits = {
   approvalQuestionLength: 4_096,
   approvalContextBytes: 16_384,
   approvalNoteLength: 1_000,
+  /** How long a promise may be pending, how long it is when nobody says, and whom it names as those who may end it. */
+  promiseSeconds: 2_592_000,
+  promiseDefaultSeconds: 86_400,
+  promiseResolvers: 50,
   /** Schemas that messages are held to. Each isolate that publishes keeps all of them in memory. */
   schemas: 200,
   schemaBytes: 32_768,
@@ -189,6 +208,10 @@ export const limits = {
   correlationRows: 2_000,
   /** Mailboxes in one page of figures: each is a call. */
   statsAgents: 250,
+  /** Rows of one mailbox that an audit counts: about half a second in which it does nothing else. A larger one is not counted. */
+  auditRows: 1_000_000,
+  auditAgents: 100,
+  auditMismatchesNamed: 100,
   /** Dead letters counted for the figures, newest first: each is a row read. */
   lettersCounted: 100_000,
   /** Of those, how many are remembered once they ended, so that an agent's error can have one sent again. */

@@ -8,6 +8,7 @@ import type { ApprovalsPort } from './approval-port.ts'
 import type { DeadLettersPort } from './dead-letter.ts'
 import type { DirectoryPort } from './directory.ts'
 import type { GatherPort, RequestsPort } from './gather-port.ts'
+import type { PromisePort } from './promise.ts'
 import type { PublicationPort } from './publication.ts'
 import type { Reference, WorkReference } from './reference.ts'
 import type { ResourcePort } from './resource.ts'
@@ -63,6 +64,7 @@ export interface Platform extends ChancePort {
   resource(name: string): ResourcePort
   schedules(): SchedulesPort
   approvals(): ApprovalsPort
+  promise(id: string): PromisePort
   gather(id: string): GatherPort
   /** By the asker's source. */
   requests(owner: string): RequestsPort

@@ -50,6 +50,8 @@ export const workReference = z.union([
   // Tell whom these questions to people concern.
   z.strictObject({ v: z.literal(1), approvals: z.array(z.string()).min(1) }),
   z.strictObject({ v: z.literal(1), gather: z.string() }),
+  // Tell how a promise ended.
+  z.strictObject({ v: z.literal(1), promise: z.string() }),
   z.strictObject({ v: z.literal(1), agent: z.string(), announce: z.strictObject({ after: z.int(), upTo: z.int() }) }),
   // Say that these are overdue, or since when the agent is paused.
   z.strictObject({ v: z.literal(1), agent: z.string(), overdue: z.array(alertSchema).min(1) }),

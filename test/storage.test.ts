@@ -10,6 +10,7 @@ import { ApprovalsObject } from '../durable-objects/approvals.ts'
 import { DeadLettersObject } from '../durable-objects/dead-letters.ts'
 import { DirectoryObject } from '../durable-objects/directory.ts'
 import { GatherObject } from '../durable-objects/gather.ts'
+import { PromiseObject } from '../durable-objects/promise.ts'
 import { PublicationObject } from '../durable-objects/publication.ts'
 import { RequestsObject } from '../durable-objects/requests.ts'
 import { ResourceObject } from '../durable-objects/resource.ts'
@@ -94,6 +95,11 @@ function built(title: string): SimStorage {
     case 'ApprovalsObject':
       new ApprovalsObject(state, env, clock)
       break
+    case 'PromiseObject': {
+      const opening = { id: 'p', owner: 'admin', creator: { kind: 'admin' }, contentHash: 'h', resolvers: [] } as const
+      new PromiseObject(state, env, clock).open({ ...opening, resolvers: [], waitsMs: 1 })
+      break
+    }
     case 'DeadLettersObject':
       new DeadLettersObject(state, {} as Env, clock)
       break
@@ -145,6 +151,7 @@ describe.each([
   'PublicationObject',
   'SchedulesObject',
   'ApprovalsObject',
+  'PromiseObject',
   'ResourceObject',
   'GatherObject',
   'RequestsObject',

@@ -27,6 +27,7 @@ import { lease } from './routes/lease.ts'
 import { messages } from './routes/messages.ts'
 import { observers } from './routes/observers.ts'
 import { pages } from './routes/pages.ts'
+import { promises } from './routes/promises.ts'
 import { publications } from './routes/publications.ts'
 import { requests } from './routes/requests.ts'
 import { resources } from './routes/resources.ts'
@@ -81,6 +82,7 @@ export function buildApp(
     breaker,
     keys,
     approvals,
+    promises,
     schedules,
     schemas,
   ])

@@ -9,6 +9,7 @@ import type { DirectoryPort } from '../shared/directory.ts'
 import type { GatherPort, RequestsPort } from '../shared/gather-port.ts'
 import { limits } from '../shared/limits.ts'
 import type { ChancePort, Isolate, Platform, QueuePort } from '../shared/ports.ts'
+import type { PromisePort } from '../shared/promise.ts'
 import type { PublicationPort } from '../shared/publication.ts'
 import type { Reference, WorkReference } from '../shared/reference.ts'
 import type { ResourcePort } from '../shared/resource.ts'
@@ -81,6 +82,8 @@ export function platformOf(env: Env, invocation: Invocation, roster: Roster, iso
       persistent<SchedulesPort>('schedules', () => env.SCHEDULES.getByName('all') as unknown as SchedulesPort, pause),
     approvals: () =>
       persistent<ApprovalsPort>('approvals', () => env.APPROVALS.getByName('all') as unknown as ApprovalsPort, pause),
+    promise: (id) =>
+      persistent<PromisePort>('promise', () => env.PROMISES.getByName(id) as unknown as PromisePort, pause),
     resource: (name) =>
       persistent<ResourcePort>('resource', () => env.RESOURCES.getByName(name) as unknown as ResourcePort, pause),
     workflow: (id) =>

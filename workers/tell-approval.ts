@@ -61,7 +61,7 @@ async function say(
       : [{ kind: 'admin' } as const, { to: target.to, source: approval.owner }]
   const [answer] = await publish(platform, as, [{ ...where, ...messageOf(approval, news) }], { brokerMade: true })
   const ageMs = platform.now() - at
-  return answer === undefined ? { status: 'pending' } : stateOf(answer, ageMs)
+  return answer === undefined ? { status: 'pending' } : toldState(answer, ageMs)
 }
 
 function messageOf(approval: Approval, { n, kind, target }: ApprovalNews) {
@@ -95,10 +95,11 @@ function questionOf(approval: Approval, n: number) {
   }
 }
 
-function stateOf(answer: Result<PublishReceipt, Fault>, ageMs: number): EffectStatus {
+/** What a publish under an id of its own came to, for whoever owes the news. `ageMs`: for how long it is owed. */
+export function toldState(answer: Result<PublishReceipt, Fault>, ageMs: number): EffectStatus {
   if (answer.ok) return { status: 'carried', deliveries: answer.value.deliveries.map((d) => d.id) }
   const { error } = answer
-  // The id is this approval's alone: it was said before, perhaps with another deadline.
+  // The id is this news' alone: it was said before, perhaps with another deadline.
   if (error.code === 'key_reused') return { status: 'carried', deliveries: [error.delivery] }
   const isLater = error.code === 'backpressure' || error.code === 'unavailable' || error.code === 'workflow_full'
   if (isLater && ageMs < approvalGiveUpMs) return { status: 'pending' }

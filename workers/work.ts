@@ -16,6 +16,7 @@ import { gather } from './gather.ts'
 import { perform } from './perform.ts'
 import { depart } from './reassign.ts'
 import { tellApprovals } from './tell-approval.ts'
+import { tellPromise } from './tell-promise.ts'
 
 const retryDelaySeconds = 5
 
@@ -35,6 +36,7 @@ export async function work(platform: Platform, messages: readonly QueuedMessage[
           await expand(platform, parsed.data.publication, undefined, parsed.data.after)
         else if ('workflow' in parsed.data) await perform(platform, parsed.data.workflow)
         else if ('gather' in parsed.data) await gather(platform, parsed.data.gather)
+        else if ('promise' in parsed.data) await tellPromise(platform, parsed.data.promise)
         else if ('approvals' in parsed.data) await tellApprovals(platform, parsed.data.approvals)
         else if ('schedules' in parsed.data) await fireAll(platform, parsed.data.schedules)
         else if ('resource' in parsed.data) await tellResourceMove(platform, parsed.data.resource, parsed.data.announce)

@@ -108,6 +108,7 @@ const samples: readonly [Fault, number, { retryable?: true; headers?: Record<str
   [{ code: 'too_many_definitions', max: 1 }, 409, {}],
   [{ code: 'too_many_approvals', owner: 'x', max: 1 }, 409, {}],
   [{ code: 'approval_over', approval: 'ap-x', ended: 'decided' }, 409, {}],
+  [{ code: 'promise_over', promise: 'pr-x', ended: 'resolved', value: 1 }, 409, {}],
   [{ code: 'schema_mismatch', schema: 's', mismatches: [] }, 422, {}],
   [{ code: 'too_many_schemas', max: 1, maxBytes: 1 }, 409, {}],
   [{ code: 'too_many_schedules', owner: 'x', max: 1 }, 409, {}],

@@ -7,6 +7,7 @@ import { ApprovalsObject } from '../../durable-objects/approvals.ts'
 import { DeadLettersObject } from '../../durable-objects/dead-letters.ts'
 import { DirectoryObject } from '../../durable-objects/directory.ts'
 import { GatherObject } from '../../durable-objects/gather.ts'
+import { PromiseObject } from '../../durable-objects/promise.ts'
 import { PublicationObject } from '../../durable-objects/publication.ts'
 import { RequestsObject } from '../../durable-objects/requests.ts'
 import { ResourceObject } from '../../durable-objects/resource.ts'
@@ -76,6 +77,7 @@ type Kind =
   | 'requests'
   | 'schedules'
   | 'approvals'
+  | 'promise'
   | 'workflow'
   | 'workflow-index'
 
@@ -181,6 +183,7 @@ export class SimPlatform {
       resource: (name) => port('resource', name),
       schedules: () => port('schedules', 'all'),
       approvals: () => port('approvals', 'all'),
+      promise: (id) => port('promise', id),
       gather: (id) => port('gather', id),
       workflow: (id) => port('workflow', id),
       workflowIndex: () => port('workflow-index', 'all'),
@@ -337,11 +340,13 @@ export class SimPlatform {
                   ? new SchedulesObject(context, env as never, ports)
                   : kind === 'approvals'
                     ? new ApprovalsObject(context, env as never, ports)
-                    : kind === 'workflow'
-                      ? new WorkflowObject(context, env as never, ports)
-                      : kind === 'workflow-index'
-                        ? new WorkflowIndexObject(context, env, ports)
-                        : new DeadLettersObject(context, env, ports)) as unknown as Instance
+                    : kind === 'promise'
+                      ? new PromiseObject(context, env as never, ports)
+                      : kind === 'workflow'
+                        ? new WorkflowObject(context, env as never, ports)
+                        : kind === 'workflow-index'
+                          ? new WorkflowIndexObject(context, env, ports)
+                          : new DeadLettersObject(context, env, ports)) as unknown as Instance
   }
 
   #dropInstance(hosted: Hosted): void {

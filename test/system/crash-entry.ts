@@ -8,6 +8,7 @@ import { AgentObject as Mailbox } from '../../durable-objects/agent.ts'
 import { DeadLettersObject } from '../../durable-objects/dead-letters.ts'
 import { DirectoryObject } from '../../durable-objects/directory.ts'
 import { GatherObject } from '../../durable-objects/gather.ts'
+import { PromiseObject } from '../../durable-objects/promise.ts'
 import { RequestsObject } from '../../durable-objects/requests.ts'
 import { WorkflowObject } from '../../durable-objects/workflow.ts'
 import { WorkflowIndexObject } from '../../durable-objects/workflow-index.ts'
@@ -15,6 +16,7 @@ import type { AgentPort } from '../../shared/agent-port.ts'
 import type { DeadLettersPort } from '../../shared/dead-letter.ts'
 import type { GatherPort } from '../../shared/gather-port.ts'
 import type { Platform, QueuePort } from '../../shared/ports.ts'
+import type { PromisePort } from '../../shared/promise.ts'
 import type { WorkflowPort } from '../../shared/workflow-port.ts'
 import { defineAgent } from '../../workers/define.ts'
 import { createSwitchboard } from '../../workers/switchboard.ts'
@@ -172,6 +174,20 @@ function workflowPort(port: WorkflowPort, env: CrashEnv, workflow: string): Work
   })
 }
 
+function promisePort(port: PromisePort, env: CrashEnv, promise: string): PromisePort {
+  return around<PromisePort>(port, {
+    end: async (call) => {
+      const answer = await call()
+      await pass(env, 'promise.ended', promise)
+      return answer
+    },
+    told: async (call) => {
+      await pass(env, 'promise.telling', promise)
+      return call()
+    },
+  })
+}
+
 function indexPort(port: DeadLettersPort, env: CrashEnv): DeadLettersPort {
   return around<DeadLettersPort>(port, {
     bury: async (call, letters) => {
@@ -203,6 +219,7 @@ function ports(platform: Platform, env: CrashEnv): Platform {
     ...platform,
     agent: (name) => mailboxPort(platform.agent(name), env, name),
     gather: (id) => gatherPort(platform.gather(id), env, id),
+    promise: (id) => promisePort(platform.promise(id), env, id),
     workflow: (id) => workflowPort(platform.workflow(id), env, id),
     deadLetters: () => indexPort(platform.deadLetters(), env),
     deliveries: queuePort(platform.deliveries, env),
@@ -238,7 +255,15 @@ function alarmQueue<Body>(queue: QueuePort<Body>, env: CrashEnv): QueuePort<Body
 }
 
 // As in workers/index.ts: where the platform looks for them.
-export { DeadLettersObject, DirectoryObject, GatherObject, RequestsObject, WorkflowIndexObject, WorkflowObject }
+export {
+  DeadLettersObject,
+  DirectoryObject,
+  GatherObject,
+  PromiseObject,
+  RequestsObject,
+  WorkflowIndexObject,
+  WorkflowObject,
+}
 
 // --- a handler --------------------------------------------------------------------------------------------------------
 

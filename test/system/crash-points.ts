@@ -43,6 +43,13 @@ export const scatterPoints = {
 } as const
 export type ScatterPoint = keyof typeof scatterPoints
 
+/** The same on the way of a promise. */
+export const promisePoints = {
+  'promise.ended': 'a promise is resolved, its resolver has no answer, and nobody has been told',
+  'promise.telling': 'its end is in its listener’s mailbox, and the promise does not know',
+} as const
+export type PromisePoint = keyof typeof promisePoints
+
 /** The same on the way of a workflow. */
 export const workflowPoints = {
   'workflow.created': 'a workflow has taken its first step, and its creator has no answer',
@@ -53,7 +60,7 @@ export const workflowPoints = {
 } as const
 export type WorkflowPoint = keyof typeof workflowPoints
 
-export type CrashPoint = MessagePoint | RequestPoint | ScatterPoint | WorkflowPoint
+export type CrashPoint = MessagePoint | RequestPoint | ScatterPoint | PromisePoint | WorkflowPoint
 
 /** Which point kills, on which of its calls. */
 export interface Armed {

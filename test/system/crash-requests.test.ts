@@ -5,7 +5,7 @@
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { type RequestPoint, requestPoints } from './crash-points.ts'
+import { promisePoints, type RequestPoint, requestPoints } from './crash-points.ts'
 import { patienceMs, Run } from './crash-run.ts'
 import { type Bundle, bundle } from './host.ts'
 
@@ -90,4 +90,33 @@ describe('SIGKILL on the way of a request', () => {
       await until<{ items: unknown[] }>(run, '/v1/requests?status=pending', (body) => body.items.length === 0)
     })
   }, 120_000)
+})
+
+interface Promised {
+  readonly status: string
+  readonly value?: unknown
+  readonly told?: { readonly status: string }
+}
+
+describe('SIGKILL on the way of a promise', () => {
+  for (const point of ['promise.ended', 'promise.telling'] as const)
+    it(`${point}: ${promisePoints[point]}; after a restart it has ended so, and is told once (A107, M1, M2, G1)`, async () => {
+      const run = await Run.start(worker, { point, nth: 1 })
+      try {
+        await run.ask('PUT', '/v1/agents/deaf', { kind: 'pull' })
+        const make = async () => (await run.ask('POST', '/v1/promises', { name: 'once', notify: 'deaf' })).body
+        const { id } = (await make()) as unknown as Told
+        const resolving = run.ask('POST', `/v1/promises/${id}/resolve`, { value: 7 })
+        expect(await run.killed(), `${point} was reached`).toBe(id)
+        await run.startHost()
+        expect((await resolving).status).toBe(200)
+        expect(await make()).toMatchObject({ id, status: 'resolved' })
+        const { value } = await until<Promised>(run, `/v1/promises/${id}`, (body) => body.told?.status === 'carried')
+        expect(value).toBe(7)
+        expect((await run.ask('POST', `/v1/promises/${id}/resolve`, { value: 8 })).status).toBe(409)
+        expect((await read<{ items: unknown[] }>(run, '/v1/agents/deaf/deliveries')).items).toHaveLength(1)
+      } finally {
+        await run.stop()
+      }
+    }, 120_000)
 })

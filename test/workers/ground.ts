@@ -40,6 +40,7 @@ export async function prepared(): Promise<Ground> {
   const shaken = await make('POST', `/v1/agents/${agent}/handshake`, { protocolVersions: ['1.0'] })
   const published = await make('POST', '/v1/messages', { topic: `${name}.x`, type: 't' })
   const approval = await make('POST', '/v1/approvals', { question: name })
+  const promise = await make('POST', '/v1/promises', { name })
   await call('PUT', `/v1/schemas/${name}`, { json: { match: { type: `${name}.*` }, schema: { type: 'object' } } })
   const { body: made } = await call('POST', '/v1/keys', { json: { name } })
   const publication = String(published.publication ?? 'p-none')
@@ -56,6 +57,7 @@ export async function prepared(): Promise<Ground> {
       resource: name,
       key: made.id,
       approval: approval.id,
+      promise: promise.id,
       '/v1/deliveries/{id}': held,
       '/v1/dead-letters/{id}': dead,
       '/v1/requests/{id}': asked.id,
@@ -71,6 +73,7 @@ export async function prepared(): Promise<Ground> {
       '/subscription': [name],
       '/schema': [name],
       '/approval': [approval.id],
+      '/promise': [promise.id],
       '/key': [made.id],
       '/resource': ['openai/gpt-5'],
       '/correlation': [name],

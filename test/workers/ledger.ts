@@ -10,6 +10,7 @@ import { ApprovalsObject } from '../../durable-objects/approvals.ts'
 import { DeadLettersObject } from '../../durable-objects/dead-letters.ts'
 import { DirectoryObject } from '../../durable-objects/directory.ts'
 import { GatherObject } from '../../durable-objects/gather.ts'
+import { PromiseObject } from '../../durable-objects/promise.ts'
 import { PublicationObject } from '../../durable-objects/publication.ts'
 import { RequestsObject } from '../../durable-objects/requests.ts'
 import { ResourceObject } from '../../durable-objects/resource.ts'
@@ -69,6 +70,7 @@ const namespaces = {
   WORKFLOWS: WorkflowObject,
   WORKFLOW_INDEX: WorkflowIndexObject,
   APPROVALS: ApprovalsObject,
+  PROMISES: PromiseObject,
 } as const
 const queues = { DELIVERIES: 'deliveries', WORK: 'work' } as const
 

@@ -19,6 +19,7 @@ const bindings = [
   'REQUESTS',
   'SCHEDULES',
   'APPROVALS',
+  'PROMISES',
   'RESOURCES',
   'WORKFLOWS',
   'WORKFLOW_INDEX',
