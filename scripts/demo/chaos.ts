@@ -65,7 +65,7 @@ export async function chaos({
     const [asked, answered] = [first.asked().length, first.answered().length]
     happens('chaos', analyst, 'killed', `in the middle of its work: asked ${asked} times, answered ${answered}`)
     await within(walking, async () => (await client.breaker(analyst)).state === 'open')
-    const parked = await within(walking, () => parkedAt(client))
+    const parked = await within(walking, () => allParkedAt(client))
     happens('breaker', analyst, 'open', `parked ${parked.length}`)
 
     await platform.kill()
@@ -130,9 +130,13 @@ async function begin(client: Client, job: Job): Promise<string[]> {
   return ids
 }
 
-async function parkedAt(client: Client): Promise<readonly Receipt[] | undefined> {
+/**
+ * The mail of all workflows, once it waits here. Before that, a researcher may be at work: what the runtime's end takes from a
+ * handler is asked for again when its lease is over, and that is minutes by its default policy.
+ */
+async function allParkedAt(client: Client): Promise<readonly Receipt[] | undefined> {
   const parked = await client.receiptsOf(analyst, 'parked')
-  return parked.length > 1 ? parked : undefined
+  return parked.length === 1 + companions ? parked : undefined
 }
 
 /** Whether a probe has failed since. */
