@@ -4,11 +4,14 @@
  * publishing (workers/), any decision about mail (shared/), or what people do to it (durable-objects/operated-mailbox.ts).
  */
 import { accept, type Incoming } from '../shared/admission.ts'
+import { isHere } from '../shared/agent.ts'
 import type { AcceptAnswer, AgentPort, FleetingAnswer, SettleAnswer, TakeAnswer } from '../shared/agent-port.ts'
+import { awayOf } from '../shared/away.ts'
 import { claimedCause } from '../shared/cause.ts'
 import { extend } from '../shared/extend.ts'
 import { beginFleeting, droppedBecause, type FleetingOutcome, recordFleeting } from '../shared/fleeting.ts'
 import { isOpen, leasedOf, unfinishedOf } from '../shared/handover.ts'
+import { endKeeping } from '../shared/kept-mail.ts'
 import type { ProgressInput } from '../shared/lease.ts'
 import { limits } from '../shared/limits.ts'
 import { agentOf, begin, type Draft, deliveryOf } from '../shared/mailbox.ts'
@@ -27,9 +30,12 @@ export class AgentObject extends OperatedMailbox implements Synchronous<AgentPor
   // --- the message's way ----------------------------------------------------------------------------------------------
 
   accept(incoming: readonly Incoming[], token: string): AcceptAnswer {
-    const [admissions, references] = this.shell.step((draft, now) =>
-      accept(draft, incoming, token, this.shell.store.rows(), this.shell.stored, now),
-    )
+    const [admissions, references] = this.shell.step((draft, now) => {
+      const told = accept(draft, incoming, token, this.shell.store.rows(), this.shell.stored, now)
+      // Whoever publishes is at it.
+      for (const a of told) if (a.status === 'accepted' && a.diverted !== undefined) hand(draft, a.id, 0, now)
+      return told
+    })
     const draft = begin(this.shell.mailbox)
     const known = admissions.map((a) => ('id' in a ? this.#standing(draft, a.id) : undefined))
     return { admissions, known, references }
@@ -138,7 +144,7 @@ export class AgentObject extends OperatedMailbox implements Synchronous<AgentPor
 
   admitFleeting() {
     const agent = this.shell.mailbox.agent
-    if (agent === undefined) return { status: 'unknown' } as const
+    if (!isHere(agent)) return { status: 'unknown' } as const
     const reason = droppedBecause(agent, this.shell.mailbox.gate, this.chance.now())
     return reason === undefined ? ({ status: 'admitted' } as const) : ({ status: 'dropped', reason } as const)
   }
@@ -161,13 +167,17 @@ export class AgentObject extends OperatedMailbox implements Synchronous<AgentPor
     this.handshakes.tidy(this.chance.now())
     this.roots.tidy(this.chance.now())
     const [agent, references] = this.shell.step(agentOf)
-    return { agent, references, alerts: alertsOf(begin(this.shell.mailbox), 0).slice(0, limits.alertsRepeated) }
+    const alerts = alertsOf(begin(this.shell.mailbox), 0).slice(0, limits.alertsRepeated)
+    const audit = this.audit()
+    return { agent, references, alerts, ...(audit === undefined ? {} : { audit }) }
   }
 
   /** Never throws: a thrown alarm is retried six times and then forgotten, and with it everything live (M6). */
   override async alarm(): Promise<void> {
     try {
       const [due, references] = this.shell.wake((draft, now) => ({
+        // What nobody came back for is buried by this very tick.
+        isOver: endKeeping(draft, now),
         // First: what it sends to another mailbox is a chore of this very tick.
         overdue: overdue(draft, now),
         alerts: alertsOf(draft, now),
@@ -184,8 +194,11 @@ export class AgentObject extends OperatedMailbox implements Synchronous<AgentPor
 
   #standing(draft: Draft, id: string) {
     const delivery = deliveryOf(draft, id) ?? this.shell.store.stored(id)
-    return delivery === undefined
-      ? undefined
-      : { status: statusOf(draft, delivery, this.chance.now()).status, message: delivery.head.id }
+    if (delivery === undefined) return undefined
+    const now = this.chance.now()
+    const { agent, gate } = this.shell.mailbox
+    const away = agent === undefined || delivery.state.at === 'ended' ? undefined : awayOf(agent, gate, now)
+    const { status } = statusOf(draft, delivery, now)
+    return { status, message: delivery.head.id, ...(away === undefined ? {} : { away }) }
   }
 }

@@ -2,17 +2,18 @@
  * Where a mailbox lives: the tables of one agent's object (docs/storage.md). Parses what storage held, writes what a draft
  * changed. Never here: a decision about mail (shared/), or which table a delivery lies in (durable-objects/buckets.ts).
  */
-import { type AgentRecord, readAgent } from '../shared/agent.ts'
+import { readAgent } from '../shared/agent.ts'
+import { auditOf, type MailboxAudit } from '../shared/audit.ts'
 import { readBuckets } from '../shared/bucket.ts'
-import { deadLetterKeptMs } from '../shared/dead-letter.ts'
 import { type Delivery, isDeadLetter, isLive, keepsBody, readDelivery } from '../shared/delivery.ts'
 import { isGateChanged, newGate, readGate } from '../shared/gate.ts'
 import { type Lease, readLeases } from '../shared/lease.ts'
 import { limits } from '../shared/limits.ts'
-import { agentOf, type Draft, emptyMailbox, leasesOf, type Mailbox } from '../shared/mailbox.ts'
+import { agentOf, type Draft, leasesOf, type Mailbox } from '../shared/mailbox.ts'
 import { pageWithin } from '../shared/page.ts'
 import type { StoragePort } from '../shared/ports.ts'
 import { Buckets, createKept, keptTable } from './buckets.ts'
+import { dayMs, emptyMailboxOf, retentionOf, rowOf, withLostLeases } from './mailbox-rows.ts'
 
 export class MailboxStore {
   readonly #storage: StoragePort
@@ -37,7 +38,7 @@ export class MailboxStore {
     const buckets = this.#meta('buckets')
     if (buckets !== undefined) this.#buckets.load(readBuckets(buckets))
     const live = new Map<string, Delivery>()
-    let sequence = agent?.sequence ?? 0
+    let sequence = Math.max(agent?.sequence ?? 0, this.#buckets.ledger?.sequence ?? 0)
     for (const table of this.#buckets.liveTables) {
       for (const row of this.#all(`SELECT record FROM ${table} WHERE live = 1`)) {
         const delivery = readDelivery(row.record)
@@ -90,6 +91,15 @@ export class MailboxStore {
 
   readonly rows = (): number => this.#buckets.rows
 
+  /** Does what was accepted add up with the rows that are there? Reads each of them, and writes nothing. */
+  audit({ sequence, depth }: Mailbox): MailboxAudit {
+    if (this.#buckets.open === undefined) return auditOf(sequence, depth, noLedger, this.#buckets.tally())
+    const { ledger, rows } = this.#buckets
+    if (rows > limits.auditRows) return { verdict: 'not_counted', why: 'too_large' }
+    if (ledger === undefined) return { verdict: 'not_counted', why: 'not_begun' }
+    return auditOf(sequence, depth, ledger, this.#buckets.tally())
+  }
+
   // --- writing (inside the caller's transaction) ----------------------------------------------------------------------
 
   /** Writes what changed. */
@@ -105,7 +115,10 @@ export class MailboxStore {
       if (body === undefined) this.#update(delivery, now)
       else this.#insert(delivery, keepsBody(delivery) ? body : null, now)
     }
+    for (const [id, body] of draft.edited)
+      this.#storage.sql.exec(`UPDATE ${this.#homes.get(id) ?? keptTable} SET body = ? WHERE id = ?`, body, id)
     if (draft.slots.size > 0) this.#saveLeases(draft)
+    this.#saveLedger(draft)
     if (isGateChanged(draft.base.gate, draft.gate)) this.#putMeta('gate', draft.gate)
   }
 
@@ -116,14 +129,25 @@ export class MailboxStore {
     if (dropped === undefined) return
     for (const [id, home] of this.#homes) if (dropped.includes(home)) this.#homes.set(id, keptTable)
     if (mailbox.agent !== undefined) this.#putMeta('agent', { ...mailbox.agent, sequence: mailbox.sequence })
-    this.#putMeta('buckets', this.#buckets.record)
+    this.#putBuckets(mailbox.sequence)
   }
 
   /** Removes what `kept` need not keep any longer, a bounded number at a time. */
-  tidy(now: number): void {
+  tidy({ sequence }: Mailbox, now: number): void {
     if (!this.#hasTables()) return
-    const gone = this.#all(`SELECT id FROM ${keptTable} WHERE live = 0 AND keep_until <= ? LIMIT 500`, now)
+    const gone = this.#all(`SELECT id, sequence FROM ${keptTable} WHERE live = 0 AND keep_until <= ? LIMIT 500`, now)
+    if (gone.length === 0) return
     for (const row of gone) this.#storage.sql.exec(`DELETE FROM ${keptTable} WHERE id = ?`, String(row.id))
+    this.#buckets.countForgotten(gone.filter((row) => Number(row.sequence) > 0).length)
+    this.#putBuckets(sequence)
+  }
+
+  /** Begins the count of a mailbox whose storage is from before there was one. */
+  openLedger({ sequence }: Mailbox): void {
+    const { open, ledger, rows } = this.#buckets
+    if (open === undefined || ledger !== undefined || rows > limits.auditRows) return
+    this.#buckets.openLedger(sequence)
+    this.#putBuckets(sequence)
   }
 
   // --- inside ---------------------------------------------------------------------------------------------------------
@@ -139,7 +163,7 @@ export class MailboxStore {
   #insert(delivery: Delivery, body: string | null, now: number): void {
     if (this.#buckets.open === undefined) {
       this.#buckets.begin(now)
-      this.#putMeta('buckets', this.#buckets.record)
+      this.#putBuckets(0)
     }
     const table = this.#buckets.open ?? keptTable
     this.#storage.sql.exec(
@@ -183,6 +207,15 @@ export class MailboxStore {
     const crowded = home === this.#buckets.open && this.#buckets.openRows > limits.detailedReceiptsPerBucket
     if (!crowded || isLive(delivery) || isDeadLetter(delivery)) return delivery
     return { ...delivery, steps: delivery.steps.slice(-1), attempts: [], truncated: true }
+  }
+
+  // A new life, and a deleted agent: the number that was given last is to be seen in no row of the open bucket, or in no record.
+  #saveLedger(draft: Draft): void {
+    const { sequence } = draft.base
+    const revived = [...draft.deliveries.values()].filter((d) => d.sequence > sequence && !draft.inserted.has(d.id))
+    if (this.#buckets.open === undefined || (revived.length === 0 && draft.agent !== null)) return
+    this.#buckets.countRedriven(revived.length)
+    this.#putBuckets(draft.sequence)
   }
 
   #saveLeases(draft: Draft): void {
@@ -239,6 +272,10 @@ export class MailboxStore {
     return this.#all('SELECT value FROM meta WHERE key = ?', key)[0]?.value
   }
 
+  #putBuckets(sequence: number): void {
+    this.#putMeta('buckets', this.#buckets.record(sequence))
+  }
+
   #putMeta(key: string, value: unknown): void {
     this.#storage.sql.exec(
       'INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value',
@@ -252,48 +289,4 @@ export class MailboxStore {
   }
 }
 
-// Fresh maps: the mailbox that is rebuilt owns them.
-function emptyMailboxOf(): Mailbox {
-  return {
-    ...emptyMailbox,
-    live: new Map(),
-    leases: new Map(),
-    releases: new Map(),
-    chores: new Map(),
-    fleeting: new Map(),
-  }
-}
-
-function rowOf(delivery: Delivery, retentionMs: number, now: number): [string, number, number, number | null, string] {
-  const ended = delivery.state.at === 'ended' ? delivery.state : undefined
-  const keptMs = isDeadLetter(delivery) && ended?.purged !== true ? deadLetterKeptMs : retentionMs
-  return [
-    delivery.id,
-    isLive(delivery) ? 1 : 0,
-    delivery.sequence,
-    ended === undefined ? null : now + keptMs,
-    JSON.stringify(delivery),
-  ]
-}
-
-const dayMs = 86_400_000
-
-/** How long ended rows must be remembered: for receipts, for the publisher's keys, and a day at least for the broker's own (M2). */
-function retentionOf(agent: AgentRecord | undefined): number {
-  return Math.max(dayMs, (agent?.policy.receiptSeconds ?? 0) * 1_000, (agent?.policy.dedupeSeconds ?? 0) * 1_000)
-}
-
-/**
- * A delivery that was released in the transaction that stored it may have been leased without a trace (docs/decisions/0003):
- * it counts as one lease that ended in silence, so it goes alone (M4). One whose lease says it goes alone is such a one.
- */
-function withLostLeases(live: Map<string, Delivery>, leases: ReadonlyMap<string, Lease>): Map<string, Delivery> {
-  for (const [id, delivery] of live) {
-    const lease = leases.get(id)
-    const maybeLost =
-      delivery.releasedAtAccept && delivery.leases === 0 && delivery.state.at === 'waiting' && lease === undefined
-    if (maybeLost) live.set(id, { ...delivery, leases: 1, suspect: true })
-    else if (lease?.alone === true) live.set(id, { ...delivery, suspect: true })
-  }
-  return live
-}
+const noLedger = { sequence: 0, forgotten: 0, redriven: 0 }

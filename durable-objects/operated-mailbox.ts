@@ -3,17 +3,20 @@
  * The half of AgentObject that no message's way goes through. Never here: accept, take, settle (durable-objects/agent.ts).
  */
 import { DurableObject } from 'cloudflare:workers'
-import { type AgentRecord, enrol, type Registration, rotateSecret, verify } from '../shared/agent.ts'
+import { type AgentRecord, enrol, isHere, type Registration, rotateSecret, verify } from '../shared/agent.ts'
 import type { AgentPort, Enrolled } from '../shared/agent-port.ts'
 import type { Breaker } from '../shared/breaker.ts'
 import { cardOf, etagOf } from '../shared/card.ts'
+import type { CatchUp } from '../shared/catch-up-policy.ts'
+import type { Editing } from '../shared/edit.ts'
 import { figuresOf, statsOf } from '../shared/figures.ts'
 import { heldMail } from '../shared/handover.ts'
 import { type Handshake, type Shaken, standingOf } from '../shared/handshake.ts'
+import { foundBy, inherit, keepMail } from '../shared/kept-mail.ts'
 import { agentOf, begin, deliveryOf } from '../shared/mailbox.ts'
 import type { ChancePort, StoragePort } from '../shared/ports.ts'
 import { receiptOf, statusOf } from '../shared/receipt.ts'
-import { abandon, cancel, forceBreaker, pause, purge, redrive, resume } from '../shared/upkeep.ts'
+import { abandon, cancel, forceBreaker, hand, pause, purge, redrive, resume } from '../shared/upkeep.ts'
 import { chance } from './chance.ts'
 import { correlatedIn } from './correlated.ts'
 import { HandshakeStore } from './handshake-store.ts'
@@ -50,8 +53,13 @@ export abstract class OperatedMailbox extends DurableObject<OutboxEnv> {
     return { ...answer, references }
   }
 
-  redrive(id: string, token: string) {
-    const [answer, references] = this.shell.step((draft, now) => redrive(draft, id, token, this.shell.stored, now))
+  redrive(id: string, token: string, editing?: Editing) {
+    const [answer, references] = this.shell.step((draft, now) => {
+      const told = redrive(draft, id, token, this.shell.stored, now, editing)
+      // Whoever sends it elsewhere is at it.
+      if (editing?.to !== undefined) hand(draft, id, 0, now)
+      return told
+    })
     return { ...answer, references }
   }
 
@@ -83,11 +91,15 @@ export abstract class OperatedMailbox extends DurableObject<OutboxEnv> {
 
   describe() {
     const { agent } = this.shell.mailbox
-    return agent === undefined ? undefined : { agent, figures: figuresOf(this.shell.mailbox, this.chance.now()) }
+    return !isHere(agent) ? undefined : { agent, figures: figuresOf(this.shell.mailbox, this.chance.now()) }
   }
 
   stats() {
     return statsOf(this.shell.mailbox, this.chance.now())
+  }
+
+  audit() {
+    return this.shell.mailbox.agent === undefined ? undefined : this.shell.store.audit(this.shell.mailbox)
   }
 
   correlated(correlationid: string, after: string | undefined, rows: number) {
@@ -98,19 +110,22 @@ export abstract class OperatedMailbox extends DurableObject<OutboxEnv> {
     const { name, trusted, incarnation: freshIncarnation, secret } = fresh
     // Awake, because another policy may make any of its mail due earlier (M6).
     const [agent, references] = this.shell.wake((draft, now) => {
-      const agent = enrol(agentOf(draft), { name, registration, freshIncarnation, freshSecret: secret, trusted, now })
-      draft.agent = { ...agent, sequence: draft.sequence }
-      return agent
+      const found = foundBy(draft, now)
+      const asked = { name, registration, freshIncarnation, freshSecret: secret, trusted, now }
+      draft.agent = { ...enrol(found, asked), sequence: draft.sequence }
+      inherit(draft, draft.agent, now)
+      return draft.agent
     })
     const mine = agent.secrets[0]?.secret === secret
     return { agent, created: agent.incarnation === freshIncarnation, ...(mine ? { secret } : {}), references }
   }
 
-  retire(mail: 'dead' | undefined) {
+  retire(mail: Parameters<AgentPort['retire']>[0]) {
     if (this.shell.mailbox.agent === undefined) return { status: 'unknown' } as const
     const held = heldMail(this.shell.mailbox)
     if (held > 0 && mail === undefined) return { status: 'has_mail', depth: held } as const
     this.shell.step((draft, now) => {
+      if (held > 0 && typeof mail === 'object') return keepMail(draft, mail.keepMs, now)
       abandon(draft, now)
       draft.agent = null
     })
@@ -126,9 +141,9 @@ export abstract class OperatedMailbox extends DurableObject<OutboxEnv> {
     })[0]
   }
 
-  resume() {
+  resume(token: string, catchUp?: CatchUp) {
     const [agent, references] = this.shell.step((draft, now) => {
-      resume(draft, now)
+      resume(draft, now, token, catchUp)
       return agentOf(draft)
     })
     return { agent, references }

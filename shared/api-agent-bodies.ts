@@ -5,6 +5,7 @@
 import * as z from 'zod'
 import { pageOf, pageQuery } from './api-operation.ts'
 import { negotiator, skillSchema } from './card.ts'
+import { catchUpPolicy } from './catch-up-policy.ts'
 import { agentName } from './ids.ts'
 import { limits } from './limits.ts'
 import { permissionsInput, permissionsSchema } from './permissions.ts'
@@ -33,6 +34,10 @@ export const agentAnswer = z.strictObject({
   permissions: permissionsSchema,
   verified: z.boolean().describe('False until a webhook has answered its challenge; until then its mail waits.'),
   paused: z.strictObject({ since: time, reason: z.string(), until: time.optional() }).optional(),
+  catchingUp: z
+    .strictObject({ how: catchUpPolicy, from: time })
+    .optional()
+    .describe('It came back, and what it does not want of its mail is being put aside.'),
   heldUntil: time.optional().describe('The agent, or a resource that it needs, asked for quiet until then.'),
   createdAt: time,
   updatedAt: time,
@@ -59,16 +64,23 @@ export const agentsAnswer = pageOf(
   }),
 )
 
-/** `reassign:<agent>` */
+/** `reassign:<agent>`, or `reassign:capability:<skill>`. */
 const reassignTo = z.templateLiteral(['reassign:', agentName])
+const reassignToSkill = z.templateLiteral(['reassign:capability:', z.string().min(1).max(limits.typeLength)])
 
 export const deleteAgentQuery = z.object({
   mail: z
-    .union([z.literal('dead'), reassignTo])
+    .union([z.literal('dead'), z.literal('keep'), reassignToSkill, reassignTo])
     .optional()
     .describe(
-      'What becomes of mail that has not ended: it ends as dead letters, or goes to the mailbox of another agent.',
+      'What becomes of mail that has not ended: it ends as dead letters; it is kept for whoever is registered under this name within `keepSeconds`; or it goes to the mailbox of another agent, by name or the least loaded that has a capability.',
     ),
+  keepSeconds: z.coerce
+    .number()
+    .min(0.05)
+    .max(limits.keepMailSeconds)
+    .optional()
+    .describe(`With \`mail=keep\`: for how long. ${limits.keepMailDefaultSeconds} if left out.`),
 })
 
 export const mailboxAnswer = z.strictObject({
@@ -86,6 +98,7 @@ export const mailboxAnswer = z.strictObject({
     .describe('Of those, how many have which status.'),
   inFlight: z.int().describe('Leased now.'),
   released: z.int().describe('On the queue, not yet taken.'),
+  redelivered: z.int().describe('Of `depth`, those with more than one attempt, counting the one that is under way.'),
   breaker: z.enum(['closed', 'open', 'half_open']),
   parked: z.string().optional().describe('Why all mail waits, when it does.'),
   oldestAt: time.optional().describe('When the oldest that has not ended was accepted.'),
@@ -103,6 +116,14 @@ export const pauseRequest = z
       .max(limits.delaySeconds)
       .optional()
       .describe('Resumes by itself after that. Absent: only when somebody resumes it.'),
+  })
+  .prefault({})
+
+export const resumeRequest = z
+  .strictObject({
+    catchUp: catchUpPolicy
+      .optional()
+      .describe('What it wants of the mail that came meanwhile. Absent: what its policy says, if it was paused.'),
   })
   .prefault({})
 

@@ -5,7 +5,8 @@
  */
 import * as z from 'zod'
 import { pageOf, pageQuery } from './api-operation.ts'
-import { deadReason } from './delivery.ts'
+import { deadReason } from './dead-reason.ts'
+import { editsAnswer } from './edit.ts'
 import { effectSchema, effectsInput } from './effects.ts'
 import { faultCodes } from './fault-examples.ts'
 import { rung } from './ladder.ts'
@@ -21,6 +22,10 @@ import { usageSchema } from './usage.ts'
 import { viewRecord } from './view.ts'
 
 const time = z.iso.datetime()
+
+const awayAnswer = z
+  .strictObject({ since: time.optional(), why: z.string() })
+  .describe('The agent takes no mail now: since when, as far as that is known, and why.')
 
 // --- problems ---------------------------------------------------------------------------------------------------------
 
@@ -40,7 +45,15 @@ export const problemBody = z.looseObject({
 export const publishAnswer = z.strictObject({
   id: z.string().describe('The message’s id: the publisher’s own, or a UUIDv7 that was made for it.'),
   deliveries: z
-    .array(z.strictObject({ id: z.string(), agent: z.string(), status: z.string() }))
+    .array(
+      z.strictObject({
+        id: z.string(),
+        agent: z.string(),
+        status: z.string(),
+        away: awayAnswer.optional(),
+        diverted: z.string().optional().describe('It goes on to this agent: the breaker of `agent` is open.'),
+      }),
+    )
     .describe('One for each agent that the message is on its way to.'),
   duplicate: z.boolean().describe('It had been accepted before: these are the first one’s deliveries.'),
   durable: z.literal(false).optional().describe('Only under `at_most_once`: nothing was stored.'),
@@ -49,6 +62,7 @@ export const publishAnswer = z.strictObject({
     .int()
     .optional()
     .describe('Only for a publish to many: how many it is for. Over 100, `deliveries` stays empty.'),
+  why: z.string().optional().describe('Only for `capability:`: why this agent, and how much it has to do.'),
   warnings: z.array(schemaWarning).readonly().optional().describe('What does not fit a schema that only warns.'),
   standing: z
     .enum(['counted', 'duplicate', 'late'])
@@ -112,7 +126,11 @@ export const receiptAnswer = z.strictObject({
   sequence: z.int().describe('The mailbox’s number for it.'),
   hops: z.int().describe('How many messages led to this one.'),
   status: receiptStatus,
-  because: z.string().optional().describe('Why it waits, when it does.'),
+  because: z
+    .string()
+    .optional()
+    .describe('Why it waits, when it does; and why it was cancelled, where the broker did it.'),
+  away: awayAnswer.optional(),
   attempt: z.int().describe('Attempts that counted, in this life.'),
   maxAttempts: z.int(),
   unheeded: z.array(unheededSchema).optional().describe('What the message asked for beyond its agent’s policy.'),
@@ -142,6 +160,7 @@ export const receiptAnswer = z.strictObject({
     .string()
     .optional()
     .describe('It was cancelled because a newer message with its `collapsekey` took its place: the delivery of that.'),
+  edits: editsAnswer.optional().describe('What people changed of its message before a redrive.'),
   redrives: z.int().describe('Lives before this one.'),
   truncated: z.literal(true).optional().describe('Older steps or attempts gave way to newer ones.'),
   reached: z.boolean().optional().describe('Only when asked for `until` a rung: whether it was reached.'),

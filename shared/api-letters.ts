@@ -1,12 +1,13 @@
 /**
  * What goes in and comes out over HTTP for dead letters: the schemas that the routes parse with and that the OpenAPI document
- * shows. Never here: which operation uses which (shared/api-messages.ts).
+ * shows. Never here: which operation uses which (shared/api-dead-letters.ts).
  */
 import * as z from 'zod'
 import { attemptAnswer, problemBody } from './api-bodies.ts'
 import { pageOf, pageQuery } from './api-operation.ts'
 import { agentsPerGroup } from './dead-letter.ts'
-import { deadReason } from './delivery.ts'
+import { deadReason } from './dead-reason.ts'
+import { editInput, editsAnswer } from './edit.ts'
 import { limits } from './limits.ts'
 import { messageSchema } from './message.ts'
 import { attemptError } from './outcome.ts'
@@ -26,11 +27,20 @@ export const letterAnswer = z.strictObject({
   redrives: z.int().describe('Lives before this one.'),
   message: messageSchema.describe('The message without its data.'),
   effect: z.record(z.string(), z.unknown()).optional().describe('For a refused effect: what was asked for.'),
+  sequence: z.int().optional().describe('The mailbox’s number for it.'),
+  breaker: z.string().optional().describe('How its agent’s breaker stood when it died.'),
+  policy: z
+    .record(z.string(), z.unknown())
+    .optional()
+    .describe('Its agent’s policy when it died, which may be another by now.'),
+  edits: editsAnswer.optional().describe('What people changed of its message in earlier lives.'),
   path: z
     .array(z.string())
     .optional()
     .describe('For `loop_detected` and `hop_limit`: the deliveries that led to it, the root first.'),
 })
+
+export const ndjson = 'application/x-ndjson'
 
 const letterFilter = {
   agent: z.string().max(limits.agentNameLength).optional(),
@@ -63,9 +73,12 @@ export const redriveAnswer = z.strictObject({
   status: z.literal('redriven'),
 })
 
+export const redriveRequest = editInput.prefault({})
+
 export const redriveManyRequest = z
   .strictObject({
     ...letterFilter,
+    edit: editInput.optional().describe('What is changed of each of them.'),
     max: z.int().min(1).max(limits.redriveMany).default(limits.redriveMany).describe('How many to look at.'),
     cursor: z.string().max(limits.attributeLength).optional().describe('Where the call before this one ended.'),
   })

@@ -1,5 +1,5 @@
 /**
- * The operations on messages, deliveries, leases and dead letters. Never here: their bodies (shared/api-bodies.ts), what the
+ * The operations on messages, deliveries and leases. Never here: their bodies (shared/api-bodies.ts), what the
  * gateway may answer to anything (shared/api-operation.ts).
  */
 import * as z from 'zod'
@@ -20,16 +20,6 @@ import {
   receiptsQuery,
   settledAnswer,
 } from './api-bodies.ts'
-import {
-  groupsAnswer,
-  groupsQuery,
-  letterAnswer,
-  lettersAnswer,
-  lettersQuery,
-  redriveAnswer,
-  redriveManyAnswer,
-  redriveManyRequest,
-} from './api-letters.ts'
 import { directoryVersion, type Operation, type Parameter } from './api-operation.ts'
 import type { FaultCode } from './fault.ts'
 import { limits } from './limits.ts'
@@ -69,6 +59,7 @@ const publishFaults: readonly FaultCode[] = [
   'already_expired',
   'not_durable',
   'unroutable',
+  'breaker_open',
   'schema_mismatch',
   'backpressure',
   'workflow_full',
@@ -217,78 +208,5 @@ const settling: readonly Operation[] = [
   },
 ]
 
-const deadLetters: readonly Operation[] = [
-  {
-    method: 'get',
-    path: '/v1/dead-letters',
-    id: 'listDeadLetters',
-    tag: 'Dead letters',
-    who: 'agent',
-    summary: 'List dead letters',
-    description: 'An admin sees all; an agent sees those of its own mailbox.',
-    query: lettersQuery,
-    answers: [{ status: 200, description: 'Dead letters.', schema: lettersAnswer }],
-    faults: ['forbidden'],
-  },
-  {
-    method: 'get',
-    path: '/v1/dead-letters/groups',
-    id: 'groupDeadLetters',
-    tag: 'Dead letters',
-    who: 'agent',
-    summary: 'List dead letters by what they died of',
-    description:
-      'One group for each fingerprint and reason, the one with the newest letter first. A fingerprint is made of the error’s code, HTTP status and message, less its numbers, ids, times, paths and quoted text. List a group, or redrive it, by its fingerprint.',
-    query: groupsQuery,
-    answers: [{ status: 200, description: 'Groups.', schema: groupsAnswer }],
-    faults: ['forbidden'],
-  },
-  {
-    method: 'get',
-    path: '/v1/dead-letters/{id}',
-    id: 'getDeadLetter',
-    tag: 'Dead letters',
-    who: 'agent',
-    summary: 'Read a dead letter',
-    answers: [{ status: 200, description: 'The dead letter.', schema: letterAnswer }],
-    faults: ['forbidden', 'not_found'],
-  },
-  {
-    method: 'post',
-    path: '/v1/dead-letters/{id}/redrive',
-    id: 'redrive',
-    tag: 'Dead letters',
-    who: 'agent',
-    summary: 'Give a dead letter a new life',
-    description:
-      'The same message and delivery id, with its attempts afresh, at the tail of its line. Redriving one death twice is one redrive.',
-    answers: [{ status: 200, description: 'It is back in its mailbox.', schema: redriveAnswer }],
-    faults: ['forbidden', 'not_found', 'not_redrivable', 'backpressure'],
-  },
-  {
-    method: 'post',
-    path: '/v1/dead-letters/redrive',
-    id: 'redriveMany',
-    tag: 'Dead letters',
-    who: 'agent',
-    summary: 'Redrive all that match',
-    description: 'Each on its own, in the order in which they died.',
-    body: { types: { 'application/json': redriveManyRequest }, optional: true, limitBytes: limits.requestBytes },
-    answers: [{ status: 200, description: 'What became of each.', schema: redriveManyAnswer }],
-    faults: ['forbidden'],
-  },
-  {
-    method: 'delete',
-    path: '/v1/dead-letters/{id}',
-    id: 'purgeDeadLetter',
-    tag: 'Dead letters',
-    who: 'agent',
-    summary: 'Purge a dead letter',
-    description: 'Its body is forgotten; its key is still remembered, so that a late duplicate is recognised.',
-    answers: [{ status: 204, description: 'Gone.' }],
-    faults: ['forbidden', 'not_found'],
-  },
-]
-
 /** In the order of the reference page. */
-export const messageOperations: readonly Operation[] = [...publishing, ...receipts, ...settling, ...deadLetters]
+export const messageOperations: readonly Operation[] = [...publishing, ...receipts, ...settling]

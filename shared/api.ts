@@ -21,6 +21,8 @@ import {
 import { breakerAnswer, breakerOperations } from './api-breaker.ts'
 import { chainAnswer, chainInput, chainOperations } from './api-chains.ts'
 import { dataOperations } from './api-data.ts'
+import { deadLetterOperations } from './api-dead-letters.ts'
+import { documentAnswer, documentOperations } from './api-documents.ts'
 import { graphOperations, mermaidAnswer } from './api-graph.ts'
 import { handshakeAnswer, handshakeOperations } from './api-handshakes.ts'
 import { groupsAnswer, letterAnswer, lettersAnswer, redriveAnswer } from './api-letters.ts'
@@ -49,6 +51,7 @@ import { scatterInput } from './scatter.ts'
 
 export const operations: readonly Operation[] = [
   ...messageOperations,
+  ...deadLetterOperations,
   ...dataOperations,
   ...requestOperations,
   ...scatterOperations,
@@ -59,6 +62,7 @@ export const operations: readonly Operation[] = [
   ...breakerOperations,
   ...approvalOperations,
   ...promiseOperations,
+  ...documentOperations,
   ...scheduleOperations,
   ...schemaOperations,
   ...handshakeOperations,
@@ -89,6 +93,7 @@ export const tags: Readonly<Record<string, string>> = {
   Resources: 'What several agents share and may be down for all of them, such as a model of a provider.',
   Workflows: 'Shared state with a version, the statechart that moves it, and the history of both.',
   Approvals: 'Questions to people, and who decided what.',
+  'Large data': 'Documents: what is too large for a message, kept for a time and told of by reference.',
   Promises: 'Results that somebody will bring, and how they ended.',
   Conversations: 'Everything of one `correlationid`: what caused what, and when.',
   Figures: 'How every agent’s mailbox stands.',
@@ -142,6 +147,7 @@ export const answerNames: Readonly<Record<string, z.ZodType>> = {
   WorkflowState: stateAnswer,
   Approval: approvalAnswer,
   Promise: promiseAnswer,
+  Document: documentAnswer,
   Schedule: scheduleAnswer,
   Schema: schemaAnswer,
   Graph: graphAnswer,

@@ -3,7 +3,9 @@
  * them is one object; the body stays in the mailbox. Never here: redriving (workers/exhume.ts).
  */
 import * as z from 'zod'
-import { attemptSchema, type DeadReason, type Delivery, deadReason, isDeadLetter } from './delivery.ts'
+import { type DeadReason, deadReason } from './dead-reason.ts'
+import { attemptSchema, type Delivery, isDeadLetter } from './delivery.ts'
+import { editsSchema } from './edit.ts'
 import type { Effect } from './effects.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { deadLetterId, effectDeadLetterId } from './ids.ts'
@@ -29,6 +31,14 @@ export const deadLetter = z.strictObject({
   message: z.custom<Head>((v) => typeof v === 'object' && v !== null),
   /** For a refused effect: what was asked for. */
   effect: z.record(z.string(), z.unknown()).optional(),
+  /** The mailbox's number for it: what died at once is redriven in this order. */
+  sequence: z.int().exactOptional(),
+  /** As they stood when the letter was written, which is when it died unless the broker crashed just then. */
+  breaker: z.string().exactOptional(),
+  /** As it was in force: policies change, and so does their form. */
+  policy: z.record(z.string(), z.unknown()).exactOptional(),
+  /** What people changed of its message in earlier lives. */
+  edits: editsSchema.exactOptional(),
   /** For a message that a guard stopped: the deliveries that led to it. */
   path: z.array(z.string()).exactOptional(),
 })
@@ -59,8 +69,14 @@ export function fingerprintFor(reason: DeadReason, error: AttemptError | undefin
   return fingerprintOf(error ?? { code: reason, message: '' }, '').error
 }
 
+/** How its agent stood. */
+export interface Standing {
+  readonly breaker: string
+  readonly policy: Readonly<Record<string, unknown>>
+}
+
 /** The index entry of a delivery that died. */
-export function deadLetterOf(agent: string, delivery: Delivery): DeadLetter | undefined {
+export function deadLetterOf(agent: string, delivery: Delivery, standing?: Standing): DeadLetter | undefined {
   if (!isDeadLetter(delivery) || delivery.state.reason === undefined) return undefined
   const { reason, error, endedAt } = delivery.state
   return {
@@ -76,6 +92,9 @@ export function deadLetterOf(agent: string, delivery: Delivery): DeadLetter | un
     at: endedAt,
     redrives: delivery.redrives,
     message: delivery.head,
+    sequence: delivery.sequence,
+    ...(standing === undefined ? {} : { breaker: standing.breaker, policy: { ...standing.policy } }),
+    ...(delivery.edits === undefined ? {} : { edits: delivery.edits }),
     ...(isStop(reason) && delivery.lineage !== undefined ? { path: delivery.lineage.path.map(({ id }) => id) } : {}),
   }
 }

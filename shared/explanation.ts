@@ -2,8 +2,10 @@
  * An explanation: where is my message, why is it there, and what can be done? A receipt, or a workflow's record, in sentences
  * for people. Never here: markup (workers/message-page.ts, workers/workflow-page.ts), or anything that those do not tell.
  */
+
+import { skippedOnCatchUp } from './catch-up-policy.ts'
 import type { ChartValue } from './chart-snapshot.ts'
-import { type DeadReason, deadReason } from './delivery.ts'
+import { type DeadReason, deadReason } from './dead-reason.ts'
 import type { Receipt } from './receipt.ts'
 import { unreachable } from './result.ts'
 import type { WorkflowRecord } from './workflow.ts'
@@ -56,6 +58,13 @@ export function explain(receipt: Receipt): Explanation {
         next: 'Send it again, or use `at_least_once` for what must not be lost.',
       }
     case 'cancelled':
+      if (because === skippedOnCatchUp)
+        return {
+          mood: 'bad',
+          headline: `Put aside: ${agent} was away, and when it came back it did not want it any more.`,
+          ...lastDetail(receipt),
+          next: 'Send it again under another key if it still matters. What an agent wants of its mail is its policy’s `catchUp`, or what `resume` was told.',
+        }
       return receipt.reassignedTo === undefined
         ? { mood: 'bad', headline: 'Cancelled before it was done.', ...lastDetail(receipt) }
         : { mood: 'wait', headline: 'It went to another mailbox and goes on there.', ...lastDetail(receipt) }
@@ -124,11 +133,24 @@ const deaths: Readonly<Record<DeadReason, { readonly means: string; readonly nex
     next: 'List the agent in `agents` and deploy.',
   },
   agent_deleted: { means: 'its agent was deleted', next: 'Register the agent again.' },
+  agent_left: {
+    means: 'its agent left, and nobody was registered under its name while its mail was kept',
+    next: 'Keep mail for longer (`keepSeconds`), or send it to another agent: a dead letter of an agent that is gone stays one.',
+  },
   effect_refused: { means: 'an effect of it was refused', next: 'See below which, and why.' },
   unroutable: { means: 'it reached nobody', next: 'Subscribe somebody first.' },
   poison: {
     means: 'it crashed its agent at once, twice in the same way',
     next: 'Correct the agent first; until then it would crash it again.',
+  },
+  head_of_line: {
+    means:
+      'it kept failing while others of its `partitionkey` waited behind it, and its agent’s policy lets them go on',
+    next: 'Put right what its attempts failed of; redriven it joins the end of its line.',
+  },
+  rest_of_key: {
+    means: 'the one before it in its `partitionkey` died, and its agent’s policy has the rest die with it',
+    next: 'See to that one first: its delivery is named in the error.',
   },
 }
 

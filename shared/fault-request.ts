@@ -26,7 +26,8 @@ export type RequestFault =
   | {
       readonly code: 'breaker_open'
       readonly agent: string
-      readonly request: string
+      /** Absent: it was a message, and nothing was stored. */
+      readonly request?: string
       readonly retryAfterSeconds: number
       readonly openedAt?: string
       readonly lastError?: string
@@ -58,7 +59,7 @@ export function wireOfRequest(f: RequestFault) {
       return {
         status: 503,
         title: 'The agent is down',
-        detail: `\`${f.agent}\` failed too often and is given nothing now. Nobody was asked: ask again later, or with \`whenOpen: "wait"\` to have the request wait for it.`,
+        detail: `\`${f.agent}\` failed too often and is given nothing now. ${f.request === undefined ? 'Nothing was stored: send again later.' : 'Nobody was asked: ask again later, or with `whenOpen: "wait"` to have the request wait for it.'}`,
         retryable: true,
         headers: { 'Retry-After': String(Math.ceil(f.retryAfterSeconds)) },
       }

@@ -18,6 +18,8 @@ export interface Figures {
   readonly states: Readonly<Record<LiveStatus, number>>
   readonly inFlight: number
   readonly released: number
+  /** Of `depth`, those with more than one attempt in their present life, counting the one that is under way. */
+  readonly redelivered: number
   readonly breaker: Breaker['state']['at']
   readonly parked?: string
   readonly oldestAt?: number
@@ -30,10 +32,12 @@ export function figuresOf(mailbox: Mailbox, now: number): Figures {
   const gate = gateElapsed(mailbox.gate, now)
   const [draft, standing] = [begin(mailbox), begin({ ...mailbox, gate })]
   let oldestAt: number | undefined
+  let redelivered = 0
   const states = { held: 0, parked: 0, queued: 0, dispatched: 0, delivered: 0, claimed: 0 }
   for (const delivery of mailbox.live.values()) {
     if (hasEnded(delivery)) continue
     oldestAt = earliest([oldestAt, delivery.acceptedAt])
+    if (delivery.attempt + (mailbox.leases.has(delivery.id) ? 1 : 0) > 1) redelivered += 1
     const { status } = statusOf(standing, delivery, now)
     if (isLiveStatus(status)) states[status] += 1
   }
@@ -45,6 +49,7 @@ export function figuresOf(mailbox: Mailbox, now: number): Figures {
     states,
     inFlight: inFlight(draft),
     released: mailbox.releases.size,
+    redelivered,
     breaker: gate.breaker.state.at,
     ...(parked === undefined ? {} : { parked }),
     ...(oldestAt === undefined ? {} : { oldestAt }),

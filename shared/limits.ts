@@ -94,7 +94,7 @@ export const limits = {
   keepMailSeconds: 2_592_000,
   keepMailDefaultSeconds: 86_400,
   /** How far back an agent that was away may want its mail, and how much is put aside in one step of its mailbox. */
-  catchUpSeconds: 31_536_000,
+  catchUpBackSeconds: 31_536_000,
   catchUpPerStep: 500,
   /** Names that are told of those nearly like one that nobody has; of how many such names at once, and of how many they are looked for. */
   suggestions: 3,
@@ -174,6 +174,9 @@ export const limits = {
   promiseSeconds: 2_592_000,
   promiseDefaultSeconds: 86_400,
   promiseResolvers: 50,
+  /** Spans that one invocation keeps until a collector gets them, and links of one span. */
+  spansKept: 512,
+  spanLinks: 128,
   /** Schemas that messages are held to. Each isolate that publishes keeps all of them in memory. */
   schemas: 200,
   schemaBytes: 32_768,
@@ -206,6 +209,14 @@ export const limits = {
   /** What one look for a correlation reads: calls to mailboxes, and rows of each table in a call. */
   correlationCalls: 40,
   correlationRows: 2_000,
+  /** One document, and what of it goes in one row and one call: 25 of them fit an object's call thrice over. */
+  documentBytes: 26_214_400,
+  documentChunkBytes: 1_048_576,
+  documentSecondsMin: 60,
+  documentSeconds: 2_678_400,
+  documentSecondsDefault: 604_800,
+  /** An upload that is not complete by then is forgotten. */
+  uploadSeconds: 3_600,
   /** Mailboxes in one page of figures: each is a call. */
   statsAgents: 250,
   /** Rows of one mailbox that an audit counts: about half a second in which it does nothing else. A larger one is not counted. */

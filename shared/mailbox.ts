@@ -69,6 +69,8 @@ export interface Draft {
   agent: AgentRecord | undefined | null
   gate: Gate
   readonly inserted: Map<string, string>
+  /** Messages that were edited, as JSON text. */
+  readonly edited: Map<string, string>
   readonly deliveries: Map<string, Delivery>
   readonly leases: Map<string, Lease | null>
   readonly releases: Map<string, Release | null>
@@ -86,6 +88,7 @@ export function begin(base: Mailbox): Draft {
     agent: undefined,
     gate: base.gate,
     inserted: new Map(),
+    edited: new Map(),
     deliveries: new Map(),
     leases: new Map(),
     releases: new Map(),
@@ -275,6 +278,7 @@ export function nextDueAt(draft: Draft, deliveries: Iterable<Delivery>, now: num
   if (agent !== undefined)
     next = earliest([
       agent.verified ? undefined : agent.verifyAt,
+      agent.left?.until,
       // What waits may wait for the end of a hold, for the gate, or for a place that a lost `at_most_once` attempt still has.
       ...(draft.depth > 0
         ? [unparkAt(agent, now), gateDueAt(draft.gate, agent, now), ...fleetingOf(draft).map(([, { until }]) => until)]

@@ -36,6 +36,8 @@ const known = {
   subject: nonEmpty(limits.attributeLength).optional(),
   datacontenttype: nonEmpty(255).optional(),
   dataschema: nonEmpty(limits.urlLength).optional(),
+  /** Where the data is that is too large to travel (CloudEvents' dataref extension), such as the `url` of a document. */
+  dataref: nonEmpty(limits.urlLength).optional(),
   data: z.unknown().optional(),
   data_base64: z.base64().optional(),
   to: nonEmpty(limits.topicLength).optional(),

@@ -5,6 +5,8 @@
 import * as z from 'zod'
 import { batchInput, batchPolicy, resolveBatch } from './batch-policy.ts'
 import { type BreakerPolicy, breakerPolicy, defaultBreakerPolicy } from './breaker.ts'
+import { catchUpPolicy } from './catch-up-policy.ts'
+import { headOfLineInput, headOfLinePolicy, resolveHeadOfLine } from './head-policy.ts'
 import { agentName } from './ids.ts'
 import { limits } from './limits.ts'
 
@@ -49,6 +51,9 @@ const alertSchema = z.strictObject({
   fallback: agentName.exactOptional(),
 })
 
+/** What becomes of a publisher's message while the breaker is open (shared/on-open.ts). */
+const onOpenSchema = z.union([z.enum(['park', 'reject']), z.strictObject({ divert: agentName })])
+
 /** What PUT /v1/agents/{agent} takes as `policy`: every part optional. */
 export const policyInput = z.strictObject({
   depth: z.int().min(1).max(100_000).optional(),
@@ -61,8 +66,11 @@ export const policyInput = z.strictObject({
   rate: rateSchema.optional(),
   batch: batchInput.optional(),
   breaker: breakerPolicy.partial().extend({ window: breakerPolicy.shape.window.partial().optional() }).optional(),
+  onOpen: onOpenSchema.optional(),
+  headOfLine: headOfLineInput.optional(),
   quarantine: z.boolean().optional(),
   alert: alertSchema.optional(),
+  catchUp: catchUpPolicy.optional(),
   dedupeSeconds: seconds(7 * day).optional(),
   receiptSeconds: seconds(7 * day).optional(),
 })
@@ -88,10 +96,16 @@ export const policySchema = z.strictObject({
   /** Absent: each message is a call of its own. */
   batch: batchPolicy.exactOptional(),
   breaker: breakerPolicy,
+  /** Absent: `park`. */
+  onOpen: onOpenSchema.exactOptional(),
+  /** Absent: a line waits for its head. */
+  headOfLine: headOfLinePolicy.exactOptional(),
   /** A message that crashes its handler at once, twice in a row in the same way, is a dead letter at once: `poison`. */
   quarantine: z.boolean().default(true),
   /** Absent: nobody is told how long anything takes. */
   alert: alertSchema.exactOptional(),
+  /** What it wants of the mail that came while it was away. Absent: all. */
+  catchUp: catchUpPolicy.exactOptional(),
   /** How long a publisher's key is remembered. */
   dedupeSeconds: z.number(),
   /** How long a receipt is kept after its delivery ended. */
@@ -115,8 +129,11 @@ export function resolvePolicy(kind: AgentKind, input: PolicyInput = {}): Policy 
     ...(input.rate === undefined ? {} : { rate: input.rate }),
     ...(input.batch === undefined ? {} : { batch: resolveBatch(input.batch) }),
     breaker: resolveBreaker(input.breaker),
+    ...(input.onOpen === undefined ? {} : { onOpen: input.onOpen }),
+    ...(input.headOfLine === undefined ? {} : { headOfLine: resolveHeadOfLine(input.headOfLine) }),
     quarantine: input.quarantine ?? true,
     ...(input.alert === undefined ? {} : { alert: input.alert }),
+    ...(input.catchUp === undefined ? {} : { catchUp: input.catchUp }),
     dedupeSeconds: input.dedupeSeconds ?? day,
     receiptSeconds: input.receiptSeconds ?? day,
   }

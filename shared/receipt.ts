@@ -3,7 +3,10 @@
  * memory; the status is a view, never stored. Never here: who may read it (shared/permissions.ts).
  */
 import { type AgentRecord, parkedBecause } from './agent.ts'
+import { type Away, awayOf } from './away.ts'
+import { skippedOnCatchUp } from './catch-up-policy.ts'
 import { type Delivery, hasEnded, isDeadLetter, withStart } from './delivery.ts'
+import { publicEdits } from './edit.ts'
 import type { Effect } from './effects.ts'
 import { shutBecause } from './gate.ts'
 import { deadLetterId } from './ids.ts'
@@ -39,6 +42,8 @@ export interface Receipt {
   readonly status: ReceiptStatus
   /** Why it waits, when it does. */
   readonly because?: string
+  /** While it has not ended: since when its agent takes no mail, and why, when it does not. */
+  readonly away?: Away
   readonly attempt: number
   readonly maxAttempts: number
   /** What its message asked for and does not get: it may narrow the policy, never widen it. */
@@ -77,6 +82,8 @@ export interface Receipt {
   /** The delivery of the newer message that took its place. */
   readonly collapsedInto?: string
   readonly deadLetter?: { readonly id: string; readonly reason: string }
+  /** What people changed of its message before a redrive, and what its publisher had sent. */
+  readonly edits?: ReturnType<typeof publicEdits>
   readonly redrives: number
   readonly truncated?: true
 }
@@ -95,6 +102,7 @@ export function receiptOf(draft: Draft, delivery: Delivery, agentName: string, n
     hops: delivery.hops,
     status,
     ...(because === undefined ? {} : { because }),
+    ...(ended === undefined && agent !== undefined ? awayIn(awayOf(agent, draft.gate, now)) : {}),
     attempt: delivery.attempt,
     ...allowanceOf(agent, delivery),
     ...(ended === undefined && delivery.dueAt > now ? { nextAttemptAt: iso(delivery.dueAt) } : {}),
@@ -116,10 +124,13 @@ export function receiptOf(draft: Draft, delivery: Delivery, agentName: string, n
     ...(isDeadLetter(delivery) && ended?.reason !== undefined
       ? { deadLetter: { id: deadLetterId(delivery.id, delivery.redrives), reason: ended.reason } }
       : {}),
+    ...(delivery.edits === undefined ? {} : { edits: publicEdits(delivery.edits) }),
     redrives: delivery.redrives,
     ...(delivery.truncated ? { truncated: true } : {}),
   }
 }
+
+const awayIn = (away: Away | undefined) => (away === undefined ? {} : { away })
 
 function allowanceOf(agent: AgentRecord | undefined, { attempt, head }: Delivery) {
   if (agent === undefined) return { maxAttempts: attempt }
@@ -153,8 +164,9 @@ export function statusOf(
   now: number,
 ): { readonly status: ReceiptStatus; readonly because?: string } {
   if (delivery.state.at === 'ended') {
-    const { status, collapsedInto } = delivery.state
-    return { status, ...(collapsedInto === undefined ? {} : { because: 'collapsed' }) }
+    const { status, collapsedInto, skipped } = delivery.state
+    const because = collapsedInto === undefined ? skipped && skippedOnCatchUp : 'collapsed'
+    return { status, ...(because === undefined ? {} : { because }) }
   }
   const lease = leaseOf(draft, delivery.id)
   if (lease !== undefined) return { status: lease.phase }

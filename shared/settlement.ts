@@ -20,7 +20,8 @@ import {
   withAttempt,
   withStart,
 } from './delivery.ts'
-import { gateTold } from './gate.ts'
+import { type Gate, gateTold } from './gate.ts'
+import { endAtHead, endRestOfKeys, givenUp } from './head-of-line.ts'
 import { asksToPass, charged, journalOf, unjournaled } from './journal.ts'
 import type { Lease } from './lease.ts'
 import { isExpired } from './line.ts'
@@ -60,7 +61,9 @@ export function settle(
   dice: () => number,
 ): Settlement[] {
   const verdicts = verdictsOf(draft, reports)
-  return reports.map((report) => settleOne(draft, report, verdicts, stored, now, dice))
+  const settlements = reports.map((report) => settleOne(draft, report, verdicts, stored, now, dice))
+  endRestOfKeys(draft, now)
+  return settlements
 }
 
 function settleOne(
@@ -143,7 +146,7 @@ function conclude(
       // Of a call with several nobody knows whose crash it was. It goes alone from now on, and that will show.
       const tried = shared ? { ...failed, single: true as const } : noteCrash(failed, outcome)
       if (isPoison(draft, agent, tried)) quarantine(draft, tried, now)
-      else put(draft, retryOrDie(tried, agent.policy, outcome, now, dice))
+      else put(draft, retryOrDie(draft.gate, tried, agent.policy, outcome, now, dice))
       return
     }
     case 'fail': {
@@ -239,6 +242,7 @@ function attempted(
 }
 
 function retryOrDie(
+  gate: Gate,
   tried: Delivery,
   policy: Policy,
   outcome: { error: AttemptError; retryAfterMs?: number | undefined; delayMs?: number | undefined },
@@ -250,6 +254,8 @@ function retryOrDie(
   const pauseMs = outcome.delayMs ?? backoffMs(policy.backoff, tried.attempt, dice, outcome.retryAfterMs)
   const dueAt = now + pauseMs
   if (isExpired(tried, now)) return endDead(tried, 'expired', 'expired', now, outcome.error)
+  const given = givenUp(policy, gate, tried, dueAt)
+  if (given !== undefined) return endAtHead(tried, given, now, outcome.error)
   return again(tried, now, dueAt, `attempt ${tried.attempt} of ${maxAttempts} failed: ${outcome.error.message}`)
 }
 
@@ -272,7 +278,7 @@ export function silent(
   // No report closed this lease, so its token is not remembered: a late one must be judged, not taken for a repeat.
   // Once silent it goes alone for good: forgiven twice, a poison would be started twice as often as the policy says (M4).
   const tried = { ...attempted(closeLease(draft, before, lease), lease, 'silence', counted, now, error), suspect: true }
-  if (counted) put(draft, retryOrDie(tried, agent.policy, { error }, now, dice))
+  if (counted) put(draft, retryOrDie(draft.gate, tried, agent.policy, { error }, now, dice))
   else put(draft, again(tried, now, now, 'no report; goes alone next time'))
 }
 

@@ -4,8 +4,10 @@
  */
 
 import type { Stored } from './admission.ts'
-import { type AgentRecord, paused, verifyRetryMs } from './agent.ts'
+import { type AgentRecord, isHere, paused, verifyRetryMs } from './agent.ts'
 import { type Breaker, force } from './breaker.ts'
+import { beginCatchUp } from './catch-up.ts'
+import type { CatchUp } from './catch-up-policy.ts'
 import {
   type Delivery,
   end,
@@ -18,8 +20,11 @@ import {
   isUnburied,
   step,
 } from './delivery.ts'
+import { type Editing, withEdit } from './edit.ts'
 import type { EffectStatus } from './effects.ts'
 import { newGate } from './gate.ts'
+import { endRestOfKeys } from './head-of-line.ts'
+import { utf8Length } from './json.ts'
 import type { Alert } from './ladder.ts'
 import { isOnHold } from './line.ts'
 import {
@@ -34,6 +39,7 @@ import {
   liveOf,
   put,
 } from './mailbox.ts'
+import { headOf, messageSchema } from './message.ts'
 import { expire } from './release.ts'
 import { silent } from './settlement.ts'
 
@@ -63,6 +69,7 @@ export function tick(draft: Draft, now: number, dice: () => number): Tick {
       draft.slots.add(lease.slot)
     }
   }
+  endRestOfKeys(draft, now)
   endFleeting(draft, now)
   expire(draft, now)
   return { chores: dueChores(draft, now), verify: challengeDue(draft, agent, now) }
@@ -186,11 +193,21 @@ export type Redriven =
   | { readonly status: 'full'; readonly depth: number; readonly max: number }
   | { readonly status: 'unknown' }
 
-/** Gives a dead letter a new life: same id and message, attempts afresh, at the tail of its line (M3). `token` names the call. */
-export function redrive(draft: Draft, id: string, token: string, stored: Stored, now: number): Redriven {
+/**
+ * Gives a dead letter a new life: same id, attempts afresh, at the tail of its line (M3); the same message, unless somebody edited
+ * it. `token` names the call.
+ */
+export function redrive(
+  draft: Draft,
+  id: string,
+  token: string,
+  stored: Stored,
+  now: number,
+  editing?: Editing,
+): Redriven {
   const agent = agentOf(draft)
   const delivery = deliveryOf(draft, id) ?? stored(id)
-  if (agent === undefined || delivery === undefined) return { status: 'unknown' }
+  if (!isHere(agent) || delivery === undefined) return { status: 'unknown' }
   if (delivery.redriveToken === token) return { status: 'redriven' }
   if (!isDeadLetter(delivery) || delivery.state.purged === true || delivery.incarnation !== agent.incarnation) {
     return { status: 'not_redrivable', ended: delivery.state.at === 'ended' ? delivery.state.status : 'still alive' }
@@ -208,18 +225,25 @@ export function redrive(draft: Draft, id: string, token: string, stored: Stored,
     releasedAtAccept: false,
     redrives: delivery.redrives + 1,
     redriveToken: token,
-    state: { at: 'waiting' },
+    state: { at: 'waiting', ...(editing?.to === undefined ? {} : { leavingFor: editing.to }) },
   }
+  if (editing?.body !== undefined) draft.edited.set(id, editing.body)
+  const detail = `life ${revived.redrives + 1}; the one before ended as ${delivery.state.reason ?? delivery.state.status}`
   put(
     draft,
-    step(revived, {
-      step: 'redriven',
-      at: now,
-      detail: `life ${revived.redrives + 1}; the one before ended as ${delivery.state.reason ?? delivery.state.status}`,
-    }),
+    step(editing === undefined ? revived : changed(revived, editing, now), { step: 'redriven', at: now, detail }),
   )
   draft.chores.set(id, null)
   return { status: 'redriven' }
+}
+
+function changed(revived: Delivery, editing: Editing, now: number): Delivery {
+  const { by, body, to } = editing
+  const what = [...(body === undefined ? [] : ['its data']), ...(to === undefined ? [] : [`its addressee: ${to}`])]
+  const noted = { ...revived, edits: withEdit(revived.edits, editing, revived.redrives, now) }
+  const told = step(noted, { step: 'edited', at: now, detail: `${by} changed ${what.join(' and ')}` })
+  if (body === undefined) return told
+  return { ...told, head: headOf(messageSchema.parse(JSON.parse(body))), bodyBytes: utf8Length(body) }
 }
 
 /** Forgets a dead letter's body; its key stays remembered. */
@@ -236,12 +260,17 @@ export function pause(draft: Draft, reason: string, untilMs: number | undefined,
   if (agent !== undefined) draft.agent = paused(agent, reason, untilMs, now)
 }
 
-/** Lifts a pause and a hold, also that of the deliveries whose answers asked for it: an operator who says "resume" means now. */
-export function resume(draft: Draft, now: number): void {
+/**
+ * Lifts a pause and a hold, also that of the deliveries whose answers asked for it: an operator who says "resume" means now. `wanted`:
+ * of the mail that came meanwhile; left out, what the policy says of one that was paused. `token` names the call.
+ */
+export function resume(draft: Draft, now: number, token: string, wanted?: CatchUp): void {
   const agent = agentOf(draft)
-  if (agent === undefined) return
-  const { paused: _paused, heldUntil: _held, heldBecause: _because, ...rest } = agent
-  draft.agent = rest
+  if (agent === undefined || agent.catchUpToken === token) return
+  const { paused, heldUntil: _held, heldBecause: _because, ...rest } = agent
+  const how = wanted ?? (paused === undefined ? undefined : agent.policy.catchUp)
+  draft.agent = how === undefined ? rest : { ...rest, catchUpToken: token }
+  beginCatchUp(draft, how, now)
   for (const delivery of [...liveOf(draft)]) if (isOnHold(delivery, now)) put(draft, { ...delivery, dueAt: now })
 }
 
@@ -252,14 +281,14 @@ export function forceBreaker(draft: Draft, to: Breaker['forced'], by: string, no
     draft.gate = { ...draft.gate, breaker: force(draft.gate.breaker, agent.policy.breaker, to, by, now) }
 }
 
-/** What becomes of a deleted agent's mail: everything that has not ended dies as `agent_deleted`, and can be redriven nowhere else. */
-export function abandon(draft: Draft, now: number): void {
+/** What becomes of a deleted agent's mail: everything that has not ended dies, and can be redriven nowhere else. */
+export function abandon(draft: Draft, now: number, reason: 'agent_deleted' | 'agent_left' = 'agent_deleted'): void {
   draft.gate = newGate
   for (const [id] of fleetingOf(draft)) draft.fleeting.set(id, null)
   for (const delivery of [...liveOf(draft)]) {
     if (hasEnded(delivery)) continue
     draft.leases.set(delivery.id, null)
     draft.releases.set(delivery.id, null)
-    put(draft, endDead(delivery, 'dead_lettered', 'agent_deleted', now))
+    put(draft, endDead(delivery, 'dead_lettered', reason, now))
   }
 }

@@ -52,6 +52,10 @@ export async function carryOut(
 
 async function carry(platform: Platform, name: string, agent: AgentRecord | undefined, one: Unfinished): Promise<void> {
   const states = new Map<number, EffectStatus>()
+  const arrived = (n: number, state: EffectStatus, { message }: Incoming) => {
+    states.set(n, state)
+    if (state.status === 'carried') platform.tracing?.sent(message)
+  }
   const byTarget = new Map<string, { effect: Effect; incoming: Incoming }[]>()
   const toMany: { effect: Effect; to: Many; incoming: Incoming }[] = []
   const descent = agent === undefined ? undefined : await handDown(platform, one)
@@ -69,10 +73,14 @@ async function carry(platform: Platform, name: string, agent: AgentRecord | unde
         : await conforming(platform, prepareEffect(platform, agent, one, effect, descent))
     if ('status' in prepared) states.set(effect.n, prepared)
     else if (prepared.to.kind === 'gather')
-      states.set(effect.n, await arriveFromJournal(platform, name, one, prepared.to.gather, prepared.incoming))
+      arrived(
+        effect.n,
+        await arriveFromJournal(platform, name, one, prepared.to.gather, prepared.incoming),
+        prepared.incoming,
+      )
     else if (prepared.to.kind === 'workflow') {
       const received = await receiveFromJournal(platform, prepared.to.workflow, one, prepared.incoming)
-      if (received !== undefined) states.set(effect.n, received)
+      if (received !== undefined) arrived(effect.n, received, prepared.incoming)
     } else if (prepared.to.kind !== 'agent') toMany.push({ effect, to: prepared.to, incoming: prepared.incoming })
     else {
       const target = prepared.to.agent
@@ -99,7 +107,7 @@ async function carry(platform: Platform, name: string, agent: AgentRecord | unde
   for (const { effect, to, incoming } of toMany) {
     const published = await publishMany(platform, to, incoming)
     if (published.ok)
-      states.set(effect.n, { status: 'carried', deliveries: published.value.deliveries.map((d) => d.id) })
+      arrived(effect.n, { status: 'carried', deliveries: published.value.deliveries.map((d) => d.id) }, incoming)
     else states.set(effect.n, refused(published.error.code, problemOf(published.error).body.detail))
   }
   await tell(platform, name, one, states)
@@ -159,7 +167,8 @@ function prepareEffect(
           permissions: { ...agent.permissions, send: ['*'], publish: ['*'], writeState: ['*'] },
         }
       : { kind: 'agent', name: agent.name, permissions: agent.permissions }
-  const { traceparent, tracestate } = one.head
+  const { tracestate } = one.head
+  const traceparent = platform.tracing?.within(one.id) ?? one.head.traceparent
   const prepared = prepare(platform, speaker, effect.publish, {
     ...(traceparent === undefined ? {} : { traceparent }),
     ...(tracestate === undefined ? {} : { tracestate }),
@@ -193,6 +202,8 @@ function stateOf(target: string, admission: Admission, ageMs: number): EffectSta
       return { ...refused(admission.trip.reason, admission.trip.detail), delivery: admission.id }
     case 'conflict':
       return refused('key_reused', `${admission.id} holds this id with other content`)
+    // Only a publisher's own message is refused so.
+    case 'refused':
     case 'full':
       return ageMs < effectGiveUpMs ? undefined : refused('backpressure', `${target} was full for a day`)
     default:

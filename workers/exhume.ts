@@ -4,19 +4,33 @@
  * Never here: burying (workers/bury.ts), the platform's own dead-letter route (workers/nudge.ts).
  */
 import type { DeadLetter, DeadLetterFilter } from '../shared/dead-letter.ts'
+import { type EditInput, type Editing, edited, originalOf } from '../shared/edit.ts'
 import type { Fault } from '../shared/fault.ts'
 import { type LetterName, parseDeadLetterId } from '../shared/ids.ts'
+import { boundDepth, utf8Length } from '../shared/json.ts'
+import { limits } from '../shared/limits.ts'
+import { messageSchema } from '../shared/message.ts'
 import type { Platform } from '../shared/ports.ts'
 import { isPublicationId } from '../shared/publication.ts'
 import { err, ok, type Result, unreachable } from '../shared/result.ts'
+import { conform } from './conform.ts'
 import { enqueue } from './enqueue.ts'
 import { expand } from './expand.ts'
+import { depart } from './reassign.ts'
 import { revive } from './revive.ts'
 
 export interface Exhumed {
   readonly id: string
   readonly delivery: string
   readonly status: 'redriven'
+  /** It was sent to another agent: the delivery there, once it was accepted. */
+  readonly reassignedTo?: string
+}
+
+/** What somebody changes of a letter's message, and who. */
+export interface Edition {
+  readonly asked: EditInput
+  readonly by: string
 }
 
 export interface ExhumedMany {
@@ -32,8 +46,13 @@ const fullRetrySeconds = 5
  * Gives a dead letter a new life: mailbox first, index second. Its id names one death of one delivery, so repeating it after
  * it worked answers the same again and changes nothing.
  */
-export async function redrive(platform: Platform, letterId: string, token = letterId): Promise<Result<Exhumed, Fault>> {
-  if (isPublicationId(letterId)) return redrivePublication(platform, letterId)
+export async function redrive(
+  platform: Platform,
+  letterId: string,
+  edition?: Edition,
+): Promise<Result<Exhumed, Fault>> {
+  if (isPublicationId(letterId))
+    return edition === undefined ? redrivePublication(platform, letterId) : err(notEditable(letterId))
   const name = parseDeadLetterId(letterId)
   if (name === undefined) return err(noLetter(letterId))
   if (name.effect !== undefined) return refuseEffect(platform, letterId, name)
@@ -46,10 +65,13 @@ export async function redrive(platform: Platform, letterId: string, token = lett
   if (receipt.redrives > name.redrives) return exhumed(platform, letterId, delivery)
   if (receipt.redrives < name.redrives) return err(noLetter(letterId))
 
-  const redriven = await mailbox.redrive(delivery, token)
+  const editing = edition === undefined ? ok(undefined) : await edit(platform, agent, delivery, edition)
+  if (!editing.ok) return editing
+  const redriven = await mailbox.redrive(delivery, letterId, editing.value)
   switch (redriven.status) {
     case 'redriven':
       enqueue(platform, agent, redriven.references ?? [])
+      if (editing.value?.to !== undefined) await sendOn(platform, agent, delivery)
       return exhumed(platform, letterId, delivery)
     case 'not_redrivable':
       return err({
@@ -79,12 +101,13 @@ export async function redriveMany(
   filter: DeadLetterFilter,
   max: number,
   cursor?: string,
+  edition?: Edition,
 ): Promise<ExhumedMany> {
   const page = await platform.deadLetters().list(filter, cursor, max)
-  const oldestFirst = [...page.items].sort((a, b) => a.at - b.at)
+  const oldestFirst = [...page.items].sort((a, b) => a.at - b.at || (a.sequence ?? 0) - (b.sequence ?? 0))
   const byAgent = Map.groupBy(oldestFirst, (letter) => letter.agent)
   // One after the other within a mailbox, because each joins the tail of its line; mailboxes do not wait for each other.
-  const told = await Promise.all([...byAgent.values()].map((letters) => redriveInTurn(platform, letters)))
+  const told = await Promise.all([...byAgent.values()].map((letters) => redriveInTurn(platform, letters, edition)))
   const redriven: Exhumed[] = []
   const refused: { id: string; fault: Fault }[] = []
   for (const { id, result } of told.flat()) {
@@ -94,9 +117,9 @@ export async function redriveMany(
   return { redriven, refused, ...(page.cursor === undefined ? {} : { cursor: page.cursor }) }
 }
 
-async function redriveInTurn(platform: Platform, letters: readonly DeadLetter[]) {
+async function redriveInTurn(platform: Platform, letters: readonly DeadLetter[], edition: Edition | undefined) {
   const told: { id: string; result: Result<Exhumed, Fault> }[] = []
-  for (const { id } of letters) told.push({ id, result: await redrive(platform, id) })
+  for (const { id } of letters) told.push({ id, result: await redrive(platform, id, edition) })
   return told
 }
 
@@ -141,6 +164,51 @@ async function exhumed(platform: Platform, id: string, delivery: string): Promis
   await platform.deadLetters().remove(id)
   return ok({ id, delivery, status: 'redriven' })
 }
+
+/** The message as it is to be delivered: of a size, a depth and a form as at its publish. */
+async function edit(
+  platform: Platform,
+  agent: string,
+  delivery: string,
+  { asked, by }: Edition,
+): Promise<Result<Editing | undefined, Fault>> {
+  const { to } = asked
+  if (to !== undefined && !(await isThere(platform, to))) return err({ code: 'agent_not_found', agent: to })
+  const sent = to === undefined || to === agent ? {} : { to }
+  const text = await platform.agent(agent).body(delivery)
+  const before = text === undefined ? undefined : messageSchema.parse(JSON.parse(text))
+  const message = before === undefined ? undefined : edited(before, asked, by)
+  // Without its body it cannot be redriven either, and that is told there.
+  if (before === undefined || message === undefined) return ok({ by, ...sent })
+  const shallow = boundDepth(message)
+  if (!shallow.ok) return shallow
+  const body = JSON.stringify(message)
+  const gotBytes = utf8Length(body)
+  if (gotBytes > limits.messageBytes)
+    return err({ code: 'too_large', what: 'message', limitBytes: limits.messageBytes, gotBytes })
+  // A key of no delivery's, so that the schemas judge it as the new message that it is.
+  const incoming = { message, body, key: `${delivery}\nedited`, contentHash: '', hops: 0, brokerMade: true }
+  const [judged] = await conform(platform, [ok({ to: { kind: 'agent', agent: to ?? agent }, incoming })])
+  return judged === undefined || judged.ok ? ok({ by, ...sent, body, original: originalOf(before) }) : judged
+}
+
+async function isThere(platform: Platform, agent: string): Promise<boolean> {
+  const find = () => platform.agent(agent).describe()
+  return ((await find()) ?? ((await platform.enrolHandler(agent)) ? await find() : undefined)) !== undefined
+}
+
+// Its mailbox's alarm is the net.
+async function sendOn(platform: Platform, agent: string, delivery: string): Promise<void> {
+  const { departures } = await platform.agent(agent).unfinished([delivery])
+  await depart(platform, agent, departures)
+}
+
+const notEditable = (delivery: string): Fault => ({
+  code: 'not_redrivable',
+  delivery,
+  ended: 'dead_lettered',
+  reason: 'Only the message of a delivery can be edited. Publish a corrected one yourself, then purge this entry.',
+})
 
 // The delivery did its work; to publish what it asked for would need its agent's permissions as they are today.
 async function refuseEffect(

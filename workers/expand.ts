@@ -187,9 +187,10 @@ class Run {
 /** Its message as each leg's mailbox is offered it. */
 export function incomingOf(publication: Publication, body: string): Incoming {
   const message = messageSchema.parse(JSON.parse(body))
-  const { key, contentHash, hops, lineage } = publication
+  const { key, contentHash, hops, lineage, why } = publication
   // The broker's own id towards each mailbox: it must stay known while anybody may ask again, whatever became of the leg.
-  return { message, body, key, contentHash, hops, brokerMade: true, ...(lineage === undefined ? {} : { lineage }) }
+  const told = { ...(lineage === undefined ? {} : { lineage }), ...(why === undefined ? {} : { why }) }
+  return { message, body, key, contentHash, hops, brokerMade: true, ...told }
 }
 
 function stateOf(admission: Admission, ageMs: number): LegState {
@@ -197,6 +198,8 @@ function stateOf(admission: Admission, ageMs: number): LegState {
     case 'accepted':
     case 'duplicate':
       return { status: 'accepted', delivery: admission.id }
+    // Only a publisher's own message is refused so.
+    case 'refused':
     case 'full':
       return ageMs < legGiveUpMs ? { status: 'pending' } : { status: 'refused', reason: 'backpressure' }
     case 'unknown':

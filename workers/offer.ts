@@ -152,6 +152,8 @@ function newsOf(gather: Gather, { id, agent }: Addressed, admission: Admission |
       return failed({ why: 'key_reused', agent, delivery: admission.id })
     case 'unknown':
       return failed({ why: 'agent_not_found', agent })
+    // Only a publisher's own message is refused so.
+    case 'refused':
     case undefined:
       return {}
   }

@@ -45,6 +45,8 @@ export async function passOn(
       // A dead letter already, which tells whoever waits.
       case 'stopped':
         return { status: 'refused', reason: answer.trip.reason, detail: answer.trip.detail, delivery: answer.id }
+      // Only a publisher's own message is refused so.
+      case 'refused':
       case 'full':
         if (platform.now() - one.openedAt < effectGiveUpMs) return undefined
         return refused(one, tell, 'backpressure', `${next} was full for a day`, asked)

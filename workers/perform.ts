@@ -144,6 +144,8 @@ function stateOf(target: string, admission: Admission, ageMs: number): EffectSta
       return refused(admission.trip.reason, admission.trip.detail)
     case 'conflict':
       return refused('key_reused', `${admission.id} holds this id with other content`)
+    // Only a publisher's own message is refused so.
+    case 'refused':
     case 'full':
       return ageMs < effectGiveUpMs ? undefined : refused('backpressure', `${target} was full for a day`)
     default:

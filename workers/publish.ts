@@ -7,6 +7,7 @@
  */
 import type { Admission, Incoming } from '../shared/admission.ts'
 import type { AcceptAnswer } from '../shared/agent-port.ts'
+import type { Away } from '../shared/away.ts'
 import type { Fault } from '../shared/fault.ts'
 import type { Principal } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
@@ -19,6 +20,7 @@ import { publishFleeting } from './fleeting.ts'
 import { follow } from './follow.ts'
 import { Unavailable } from './platform.ts'
 import { publishMany } from './publish-many.ts'
+import { depart } from './reassign.ts'
 import { receiveByHand } from './receive.ts'
 import { type PublishOptions, type PublishReceipt, prepare } from './route.ts'
 
@@ -58,7 +60,10 @@ export async function publish(
   const accepting = [...durable].map(async ([agent, items]) => {
     const incoming = items.map((i) => i.incoming)
     const asked = await accept(platform, agent, incoming, platform.token()).then(ok<AcceptAnswer>, outage)
-    if (asked.ok) enqueue(platform, agent, asked.value.references)
+    if (asked.ok) {
+      enqueue(platform, agent, asked.value.references)
+      divert(platform, agent, asked.value.admissions)
+    }
     items.forEach((item, place) => {
       answers.set(item.index, asked.ok ? answerOf(agent, item.incoming, asked.value, place) : asked)
     })
@@ -67,6 +72,7 @@ export async function publish(
   return routed.map((one, index) => {
     const answer = answers.get(index) ?? err<Fault>({ code: 'unavailable', what: 'mailbox', retryAfterSeconds: 1 })
     const warnings = one.ok ? one.value.warnings : undefined
+    if (one.ok && answer.ok && !answer.value.duplicate) platform.tracing?.sent(one.value.incoming.message)
     return answer.ok && warnings !== undefined ? ok({ ...answer.value, warnings }) : answer
   })
 }
@@ -86,10 +92,26 @@ function answerOf(agent: string, incoming: Incoming, answer: AcceptAnswer, place
   const id = 'id' in admission ? admission.id : ''
   return ok({
     id: known?.message ?? incoming.message.id,
-    deliveries: [{ id, agent, status: known?.status ?? 'held' }],
+    deliveries: [{ id, agent, status: known?.status ?? 'held', ...awayIn(known), ...divertedIn(admission) }],
     duplicate: admission.status === 'duplicate',
   })
 }
+
+// Stored where it was sent to. Its mailbox's alarm is the net for the move, as for any other.
+function divert(platform: Platform, agent: string, admissions: readonly Admission[]): void {
+  const ids = admissions.flatMap((a) => (a.status === 'accepted' && a.diverted !== undefined ? [a.id] : []))
+  if (ids.length === 0) return
+  const moved = async () => depart(platform, agent, (await platform.agent(agent).unfinished(ids)).departures)
+  platform.waitUntil(
+    moved().catch((error: unknown) => platform.log('divert.failed', { agent, deliveries: ids, error: String(error) })),
+  )
+}
+
+// The sender need not wait for who cannot answer now.
+const awayIn = (known: { readonly away?: Away } | undefined) => (known?.away === undefined ? {} : { away: known.away })
+
+const divertedIn = (admission: Admission) =>
+  admission.status === 'accepted' && admission.diverted !== undefined ? { diverted: admission.diverted } : {}
 
 function refusalOf(agent: string, incoming: Incoming, admission: Admission): Fault | undefined {
   switch (admission.status) {
@@ -109,6 +131,17 @@ function refusalOf(agent: string, incoming: Incoming, admission: Admission): Fau
     case 'stopped': {
       const { reason, detail, path } = admission.trip
       return { code: reason, delivery: admission.id, reason: detail, path }
+    }
+    case 'refused': {
+      const { status: _status, openedAt, cause, ...evidence } = admission
+      const since = openedAt === undefined ? {} : { openedAt: new Date(openedAt).toISOString() }
+      return {
+        code: 'breaker_open',
+        agent,
+        ...evidence,
+        ...since,
+        ...(cause === undefined ? {} : { lastError: cause }),
+      }
     }
     case 'conflict':
       return { code: 'key_reused', key: incoming.key, delivery: admission.id }

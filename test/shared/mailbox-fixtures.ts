@@ -4,7 +4,9 @@
  */
 import { type Admission, accept, type Incoming } from '../../shared/admission.ts'
 import { type AgentRecord, enrol } from '../../shared/agent.ts'
+import { catchUp, catchUpIfClosed } from '../../shared/catch-up.ts'
 import { type Delivery, isLive } from '../../shared/delivery.ts'
+import type { Editing } from '../../shared/edit.ts'
 import type { Grant } from '../../shared/grant.ts'
 import { digest } from '../../shared/ids.ts'
 import type { Lease } from '../../shared/lease.ts'
@@ -57,11 +59,12 @@ export type IncomingOptions = Partial<Message> & {
   /** May use the tenth that publishers may not: an effect or a reply, if the broker made it and unless said otherwise. */
   readonly reserved?: boolean
   readonly hops?: number
+  readonly sends?: readonly string[]
 }
 
 /** A message from `eve` at the mailbox's door. Its content is its `data`. */
 export function incoming(id: string, options: IncomingOptions = {}): Incoming {
-  const { key = id, brokerMade = false, reserved = brokerMade, hops = 0, ...attributes } = options
+  const { key = id, brokerMade = false, reserved = brokerMade, hops = 0, sends, ...attributes } = options
   const message: Message = {
     specversion: '1.0',
     type: 'task',
@@ -74,7 +77,8 @@ export function incoming(id: string, options: IncomingOptions = {}): Incoming {
   }
   const body = JSON.stringify(message)
   const contentHash = digest(JSON.stringify(message.data))
-  return { message, body, key, contentHash, hops, brokerMade, ...(reserved ? { reserved } : {}) }
+  const who = { brokerMade, ...(sends === undefined ? {} : { sends }), ...(reserved ? { reserved } : {}) }
+  return { message, body, key, contentHash, hops, ...who }
 }
 
 export const iso = (at: number) => new Date(at).toISOString()
@@ -124,10 +128,12 @@ export class Box {
   /** As the object steps: what was freed is released by the same step, and everything is saved as one. */
   step<T>(work: (draft: Draft, now: number) => T): T {
     const draft = begin(this.mailbox)
+    catchUp(draft, this.now)
     const value = work(draft, this.now)
+    catchUpIfClosed(draft, this.now)
     this.references = release(draft, this.now)
     for (const [id, delivery] of draft.deliveries) this.rows.set(id, delivery)
-    for (const [id, body] of draft.inserted) this.bodies.set(id, body)
+    for (const [id, body] of [...draft.inserted, ...draft.edited]) this.bodies.set(id, body)
     this.mailbox = apply(draft)
     return value
   }
@@ -174,8 +180,8 @@ export class Box {
     return this.settle(id, outcome, options)
   }
 
-  redrive(id: string, token = this.token()): Redriven {
-    return this.step((draft, now) => redrive(draft, id, token, this.stored, now))
+  redrive(id: string, token = this.token(), editing?: Editing): Redriven {
+    return this.step((draft, now) => redrive(draft, id, token, this.stored, now, editing))
   }
 
   carried(id: string, news: readonly CarriedEffect[]): void {

@@ -3,20 +3,27 @@
  * Never here: how one is brought back (workers/exhume.ts).
  */
 import { type Context, Hono } from 'hono'
-import { groupsQuery, lettersQuery, redriveManyRequest } from '../../shared/api-letters.ts'
+import { groupsQuery, lettersQuery, ndjson, redriveManyRequest, redriveRequest } from '../../shared/api-letters.ts'
+import { wireBytes } from '../../shared/api-messages.ts'
 import type { DeadLetter, DeadLetterFilter } from '../../shared/dead-letter.ts'
+import { type EditInput, isEdit, publicEdits } from '../../shared/edit.ts'
 import { problemOf } from '../../shared/fault.ts'
 import { parseDeadLetterId } from '../../shared/ids.ts'
-import { mayOperate } from '../../shared/permissions.ts'
+import { mayOperate, ownSource } from '../../shared/permissions.ts'
 import { isPublicationId } from '../../shared/publication.ts'
 import type { App } from '../context.ts'
-import { purge, redrive, redriveMany } from '../exhume.ts'
+import { type Edition, purge, redrive, redriveMany } from '../exhume.ts'
+import { exportLetters } from '../export-letters.ts'
 import { readJson, refuse, unwrap, validate } from '../problem.ts'
 
 export const deadLetters = new Hono<App>()
 
 deadLetters.get('/dead-letters', async (c) => {
   const { cursor, limit, ...filter } = validate(lettersQuery, c.req.query())
+  if (c.req.header('accept')?.includes(ndjson) === true) {
+    const lines = exportLetters(c.get('platform'), confined(c, filter), cursor, (letter) => shown(letter))
+    return c.body(lines, 200, { 'Content-Type': ndjson, 'Cache-Control': 'no-store' })
+  }
   const page = await c.get('platform').deadLetters().list(confined(c, filter), cursor, limit)
   return c.json({ ...page, items: page.items.map(shown) }, 200)
 })
@@ -36,15 +43,19 @@ deadLetters.get('/dead-letters/:id', async (c) => {
 })
 
 deadLetters.post('/dead-letters/redrive', async (c) => {
-  const { max, cursor, ...filter } = await readJson(c, redriveManyRequest)
-  const { refused, ...told } = await redriveMany(c.get('platform'), confined(c, filter), max, cursor)
+  const { max, cursor, edit, ...filter } = await readJson(c, redriveManyRequest)
+  const confines = confined(c, filter)
+  const { refused, ...told } = await redriveMany(c.get('platform'), confines, max, cursor, editionOf(c, edit))
   const problems = refused.map(({ id, fault }) => ({ id, problem: problemOf(fault, `/v1/dead-letters/${id}`).body }))
   return c.json({ ...told, refused: problems }, 200)
 })
 
-deadLetters.post('/dead-letters/:id/redrive', async (c) =>
-  c.json(unwrap(await redrive(c.get('platform'), operable(c))), 200),
-)
+deadLetters.post('/dead-letters/:id/redrive', async (c) => {
+  // Whether there is such a letter is told before what is wrong with the change.
+  const id = operable(c)
+  const edition = editionOf(c, await readJson(c, redriveRequest, wireBytes))
+  return c.json(unwrap(await redrive(c.get('platform'), id, edition)), 200)
+})
 
 deadLetters.delete('/dead-letters/:id', async (c) => {
   unwrap(await purge(c.get('platform'), operable(c)))
@@ -59,6 +70,16 @@ function confined(c: Context<App>, filter: DeadLetterFilter): DeadLetterFilter {
   if (filter.agent !== undefined && filter.agent !== principal.name)
     return forbid('read the dead letters of', filter.agent)
   return { ...filter, agent: principal.name }
+}
+
+/**
+ * What the caller changes, if anything. An agent may change what it is given itself; to give it to another, under its sender's
+ * name, is an admin's (S1).
+ */
+function editionOf(c: Context<App>, asked: EditInput = {}): Edition | undefined {
+  const principal = c.get('principal')
+  if (asked.to !== undefined && principal.kind !== 'admin') forbid('move a dead letter to', asked.to)
+  return isEdit(asked) ? { asked, by: ownSource(principal) } : undefined
 }
 
 // The id says whose mailbox it is, so that a stranger is told nothing, not even whether it exists.
@@ -77,10 +98,11 @@ const notFound = (id: string): never => refuse({ code: 'not_found', what: 'dead 
 
 const iso = (at: number) => new Date(at).toISOString()
 
-function shown({ v: _v, at, attempts, ...letter }: DeadLetter) {
+function shown({ v: _v, at, attempts, edits, ...letter }: DeadLetter) {
   return {
     ...letter,
     at: iso(at),
+    ...(edits === undefined ? {} : { edits: publicEdits(edits) }),
     attempts: attempts.map((a) => ({ ...a, startedAt: iso(a.startedAt), endedAt: iso(a.endedAt) })),
   }
 }
