@@ -1,14 +1,11 @@
 /**
- * Runs a benchmark: `npm run bench -- <name>`. Each measures ratios within one run on one machine, and none is a promise about
+ * Runs the benchmarks: `npm run bench` for all cases beside their floors, `npm run bench -- <word> …` for those that have a word in their
+ * name, `npm run bench -- bulkhead` for that one. Each measures ratios within one run on one machine, and none is a promise about
  * another. Never here: a measurement.
  */
 import { bulkhead } from './bulkhead.ts'
+import { suite } from './suite.ts'
 
-const benchmarks: Readonly<Record<string, () => Promise<void>>> = { bulkhead }
-
-const name = process.argv[2] ?? ''
-const benchmark = Object.hasOwn(benchmarks, name) ? benchmarks[name] : undefined
-if (benchmark === undefined) {
-  console.error(`npm run bench -- <name>, one of: ${Object.keys(benchmarks).join(', ')}`)
-  process.exitCode = 1
-} else await benchmark()
+const words = process.argv.slice(2)
+if (words[0] === 'bulkhead') await bulkhead()
+else await suite(words)

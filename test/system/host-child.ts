@@ -9,13 +9,17 @@ import { convertV4MiniflareOptions, Log, LogLevel, Miniflare, type V4MiniflareOp
 process.on('disconnect', () => process.kill(-process.pid, 'SIGKILL'))
 
 // Written by test/system/host.ts for this process alone.
-const options = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as V4MiniflareOptions
+const { quiet, ...options } = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as V4MiniflareOptions & {
+  readonly quiet?: boolean
+}
 
 const miniflare = new Miniflare(
   convertV4MiniflareOptions({
     ...options,
     log: new Log(LogLevel.WARN),
-    handleStructuredLogs: ({ level, message }) => process.stdout.write(`${level} ${message}\n`),
+    handleStructuredLogs: ({ level, message }) => {
+      if (quiet !== true) process.stdout.write(`${level} ${message}\n`)
+    },
   }),
 )
 process.send?.({ url: (await miniflare.ready).origin })

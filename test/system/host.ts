@@ -3,7 +3,7 @@
  * on the same storage. Reads wrangler.toml, so that queues, objects and flags are the deployed ones. Never here: a Worker.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -51,16 +51,24 @@ interface Running {
   readonly url: string
 }
 
+export interface HostOptions {
+  /** What the Worker logs is thrown away unread: to read it costs about as much as to write it. */
+  readonly quiet?: boolean
+  readonly inspectorPort?: number
+}
+
 /** One Switchboard. Dead until started; may be started again after a kill. */
 export class Host {
   readonly #bundle: Bundle
+  readonly #own: HostOptions
   readonly #folder = mkdtempSync(join(tmpdir(), 'switchboard-host-'))
   readonly #log: string[] = []
   #groups: number[] = []
   #running: Running | undefined
 
-  constructor(worker: Bundle) {
+  constructor(worker: Bundle, options: HostOptions = {}) {
     this.#bundle = worker
+    this.#own = options
     writeFileSync(join(this.#folder, 'worker.js'), worker.script)
     mkdirSync(join(this.#folder, 'tmp'))
   }
@@ -98,6 +106,20 @@ export class Host {
     await this.#untilHealthy(url)
   }
 
+  /** What its processes hold in memory, all together; 0 while it is dead. */
+  residentBytes(): number {
+    const group = this.#running?.group
+    const rows = processTable('pgid=,rss=').filter(([own]) => Number(own) === group)
+    return rows.reduce((sum, [, kilobytes]) => sum + Number(kilobytes) * 1_024, 0)
+  }
+
+  /** Processor time that its processes have used, all together; 0 while it is dead or where there is no /proc. */
+  cpuMs(): number {
+    const group = this.#running?.group
+    const pids = processTable('pgid=,pid=').filter(([own]) => Number(own) === group)
+    return pids.reduce((sum, [, pid = '']) => sum + cpuMsOf(pid), 0)
+  }
+
   /** SIGKILL to all of it, at once. Only sends: see `dead`. */
   kill(): void {
     const group = this.#running?.group
@@ -125,6 +147,7 @@ export class Host {
 
   #options(bindings: Readonly<Record<string, string>>): Record<string, unknown> {
     return {
+      ...this.#own,
       ...this.#bundle.worker,
       name: 'switchboard',
       rootPath: this.#folder,
@@ -176,10 +199,22 @@ function signalGroup(group: number): void {
 
 // Not by signal 0: where nobody buries orphans, a killed workerd stays behind as a zombie that still answers to it.
 function livingGroups(): number[] {
-  const table = execFileSync('ps', ['-A', '-o', 'pgid=,stat='], { encoding: 'utf8' })
-  return table
-    .split('\n')
-    .map((row) => row.trim().split(/\s+/))
+  return processTable('pgid=,stat=')
     .filter(([, state = 'Z']) => !state.startsWith('Z'))
     .map(([group]) => Number(group))
+}
+
+// utime and stime, after the name in its parentheses; counted in hundredths of a second on every Linux there is.
+function cpuMsOf(pid: string): number {
+  const path = `/proc/${pid}/stat`
+  if (!existsSync(path)) return 0
+  const fields = readFileSync(path, 'utf8')
+    .replace(/^.*\) /s, '')
+    .split(' ')
+  return (Number(fields[11]) + Number(fields[12])) * 10
+}
+
+function processTable(columns: string): string[][] {
+  const table = execFileSync('ps', ['-A', '-o', columns], { encoding: 'utf8' })
+  return table.split('\n').map((row) => row.trim().split(/\s+/))
 }
