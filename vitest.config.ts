@@ -4,6 +4,7 @@ import { defineConfig } from 'vitest/config'
 
 // A machine that others load as well is slow, not wrong: no test passes or fails by how long it takes, short of hanging.
 const patienceMs = 60_000
+const patient = { poll: { timeout: patienceMs / 2 } }
 
 // Three projects: pure code in Node (milliseconds), the shells in real workerd, the whole over real HTTP with real processes.
 export default defineConfig({
@@ -32,6 +33,7 @@ export default defineConfig({
           ],
           environment: 'node',
           testTimeout: patienceMs,
+          expect: patient,
           hookTimeout: patienceMs,
         },
       },
@@ -51,6 +53,7 @@ export default defineConfig({
         test: {
           name: 'workerd',
           testTimeout: patienceMs,
+          expect: patient,
           hookTimeout: patienceMs,
           // Hostile calls to each operation (test/workers/fuzz.test.ts).
           provide: {
@@ -66,6 +69,7 @@ export default defineConfig({
           include: ['test/system/**/*.test.ts'],
           environment: 'node',
           testTimeout: patienceMs,
+          expect: patient,
           hookTimeout: patienceMs,
           fileParallelism: false,
           // After all else: its processes should not compete with anything for the machine.

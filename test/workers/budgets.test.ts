@@ -1,5 +1,5 @@
 /** Budgets, guards and the switch over HTTP, with agents that pull, in the real runtime. Never here: the counting (test/shared/budget.test.ts). */
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { call, freshName, leaseOne, pullAgent, type Registered, receipt, sendId } from './gateway.ts'
 
 async function workflow(more: object = {}): Promise<string> {
@@ -32,15 +32,15 @@ describe('(TC5) a workflow with a budget', () => {
     const usage = { inputTokens: 60, outputTokens: 20, costUsd: 0.5 }
     const done = await ack(ann, { effects: { usage } })
     expect((await receipt(done)).usage).toEqual(usage)
-    await vi.waitFor(async () => expect((await read(id)).budget.spent.tokens).toBe(80))
+    await expect.poll(async () => (await read(id)).budget.spent.tokens).toBe(80)
 
     const { id: failed, token } = await leaseOne(ann)
     const json = { token, terminal: true, usage: { outputTokens: 30 } }
     await call('POST', `/v1/deliveries/${failed}/nack`, { key: ann.key, json })
-    await vi.waitFor(async () => expect((await read(id)).budget.spent.tokens).toBe(110))
+    await expect.poll(async () => (await read(id)).budget.spent.tokens).toBe(110)
 
     expect(await leaseOne(ann)).toBeUndefined()
-    await vi.waitFor(async () => expect((await read(id)).status).toBe('paused'))
+    await expect.poll(async () => (await read(id)).status).toBe('paused')
     expect(await read(id)).toMatchObject({
       paused: { reason: expect.stringContaining('110 of 100 tokens') },
       budget: { stopped: 'tokens', holding: [ann.name], spent: { messages: 2, costUsd: 0.5 } },
@@ -62,7 +62,7 @@ describe('(TC5) a workflow with a budget', () => {
       body: { code: 'budget_spent', reason: '1 of 1 messages' },
     })
     expect(await amend(id, { budget: { messages: 5 } })).toMatchObject({ status: 200, body: { status: 'running' } })
-    await vi.waitFor(async () => expect((await receipt(waiting)).status).toBe('held'))
+    await expect.poll(async () => (await receipt(waiting)).status).toBe('held')
     expect(await ack(ann)).toBe(waiting)
   })
 
@@ -113,9 +113,9 @@ describe('(TC4) agents that publish to each other by HTTP', () => {
     const stopped = await receipt(body.delivery)
     expect(stopped).toMatchObject({ agent: ann.name, status: 'dead_lettered', hops: 10, path: body.path })
     const letters = await call('GET', `/v1/dead-letters?agent=${ann.name}&reason=loop_detected`)
-    await vi.waitFor(async () =>
-      expect((await call('GET', `/v1/dead-letters?agent=${ann.name}&reason=loop_detected`)).body.items).toHaveLength(1),
-    )
+    await expect
+      .poll(async () => (await call('GET', `/v1/dead-letters?agent=${ann.name}&reason=loop_detected`)).body.items)
+      .toHaveLength(1)
     expect(letters.status).toBe(200)
   })
 })

@@ -80,8 +80,9 @@ describe('a line break in what is sent', () => {
     const { token } = await leaseOne(agent)
     const json = { token, terminal: true, reason: forged }
     expect((await call('POST', `/v1/deliveries/${id}/nack`, { key: agent.key, json })).status).toBe(200)
-    const { body } = await call('GET', `/v1/dead-letters/${id}`)
-    expect(JSON.stringify(body)).toContain(JSON.stringify(forged).slice(1, -1))
+    // The index has it a moment later.
+    const told = async () => JSON.stringify((await call('GET', `/v1/dead-letters/${id}`)).body)
+    await expect.poll(told).toContain(JSON.stringify(forged).slice(1, -1))
   })
 
   it('in a path is told back inside the problem only', async () => {

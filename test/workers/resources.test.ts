@@ -1,7 +1,7 @@
 /** Resources over HTTP, and what a pull agent has of them, in the real runtime. Never here: the machine (test/shared/resource.test.ts). */
 import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { call, freshName, leaseOne, pullAgent, type Registered, receipt, sendId } from './gateway.ts'
 
 const freshResource = () => `openai/${freshName('gpt')}`
@@ -52,7 +52,7 @@ describe('(A39) a resource that an agent reports on', () => {
     }
     const cyd = await user([name])
     const id = await sendId(cyd.name)
-    await vi.waitFor(async () => expect((await read(name)).body.state).toBe('open'))
+    await expect.poll(async () => (await read(name)).body.state).toBe('open')
     expect(await leaseOne(cyd)).toBeUndefined()
     const { body } = await read(name)
     expect(body).toMatchObject({ resource: name, state: 'open', epoch: 1, openUntil: expect.any(String) })
@@ -76,7 +76,7 @@ describe('(A39) a resource that an agent reports on', () => {
     const [ann, bea] = [await user([name]), await user([name])]
     const { id } = await nack(ann, { name, status: 429, retryAfterSeconds: 300 })
     expect(await receipt(id)).toMatchObject({ status: 'parked', attempt: 0, attempts: [{ counted: false }] })
-    await vi.waitFor(async () => expect((await read(name)).body.heldUntil).toBeDefined())
+    await expect.poll(async () => (await read(name)).body.heldUntil).toBeDefined()
     await sendId(bea.name)
     expect(await leaseOne(bea)).toBeUndefined()
     expect((await read(name)).body).toMatchObject({ state: 'closed', failures: 0 })
@@ -88,7 +88,7 @@ describe('(A39) a resource that an agent reports on', () => {
     await put(name, { policy: { failureThreshold: 1, openSeconds: 0.05 } })
     await nack(agents[0]!, { name, status: 503 })
     for (const agent of agents) await sendId(agent.name)
-    await vi.waitFor(async () => expect((await read(name)).body.state).toBe('half_open'))
+    await expect.poll(async () => (await read(name)).body.state).toBe('half_open')
     for (const agent of agents) await call('POST', `/v1/agents/${agent.name}/resume`, { key: agent.key })
     const leases = await Promise.all(agents.map(async (agent) => ({ agent, leased: await leaseOne(agent) })))
     const probes = leases.filter((l) => l.leased !== undefined)
@@ -99,7 +99,7 @@ describe('(A39) a resource that an agent reports on', () => {
       json: { token: leased.token },
     })
     expect(acked.status).toBe(200)
-    await vi.waitFor(async () => expect((await read(name)).body).toMatchObject({ state: 'closed', ramp: 1 }))
+    await expect.poll(async () => (await read(name)).body).toMatchObject({ state: 'closed', ramp: 1 })
   })
 
   it('hears of a nack once, however often it is said', async () => {
@@ -111,7 +111,7 @@ describe('(A39) a resource that an agent reports on', () => {
         key: ann.key,
         json: { token, resource: { name, status: 503 } },
       })
-    await vi.waitFor(async () => expect((await read(name)).body.failures).toBe(1))
+    await expect.poll(async () => (await read(name)).body.failures).toBe(1)
   })
 
   it('is refused when the agent does not declare it, and nothing is settled', async () => {
@@ -234,12 +234,9 @@ describe('what a resource did', () => {
       epoch: 1,
     })
     expect(told.message.data).toBeUndefined()
-    await vi.waitFor(async () => {
-      const announced = await runInDurableObject(env.RESOURCES.getByName(name), (object: { report(): unknown }) =>
-        object.report(),
-      )
-      expect(announced).toMatchObject({ announced: 1 })
-    })
+    const said = () =>
+      runInDurableObject(env.RESOURCES.getByName(name), (object: { report(): unknown }) => object.report())
+    await expect.poll(said).toMatchObject({ announced: 1 })
     // As if nobody had confirmed it: the alarm has it said again, and it is a duplicate.
     const stub = env.RESOURCES.getByName(name)
     expect(await runDurableObjectAlarm(stub as unknown as DurableObjectStub<undefined>)).toBe(true)
