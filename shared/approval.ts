@@ -211,7 +211,9 @@ function end(approval: Approval, ended: ApprovalOutcome, now: number, graceMs = 
   return tell({ ...rest, news: known, outcome: ended }, 'outcome', approval.askers, now, graceMs)
 }
 
-const needless = { status: 'refused', reason: 'over', detail: 'it ended before it could be said' } as const
+// Whoever was telling it meanwhile may have told it: their word counts when it comes.
+const needless = { status: 'refused', reason: 'over', detail: 'it ended before it was known to be said' } as const
+const isNeedless = ({ state }: ApprovalNews) => state.status === 'refused' && state.reason === needless.reason
 
 // What a caller brought about the caller's own gateway tells at once, and has this long for it; what time brought, nobody does.
 function tell(
@@ -234,7 +236,8 @@ export function approvalTold(approval: Approval, told: readonly Pick<ApprovalNew
   let changed = false
   const next = approval.news.map((one) => {
     const state = told.find(({ n }) => n === one.n)?.state
-    if (one.state.status !== 'pending' || state === undefined || state.status === 'pending') return one
+    if (state === undefined || state.status === 'pending') return one
+    if (one.state.status !== 'pending' && !(isNeedless(one) && state.status === 'carried')) return one
     changed = true
     return { ...one, state }
   })

@@ -151,6 +151,17 @@ describe('news', () => {
     expect(approvalTold(told, [{ n: 1, state: { status: 'refused', reason: 'x', detail: 'x' } }])).toBe(told)
   })
 
+  it('was told after all, when who told it says so after who heard of it has decided; what was never told stays so (TC11)', () => {
+    const { approval } = decideApproval(opened(), byApi('approve', 'boss'), now)
+    expect(approval.news[0]?.state).toMatchObject({ status: 'refused', reason: 'over' })
+    const failed = { n: 1, state: { status: 'refused', reason: 'agent_not_found', detail: 'x' } } as const
+    expect(approvalTold(approval, [failed])).toBe(approval)
+    const carried = { status: 'carried', deliveries: ['boss_x'] } as const
+    const told = approvalTold(approval, [{ n: 1, state: carried }])
+    expect(told.news[0]?.state).toEqual(carried)
+    expect(approvalTold(told, [failed])).toBe(told)
+  })
+
   it('without anybody to be told is none, and it is forgotten after a week', () => {
     const quiet = { ...opened({ notify: [] }), askers: [] }
     const { approval } = decideApproval(quiet, byApi('approve', 'admin'), now)

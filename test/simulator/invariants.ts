@@ -1,4 +1,5 @@
 /** The promises of docs/invariants.md, checked against a finished story by name. */
+import type { MailboxAudit } from '../../shared/audit.ts'
 import type { Receipt } from '../../shared/receipt.ts'
 
 /** A delivery that reached somebody, and with which call. */
@@ -19,9 +20,12 @@ export interface Story {
   readonly starts: ReadonlyMap<string, number>
   readonly nonces: ReadonlyMap<string, ReadonlySet<string>>
   readonly seen: readonly Seen[]
+  /** Whose a scatter is. */
+  scatteredBy(id: string): string | undefined
   policyOf(agent: string): { readonly maxAttempts: number }
   receipts(): Promise<ReadonlyMap<string, Receipt>>
   deadLetters(): Promise<ReadonlySet<string>>
+  audits(): Promise<ReadonlyMap<string, MailboxAudit>>
 }
 
 /** Everybody who asks, by source (askers.ts). */
@@ -68,6 +72,8 @@ export function checkMailbox(
 export async function checkStory(story: Story): Promise<void> {
   const receipts = await story.receipts()
   const letters = await story.deadLetters()
+  for (const [agent, audit] of await story.audits())
+    must(audit.verdict === 'sound', 'M1', () => `the mailbox of ${agent} does not add up: ${JSON.stringify(audit)}`)
   for (const id of story.accepted) {
     const receipt = receipts.get(id)
     must(receipt !== undefined, 'M1', () => `${id} was accepted and is unknown`)
@@ -106,10 +112,12 @@ function checkDoneOnce(story: Story, receipt: Receipt, receipts: ReadonlyMap<str
   for (const effect of receipt.effects ?? []) {
     if (effect.state.status !== 'carried') continue
     const messageId = `${receipt.id}-${effect.n}`
+    // A notice is no message, nor is a change of a workflow; what is passed on keeps its id (venture-checks.ts).
+    if (effect.kind !== 'reply' && effect.kind !== 'message') continue
     // One to many is a publication of its own (publication-checks.ts).
     if (effect.publish.topic !== undefined || isMany(effect.publish.to)) continue
-    // A reply to a gather is an arrival there (askers.ts), and a notice is no message.
-    if (effect.kind === 'notice' || String(effect.publish.to).startsWith('gather:')) continue
+    // A reply to a gather is an arrival there (askers.ts), one to a workflow an event of it.
+    if (/^(?:gather|workflow):/.test(String(effect.publish.to))) continue
     const copies = [...receipts.values()].filter((r) => r.message.id === messageId)
     must(copies.length === 1, 'M2', () => `effect ${messageId} exists ${copies.length} times downstream`)
   }
@@ -201,19 +209,32 @@ function checkOrder(story: Story, receipts: ReadonlyMap<string, Receipt>): void 
   }
 }
 
-// A breaker's move, a pause, a time-out, a death, what is overdue.
+// A breaker's move, a pause, a time-out, a death, what is overdue; how a workflow stands, and what it has spent.
 const announcement =
-  /^(?:[a-z0-9-]+-(?:breaker-\d+|paused)|g-[a-z2-7]{26}-timeout|[a-z0-9-]+_[a-z2-7]{26}(?:-[re]\d+)?-(?:dead|overdue))-\d+$/
+  /^(?:[a-z0-9-]+-(?:breaker-\d+|paused)|g-[a-z2-7]{26}-timeout|[a-z0-9-]+_[a-z2-7]{26}(?:-[re]\d+)?-(?:dead|overdue)|workflow-wf\d+-[a-z]+)-\d+$/
+
+/** As whom each kind of the broker's own ids speaks: what a workflow sends, a schedule, a question to a person, an asker. */
+const speakers: readonly (readonly [RegExp, string])[] = [
+  [announcement, 'switchboard'],
+  [/^(wf\d+)-\d+$/, 'workflow/$1'],
+  [/^tick\d+-2026-.*$/, 'admin'],
+  [/^ap-[a-z2-7]{26}-\d+$/, 'admin'],
+  [/^g-[a-z2-7]{26}-\d+$/, asker],
+  [/^s-[a-z2-7]{26}\.ended$/, 'switchboard'],
+]
+
+const speakerOf = (id: string): string | undefined =>
+  speakers.flatMap(([made, as]) => (made.test(id) ? [id.replace(made, as)] : []))[0]
 
 function checkSources(story: Story): void {
   for (const seen of story.seen) {
     must(seen.delivery.startsWith(`${seen.agent}_`), 'S2', () => `${seen.delivery} reached ${seen.agent}`)
-    const announced = announcement.test(seen.messageId) ? 'switchboard' : undefined
-    const asked = /^g-[a-z2-7]{26}-\d+$/.test(seen.messageId) ? asker : undefined
+    // Of a scatter: its legs, and the question to its reducer.
+    const scatter = /^(s-[a-z2-7]{26})\.(?:map\.\d+|reduce)$/.exec(seen.messageId)?.[1]
     const spoken =
       story.spoken.get(seen.messageId) ??
-      asked ??
-      announced ??
+      speakerOf(seen.messageId) ??
+      (scatter === undefined ? undefined : story.scatteredBy(scatter)) ??
       (seen.messageId.includes('_') ? seen.messageId.slice(0, seen.messageId.lastIndexOf('_')) : undefined)
     must(
       spoken === seen.source,

@@ -16,7 +16,7 @@ const only = process.env.SEED
 const stories = Number(process.env.STORIES ?? 150)
 
 describe('the simulated platform loses, doubles, reorders, delays and crashes, and', () => {
-  it('M1 M2 M3 M4 M5 M6 E1 B1 B2 B3 G1 S1 S2 hold in every story (A102)', async () => {
+  it('M1 M2 M3 M4 M5 M6 E1 B1 B2 B3 W1 W3 W4 G1 S1 S2 hold in every story (A102)', async () => {
     const seeds = only === undefined ? Array.from({ length: stories }, (_, i) => i + 1) : [Number(only)]
     const told = {
       accepted: 0,
@@ -32,13 +32,30 @@ describe('the simulated platform loses, doubles, reorders, delays and crashes, a
       timedOut: 0,
       batched: 0,
       collapsed: 0,
+      passed: 0,
+      scattered: 0,
+      questions: 0,
+      fired: 0,
+      overBudget: 0,
+      charted: 0,
     }
     for (const seed of seeds) {
       const story = await simulate(seed)
       told.accepted += story.accepted.size
       const receipts = await story.receipts()
       for (const line of linesOf(receipts)) told.inLine += line.length - 1
-      for (const { collapsedInto } of receipts.values()) told.collapsed += collapsedInto === undefined ? 0 : 1
+      for (const { collapsedInto, effects, message } of receipts.values()) {
+        told.collapsed += collapsedInto === undefined ? 0 : 1
+        told.passed += effects?.some((e) => e.kind === 'pass') === true ? 1 : 0
+        told.fired += message.id.startsWith('tick') ? 1 : 0
+      }
+      told.scattered += story.ventures.scatters.size
+      told.questions += story.ventures.approvals.size
+      for (const id of story.ventures.workflows) {
+        const entries = story.workflow(id)?.entries.map(({ entry }) => entry) ?? []
+        told.overBudget += entries.some((e) => e.kind === 'budget_warning') ? 1 : 0
+        told.charted += entries.some((e) => e.kind === 'transition') ? 1 : 0
+      }
       told.batched += story.seen.length - new Set(story.seen.map((one) => one.call)).size
       for (const { fanout } of await story.platform.publications()) {
         if (fanout === 0) told.unheard += 1
@@ -60,6 +77,11 @@ describe('the simulated platform loses, doubles, reorders, delays and crashes, a
     if (only === undefined)
       for (const [what, count] of Object.entries(told)) expect(count, what).toBeGreaterThan(seeds.length / 10)
   }, 600_000)
+
+  it('M2 (TC11): a question that is decided before its teller has noted that it was told (seed 175)', async () => {
+    const { ventures } = await simulate(175)
+    expect(ventures.approvals.size).toBeGreaterThan(0)
+  })
 
   it('M1 M2 S2: a publish to more than are kept by name reaches each of them once', async () => {
     let planned = 0

@@ -3,6 +3,7 @@
  * to rest. `simulate(seed)` tells it; the same seed tells the same one.
  */
 import type { AgentObject } from '../../durable-objects/agent.ts'
+import type { MailboxAudit } from '../../shared/audit.ts'
 import type { Principal } from '../../shared/permissions.ts'
 import { resolvePermissions } from '../../shared/permissions.ts'
 import type { Policy, PolicyInput } from '../../shared/policy.ts'
@@ -20,6 +21,9 @@ import { checkMailbox, checkStory, must, type Seen } from './invariants.ts'
 import { type Faults, Invocation, noFaults, type ObjectCall, SimPlatform } from './platform.ts'
 import { checkArmed, checkPublications } from './publication-checks.ts'
 import type { SimStorage } from './storage.ts'
+import { checkStep, checkVentures } from './venture-checks.ts'
+import { mostTokens, Ventures } from './ventures.ts'
+import { stored } from './workflow-checks.ts'
 import { World } from './world.ts'
 
 const second = 1_000
@@ -60,7 +64,13 @@ const byKey = { key: 'partitionkey' } as const
 interface Carried {
   readonly delivery: string
   readonly token: string
-  readonly event: { readonly id: string; readonly source: string; readonly data?: { readonly depth?: number } }
+  readonly event: {
+    readonly id: string
+    readonly source: string
+    readonly workflowid?: string
+    readonly chain?: unknown
+    readonly data?: { readonly depth?: number }
+  }
 }
 
 export class Story {
@@ -79,6 +89,8 @@ export class Story {
   readonly watches = new Map<string, BreakerWatch>()
   readonly audience: Audience
   readonly askers: Askers
+  readonly ventures: Ventures
+  readonly #workflows = new Map<string, SimStorage>()
   /** Publications whose publisher saw a success. */
   readonly promised = new Set<string>()
   #peace = false
@@ -88,6 +100,7 @@ export class Story {
     this.world = new World(seed)
     this.audience = new Audience(this.world)
     this.askers = new Askers(this.world)
+    this.ventures = new Ventures(this.world, (invocation) => this.platform.platform(invocation))
     this.platform = new SimPlatform(
       this.world,
       noFaults,
@@ -100,6 +113,10 @@ export class Story {
     )
     this.platform.afterCall = (agent, object, storage, call) => this.#check(agent, object, storage, call)
     this.platform.afterGather = (name, object, storage) => this.#guard(() => this.askers.watch(name, object, storage))
+    this.platform.afterWorkflow = (name, storage) => {
+      this.#workflows.set(name, storage)
+      this.#guard(() => checkStep(name, storage, this.#policies.size))
+    }
     this.platform.afterPublication = (object, storage) =>
       this.#guard(() => checkArmed(object.report(), storage.alarmAt))
     this.#plan = plan
@@ -134,6 +151,7 @@ export class Story {
       world.in(world.random() * troubleMs * 0.7, () =>
         this.#background(this.askers.ask(() => this.platform.platform(new Invocation()), world.pick(names))),
       )
+    this.ventures.begin(names, troubleMs * 0.6)
     for (let i = 0; i < (this.#plan.processCrashes ?? Math.floor(world.random() * 3)); i++) {
       world.in(world.random() * troubleMs, () => this.platform.crashEverything(world.chance(0.7)))
     }
@@ -146,6 +164,7 @@ export class Story {
     this.#peace = true
     this.platform.faults = noFaults
     for (const name of names) this.#background(this.platform.platform().agent(name).forceBreaker('auto', 'an operator'))
+    this.#background(this.ventures.appease())
     for (let i = 1; i <= 300 && names.includes('pull'); i++)
       world.in(i * 5 * second, () => this.#background(this.#pullWorker()))
     for (const [i, name] of crowd.entries())
@@ -157,7 +176,36 @@ export class Story {
     const publications = new Map((await this.platform.publications()).map((p) => [p.id, p]))
     const [receipts, letters] = [await this.receipts(), await this.deadLetters()]
     checkPublications({ publications, promised: this.promised, receipts, letters, audience: this.audience })
-    checkGathers(await this.platform.gathers(), this.askers.promised, receipts, letters)
+    const gathers = await this.platform.gathers()
+    checkGathers(gathers, this.askers.promised, receipts, letters)
+    checkVentures({ ...this.ventures, gathers, receipts, ...(await this.#standing()) })
+  }
+
+  /** What is kept of questions, schedules and workflows that somebody was told are there. */
+  async #standing() {
+    const platform = this.platform.platform()
+    const { approvals, schedules, workflows } = this.ventures
+    const found = async <T>(ids: Iterable<string>, find: (id: string) => Promise<T>) => {
+      const all = new Map<string, T>()
+      for (const id of ids) this.#background(find(id).then((one) => all.set(id, one)))
+      await this.#runUntil(this.world.now + second)
+      return all
+    }
+    return {
+      approvals: await found(approvals, (id) => platform.approvals().find(id)),
+      schedules: await found(schedules, (id) => platform.schedules().find(id)),
+      workflows: new Map([...workflows].map((id) => [id, this.workflow(id)])),
+    }
+  }
+
+  scatteredBy(id: string): string | undefined {
+    return this.ventures.scatteredBy(id)
+  }
+
+  /** As its rows have it. */
+  workflow(id: string) {
+    const storage = this.#workflows.get(id)
+    return storage === undefined ? undefined : stored(storage)
   }
 
   #guard(check: () => void): void {
@@ -254,8 +302,11 @@ export class Story {
     const me = world.pick(['eve', 'ada'])
     const id = world.unique('message-')
     const principal: Principal = { kind: 'agent', name: me, permissions: resolvePermissions(me) }
+    const destination = this.audience.pick(names)
     const input = {
-      ...this.audience.pick(names),
+      ...destination,
+      ...this.ventures.pickWorkflow(),
+      ...this.#chain(destination, names),
       id,
       type: 'test',
       data: { depth: world.pick([0, 1, 2, 3]) },
@@ -288,6 +339,14 @@ export class Story {
       if (answer !== undefined && answer.error.code !== 'backpressure' && answer.error.code !== 'unavailable') return
       await world.sleep(second * (1 + world.random()))
     }
+  }
+
+  /** Who is asked next, and next, when the first does not take it. */
+  #chain(destination: object, names: readonly string[]): object {
+    const { world } = this
+    if (!('to' in destination) || !names.some((name) => name === destination.to) || !world.chance(0.3)) return {}
+    const chain = names.filter((name) => name !== destination.to)
+    return { chain, ...(world.chance(0.3) ? { chainopen: 'skip' } : {}) }
   }
 
   async #publish(principal: Principal, input: unknown) {
@@ -366,16 +425,16 @@ export class Story {
   #answerTo(call: { readonly body: string }, carried: readonly Carried[]): unknown {
     const [one] = carried
     if (!call.body.startsWith('[')) {
-      const answer = this.#answer(one?.delivery ?? '', one?.event.data?.depth ?? 0)
+      const answer = one === undefined ? {} : this.#answer(one)
       // Without effects an answer is itself the result.
-      return 'messages' in answer ? answer : answer.result
+      return Object.keys(answer).join() === 'result' ? answer.result : answer
     }
     const { world } = this
     // Now and then it forgets one, or has not managed it; and answers as it likes.
     const kept = this.#peace ? carried : carried.filter(() => !world.chance(0.1))
-    const results = kept.map(({ delivery, event }) => {
+    const results = kept.map((one) => {
       const status = this.#peace || !world.chance(0.15) ? 'ok' : world.pick(['retry', 'drop'])
-      return { id: delivery, status, ...this.#answer(delivery, event.data?.depth ?? 0) }
+      return { id: one.delivery, status, ...this.#answer(one) }
     })
     return { results: this.#peace ? results : results.toSorted(() => world.random() - 0.5) }
   }
@@ -403,17 +462,25 @@ export class Story {
     ])
   }
 
-  #answer(delivery: string, depth: number): { readonly result: unknown; readonly messages?: readonly unknown[] } {
+  #answer({ delivery, event }: Carried): {
+    readonly result?: unknown
+    readonly pass?: true
+    readonly messages?: readonly unknown[]
+  } {
     const { world } = this
+    if (event.chain !== undefined && world.chance(0.5)) return { pass: true }
+    const depth = event.data?.depth ?? 0
+    const usage =
+      event.workflowid === undefined ? {} : { usage: { outputTokens: Math.floor(world.random() * (mostTokens + 1)) } }
     const result = { nonce: this.#nonce(delivery) }
-    if (depth <= 0) return { result }
+    if (depth <= 0) return { result, ...usage }
     const targets = world.chance(0.1) ? ['nobody'] : this.platform.agents()
     const messages = Array.from({ length: 1 + Math.floor(world.random() * 2) }, () => ({
       ...this.audience.pick(targets),
       type: 'test',
       data: { depth: depth - 1 },
     }))
-    return { result, messages, ...(world.chance(0.3) ? { reply: { data: { depth: 0 } } } : {}) }
+    return { result, messages, ...usage, ...(world.chance(0.3) ? { reply: { data: { depth: 0 } } } : {}) }
   }
 
   // --- what the invariants read -------------------------------------------------------------------------------------------
@@ -460,6 +527,15 @@ export class Story {
         for (const receipt of page.items) all.set(receipt.id, receipt)
         cursor = page.cursor
       } while (cursor !== undefined)
+    }
+    return all
+  }
+
+  async audits(): Promise<Map<string, MailboxAudit>> {
+    const all = new Map<string, MailboxAudit>()
+    for (const name of this.platform.agents()) {
+      const audit = (await this.platform.inspect(name)).object.audit()
+      if (audit !== undefined) all.set(name, audit)
     }
     return all
   }

@@ -5,18 +5,22 @@
  */
 import * as z from 'zod'
 import { AgentObject as Mailbox } from '../../durable-objects/agent.ts'
+import { ApprovalsObject } from '../../durable-objects/approvals.ts'
 import { DeadLettersObject } from '../../durable-objects/dead-letters.ts'
 import { DirectoryObject } from '../../durable-objects/directory.ts'
 import { GatherObject } from '../../durable-objects/gather.ts'
 import { PromiseObject } from '../../durable-objects/promise.ts'
 import { RequestsObject } from '../../durable-objects/requests.ts'
+import { SchedulesObject } from '../../durable-objects/schedules.ts'
 import { WorkflowObject } from '../../durable-objects/workflow.ts'
 import { WorkflowIndexObject } from '../../durable-objects/workflow-index.ts'
 import type { AgentPort } from '../../shared/agent-port.ts'
+import type { ApprovalsPort } from '../../shared/approval-port.ts'
 import type { DeadLettersPort } from '../../shared/dead-letter.ts'
 import type { GatherPort } from '../../shared/gather-port.ts'
 import type { Platform, QueuePort } from '../../shared/ports.ts'
 import type { PromisePort } from '../../shared/promise.ts'
+import { pendingOf, type SchedulesPort } from '../../shared/schedule.ts'
 import type { WorkflowPort } from '../../shared/workflow-port.ts'
 import { defineAgent } from '../../workers/define.ts'
 import { createSwitchboard } from '../../workers/switchboard.ts'
@@ -188,6 +192,44 @@ function promisePort(port: PromisePort, env: CrashEnv, promise: string): Promise
   })
 }
 
+function approvalsPort(port: ApprovalsPort, env: CrashEnv): ApprovalsPort {
+  return around<ApprovalsPort>(port, {
+    open: async (call) => {
+      const answer = await call()
+      await pass(env, 'approval.opened', 'approvals')
+      return answer
+    },
+    told: async (call, id) => {
+      await pass(env, 'approval.telling', id)
+      return call()
+    },
+    decide: async (call, id) => {
+      const answer = await call()
+      await pass(env, 'approval.decided', id)
+      return answer
+    },
+  })
+}
+
+function schedulesPort(port: SchedulesPort, env: CrashEnv): SchedulesPort {
+  return around<SchedulesPort>(port, {
+    put: async (call, { id }) => {
+      const answer = await call()
+      await pass(env, 'schedule.put', id)
+      return answer
+    },
+    find: async (call, id) => {
+      const found = await call()
+      if (found !== undefined && pendingOf(found).length > 0) await pass(env, 'schedule.due', id)
+      return found
+    },
+    report: async (call, id) => {
+      await pass(env, 'schedule.published', id)
+      return call()
+    },
+  })
+}
+
 function indexPort(port: DeadLettersPort, env: CrashEnv): DeadLettersPort {
   return around<DeadLettersPort>(port, {
     bury: async (call, letters) => {
@@ -221,6 +263,8 @@ function ports(platform: Platform, env: CrashEnv): Platform {
     gather: (id) => gatherPort(platform.gather(id), env, id),
     promise: (id) => promisePort(platform.promise(id), env, id),
     workflow: (id) => workflowPort(platform.workflow(id), env, id),
+    approvals: () => approvalsPort(platform.approvals(), env),
+    schedules: () => schedulesPort(platform.schedules(), env),
     deadLetters: () => indexPort(platform.deadLetters(), env),
     deliveries: queuePort(platform.deliveries, env),
     fetch: async (url, init) => {
@@ -256,11 +300,13 @@ function alarmQueue<Body>(queue: QueuePort<Body>, env: CrashEnv): QueuePort<Body
 
 // As in workers/index.ts: where the platform looks for them.
 export {
+  ApprovalsObject,
   DeadLettersObject,
   DirectoryObject,
   GatherObject,
   PromiseObject,
   RequestsObject,
+  SchedulesObject,
   WorkflowIndexObject,
   WorkflowObject,
 }

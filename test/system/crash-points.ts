@@ -60,7 +60,25 @@ export const workflowPoints = {
 } as const
 export type WorkflowPoint = keyof typeof workflowPoints
 
-export type CrashPoint = MessagePoint | RequestPoint | ScatterPoint | PromisePoint | WorkflowPoint
+/** The same on the way of a question to a person. */
+export const approvalPoints = {
+  'approval.opened': 'a question is stored, and whoever asks it has no answer',
+  'approval.telling': 'somebody has been told, and the question does not know',
+  'approval.decided': 'a person has decided, and neither they nor the asker have been told',
+} as const
+export type ApprovalPoint = keyof typeof approvalPoints
+
+/** The same on the way of a schedule. */
+export const schedulePoints = {
+  'schedule.put': 'a schedule is stored, and its maker has no answer',
+  'schedule.due': 'its time has come, and nothing is published',
+  'schedule.published': 'its message is accepted, and the schedule does not know',
+} as const
+export type SchedulePoint = keyof typeof schedulePoints
+
+export type CrashPoint =
+  | (MessagePoint | RequestPoint | ScatterPoint | PromisePoint)
+  | (WorkflowPoint | ApprovalPoint | SchedulePoint)
 
 /** Which point kills, on which of its calls. */
 export interface Armed {

@@ -2,16 +2,14 @@
  * The crash test of requests: the process is killed with SIGKILL at each named point on a request's way, and started again on
  * the same storage. The reply still comes, once, and nobody is asked twice. Never here: the way of a message (crash.test.ts).
  */
-import { join } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { promisePoints, type RequestPoint, requestPoints } from './crash-points.ts'
-import { patienceMs, Run } from './crash-run.ts'
-import { type Bundle, bundle } from './host.ts'
+import { crashWorker, Run } from './crash-run.ts'
+import type { Bundle } from './host.ts'
 
 let worker: Bundle
 beforeAll(async () => {
-  worker = await bundle(join(import.meta.dirname, 'crash-entry.ts'))
+  worker = await crashWorker()
 })
 
 interface Told {
@@ -28,20 +26,6 @@ interface Receipt {
     readonly kind: string
     readonly state: { readonly status: string; readonly standing?: string }
   }[]
-}
-
-// The callers know what each path answers.
-const read = async <Body>(run: Run, path: string) => (await run.ask('GET', path)).body as unknown as Body
-
-/** Reads until it is as wanted; then what was read. */
-async function until<Body>(run: Run, path: string, isDone: (body: Body) => boolean): Promise<Body> {
-  const deadlineAt = Date.now() + patienceMs
-  for (;;) {
-    const body = await read<Body>(run, path)
-    if (isDone(body)) return body
-    if (Date.now() > deadlineAt) throw new Error(`${path} rests as ${JSON.stringify(body)}\n${run.story()}`)
-    await pause(100)
-  }
 }
 
 async function killedAt<T>(
@@ -69,25 +53,25 @@ describe('SIGKILL on the way of a request', () => {
   for (const point of ['gather.opened', 'leg.accepted', 'arrive.before', 'arrive.after'] as const)
     it(`${point}: ${requestPoints[point]}; after a restart the reply still comes, once (M1, M2, G1, A50)`, async () => {
       await killedAt(point, { to: 'alpha', timeoutSeconds: 60 }, async (run, id) => {
-        const told = await until<Told>(run, `/v1/requests/${id}`, (body) => body.status !== 'pending')
+        const told = await run.until<Told>(`/v1/requests/${id}`, (body) => body.status !== 'pending')
         const [delivery, ...others] = told.deliveries
         expect([told.status, others]).toEqual(['replied', []])
         expect(run.nonces.get(delivery!.id)).toContain(told.reply?.data.nonce)
-        const receipt = await until<Receipt>(run, `/v1/deliveries/${delivery!.id}`, isEnded)
+        const receipt = await run.until<Receipt>(`/v1/deliveries/${delivery!.id}`, isEnded)
         const reply = receipt.effects?.find((e) => e.kind === 'reply')
         expect([receipt.status, reply?.state]).toMatchObject(['completed', { status: 'carried', standing: 'counted' }])
-        const mail = await read<{ items: unknown[] }>(run, '/v1/agents/alpha/deliveries')
+        const mail = await run.read<{ items: unknown[] }>('/v1/agents/alpha/deliveries')
         expect(mail.items).toHaveLength(1)
-        expect((await read<{ items: unknown[] }>(run, '/v1/dead-letters')).items).toEqual([])
+        expect((await run.read<{ items: unknown[] }>('/v1/dead-letters')).items).toEqual([])
       })
     }, 120_000)
 
   it(`gather.telling: ${requestPoints['gather.telling']}; after a restart it is told, and nobody is still asked (M6, G1)`, async () => {
     await killedAt('gather.telling', { to: 'deaf', timeoutSeconds: 1 }, async (run, id) => {
-      const told = await until<Told>(run, `/v1/requests/${id}`, (body) => body.status !== 'pending')
+      const told = await run.until<Told>(`/v1/requests/${id}`, (body) => body.status !== 'pending')
       expect(told.status).toBe('timed_out')
-      await until<Receipt>(run, `/v1/deliveries/${told.deliveries[0]!.id}`, (receipt) => receipt.status === 'cancelled')
-      await until<{ items: unknown[] }>(run, '/v1/requests?status=pending', (body) => body.items.length === 0)
+      await run.until<Receipt>(`/v1/deliveries/${told.deliveries[0]!.id}`, (receipt) => receipt.status === 'cancelled')
+      await run.until<{ items: unknown[] }>('/v1/requests?status=pending', (body) => body.items.length === 0)
     })
   }, 120_000)
 })
@@ -111,10 +95,10 @@ describe('SIGKILL on the way of a promise', () => {
         await run.startHost()
         expect((await resolving).status).toBe(200)
         expect(await make()).toMatchObject({ id, status: 'resolved' })
-        const { value } = await until<Promised>(run, `/v1/promises/${id}`, (body) => body.told?.status === 'carried')
+        const { value } = await run.until<Promised>(`/v1/promises/${id}`, (body) => body.told?.status === 'carried')
         expect(value).toBe(7)
         expect((await run.ask('POST', `/v1/promises/${id}/resolve`, { value: 8 })).status).toBe(409)
-        expect((await read<{ items: unknown[] }>(run, '/v1/agents/deaf/deliveries')).items).toHaveLength(1)
+        expect((await run.read<{ items: unknown[] }>('/v1/agents/deaf/deliveries')).items).toHaveLength(1)
       } finally {
         await run.stop()
       }

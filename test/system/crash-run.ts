@@ -4,9 +4,10 @@
  */
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { type Armed, bindingsOf, type Fate, sinks, workDone } from './crash-points.ts'
-import { type Bundle, Host, hostAdminKey } from './host.ts'
+import { type Bundle, bundle, Host, hostAdminKey } from './host.ts'
 import { type Call, type Reaction, Receiver } from './receiver.ts'
 
 // Long enough for a slow machine, short enough that a lease lost in a crash is over soon.
@@ -65,6 +66,27 @@ interface Answer {
   readonly status: number
   readonly body: Told
 }
+
+// Hosts wait more than they work, but each is two processes with a V8 in them.
+const hostsAtOnce = 2
+let free = hostsAtOnce
+const queue: (() => void)[] = []
+
+/** In its turn. */
+export async function hosting<T>(work: () => Promise<T>): Promise<T> {
+  if (free === 0) await new Promise<void>((resolve) => queue.push(resolve))
+  else free -= 1
+  try {
+    return await work()
+  } finally {
+    const next = queue.shift()
+    if (next === undefined) free += 1
+    else next()
+  }
+}
+
+/** The Worker that can be killed. Once per test file. */
+export const crashWorker = (): Promise<Bundle> => bundle(join(import.meta.dirname, 'crash-entry.ts'))
 
 export class Run {
   readonly host: Host
@@ -139,15 +161,31 @@ export class Run {
   // --- asking -----------------------------------------------------------------------------------------------------------
 
   /** Asks until somebody answers, through as many deaths as it takes. */
-  async ask(method: string, path: string, body?: unknown): Promise<Answer> {
+  async ask(method: string, path: string, body?: unknown, key?: string): Promise<Answer> {
     const deadlineAt = Date.now() + 2 * patienceMs
     while (this.#open && Date.now() < deadlineAt) {
       const { url } = this.host
-      const answer = url === undefined ? undefined : await askOnce(`${url}${path}`, method, body)
+      const answer = url === undefined ? undefined : await askOnce(`${url}${path}`, method, body, key)
       if (answer !== undefined && answer.status !== 503) return answer
       await pause(20)
     }
     throw new Error(`${method} ${path} was never answered`)
+  }
+
+  /** What a path answers, which its caller knows. */
+  async read<Body>(path: string): Promise<Body> {
+    return (await this.ask('GET', path)).body as unknown as Body
+  }
+
+  /** Reads until it is as wanted; then what was read. */
+  async until<Body>(path: string, isDone: (body: Body) => boolean): Promise<Body> {
+    const deadlineAt = Date.now() + patienceMs
+    for (;;) {
+      const body = await this.read<Body>(path)
+      if (isDone(body)) return body
+      if (Date.now() > deadlineAt) throw new Error(`${path} rests as ${JSON.stringify(body)}\n${this.story()}`)
+      await pause(100)
+    }
   }
 
   async #enrol(): Promise<void> {
@@ -255,11 +293,12 @@ function ackOf({ result, ...effects }: ReturnType<typeof workDone>) {
   return { result, effects }
 }
 
-async function askOnce(url: string, method: string, body: unknown): Promise<Answer | undefined> {
+async function askOnce(url: string, method: string, body: unknown, key?: string): Promise<Answer | undefined> {
+  const named = key === undefined ? {} : { 'idempotency-key': key }
   try {
     const response = await fetch(url, {
       method,
-      headers: { authorization: `Bearer ${hostAdminKey}`, 'content-type': 'application/json' },
+      headers: { authorization: `Bearer ${hostAdminKey}`, 'content-type': 'application/json', ...named },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       signal: AbortSignal.timeout(10_000),
     })

@@ -2,16 +2,14 @@
  * The crash test of scatters: the process is killed with SIGKILL at each named point on a scatter's way, and started again on the
  * same storage. Each part is asked for once, the reducer once, and the end is told once. Never here: one request's way.
  */
-import { join } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type CrashPoint, requestPoints, scatterPoints } from './crash-points.ts'
-import { patienceMs, Run } from './crash-run.ts'
-import { type Bundle, bundle } from './host.ts'
+import { crashWorker, Run } from './crash-run.ts'
+import type { Bundle } from './host.ts'
 
 let worker: Bundle
 beforeAll(async () => {
-  worker = await bundle(join(import.meta.dirname, 'crash-entry.ts'))
+  worker = await crashWorker()
 })
 
 interface Told {
@@ -27,20 +25,6 @@ interface Told {
 
 interface Mail {
   readonly items: readonly { readonly id: string; readonly status: string; readonly message: { readonly id: string } }[]
-}
-
-// The callers know what each path answers.
-const read = async <Body>(run: Run, path: string) => (await run.ask('GET', path)).body as unknown as Body
-
-/** Reads until it is as wanted; then what was read. */
-async function until<Body>(run: Run, path: string, isDone: (body: Body) => boolean): Promise<Body> {
-  const deadlineAt = Date.now() + patienceMs
-  for (;;) {
-    const body = await read<Body>(run, path)
-    if (isDone(body)) return body
-    if (Date.now() > deadlineAt) throw new Error(`${path} rests as ${JSON.stringify(body)}\n${run.story()}`)
-    await pause(100)
-  }
 }
 
 const json = {
@@ -75,25 +59,24 @@ describe('SIGKILL on the way of a scatter', () => {
         await run.startHost()
         const { body } = await asking
         const { id } = body as unknown as Told
-        const told = await until<Told>(run, `/v1/scatters/${id}`, (one) => one.status === 'completed')
+        const told = await run.until<Told>(`/v1/scatters/${id}`, (one) => one.status === 'completed')
         expect(told.ok).toHaveLength(4)
         // What a handler answers is known to the Worker alone.
         for (const { agent, delivery, data } of told.ok)
           expect(agent === 'crafter' ? [data.nonce] : run.nonces.get(delivery)).toContain(data.nonce)
         const sent = [0, 1, 2, 3].map((i) => `${id}.map.${i}`)
-        const mail = async (agent: string) => (await read<Mail>(run, `/v1/agents/${agent}/deliveries`)).items
+        const mail = async (agent: string) => (await run.read<Mail>(`/v1/agents/${agent}/deliveries`)).items
         const asked = [...(await mail('alpha')), ...(await mail('crafter'))]
         expect(asked.map((one) => one.message.id).sort()).toEqual([...sent, `${id}.reduce`].sort())
         const reduction = asked.find((one) => one.message.id === `${id}.reduce`)
         expect(run.nonces.get(reduction!.id)).toContain(told.result?.nonce)
         const ends = ({ items }: Mail) => items.filter((one) => one.message.id === `${id}.ended`)
-        const heard = await until<Mail>(
-          run,
+        const heard = await run.until<Mail>(
           '/v1/agents/replies/deliveries',
           (all) => ends(all)[0]?.status === 'completed',
         )
         expect(ends(heard)).toHaveLength(1)
-        expect((await read<Mail>(run, '/v1/dead-letters')).items).toEqual([])
+        expect((await run.read<Mail>('/v1/dead-letters')).items).toEqual([])
       } finally {
         await run.stop()
       }

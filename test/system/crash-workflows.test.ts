@@ -3,16 +3,14 @@
  * same storage. Every step is taken once, each message is sent once, and the workflow completes by itself.
  * Never here: simulated crashes (test/simulator/workflows.test.ts), which are many more.
  */
-import { join } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type WorkflowPoint, workflowPoints } from './crash-points.ts'
-import { patienceMs, Run } from './crash-run.ts'
-import { type Bundle, bundle } from './host.ts'
+import { crashWorker, Run } from './crash-run.ts'
+import type { Bundle } from './host.ts'
 
 let worker: Bundle
 beforeAll(async () => {
-  worker = await bundle(join(import.meta.dirname, 'crash-entry.ts'))
+  worker = await crashWorker()
 })
 
 const ask = { type: 'send', params: { to: 'alpha', type: 'crash.work', data: { fate: 'do' } } }
@@ -43,19 +41,6 @@ interface Receipt {
   readonly message: { readonly id: string }
 }
 
-// The callers know what each path answers.
-const read = async <Body>(run: Run, path: string) => (await run.ask('GET', path)).body as unknown as Body
-
-async function completed(run: Run): Promise<Told> {
-  const deadlineAt = Date.now() + patienceMs
-  for (;;) {
-    const told = await read<Told>(run, '/v1/workflows/crash')
-    if (told.status !== 'running') return told
-    if (Date.now() > deadlineAt) throw new Error(`it rests as ${JSON.stringify(told)}\n${run.story()}`)
-    await pause(100)
-  }
-}
-
 /** Which of a point's calls kills: the first step, or the one from one agent to the next. */
 const deaths: readonly (readonly [WorkflowPoint, number])[] = [
   ['workflow.created', 1],
@@ -77,24 +62,24 @@ describe('SIGKILL on the way of a workflow', () => {
         await run.killed()
         await run.startHost()
         expect((await created).status).toBeGreaterThanOrEqual(200)
-        expect(await completed(run)).toMatchObject({
+        expect(await run.until<Told>('/v1/workflows/crash', (told) => told.status !== 'running')).toMatchObject({
           status: 'completed',
           version: 3,
           value: 'done',
           state: { answers: 2 },
         })
-        const { items: entries } = await read<{ items: Entry[] }>(run, '/v1/workflows/crash/history')
+        const { items: entries } = await run.read<{ items: Entry[] }>('/v1/workflows/crash/history')
         expect(entries.map((e) => [e.kind, e.version, e.effects])).toEqual([
           ['created', 1, [1]],
           ['transition', 2, [2]],
           ['transition', 3, undefined],
         ])
-        const { items: mail } = await read<{ items: Receipt[] }>(run, '/v1/agents/alpha/deliveries')
+        const { items: mail } = await run.read<{ items: Receipt[] }>('/v1/agents/alpha/deliveries')
         expect(mail.map((r) => [r.message.id, r.status]).sort()).toEqual([
           ['crash-1', 'completed'],
           ['crash-2', 'completed'],
         ])
-        expect((await read<{ items: unknown[] }>(run, '/v1/dead-letters')).items).toEqual([])
+        expect((await run.read<{ items: unknown[] }>('/v1/dead-letters')).items).toEqual([])
       } finally {
         await run.stop()
       }

@@ -3,17 +3,16 @@
  * on the same storage. Whatever was accepted must end once, with its effects once, by itself.
  * Never here: simulated crashes (test/simulator/), which are many more.
  */
-import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { arrived, faultsOf, letters } from './crash-checks.ts'
 import { crashPoints, type Fate, fates, type MessagePoint } from './crash-points.ts'
-import { Run, type Worker, workers } from './crash-run.ts'
-import { type Bundle, bundle } from './host.ts'
+import { crashWorker, hosting, Run, type Worker, workers } from './crash-run.ts'
+import type { Bundle } from './host.ts'
 
 let worker: Bundle
 beforeAll(async () => {
-  worker = await bundle(join(import.meta.dirname, 'crash-entry.ts'))
+  worker = await crashWorker()
 })
 
 /** On which of its calls each point kills: in the middle of things rather than at the first. */
@@ -35,23 +34,6 @@ const nth: Readonly<Record<MessagePoint, number>> = {
   'alarm.before': 2,
   'alarm.after': 2,
   'redrive.between': 1,
-}
-
-// Hosts wait more than they work, but each is two processes with a V8 in them.
-const hostsAtOnce = 2
-let free = hostsAtOnce
-const queue: (() => void)[] = []
-
-async function hosting<T>(work: () => Promise<T>): Promise<T> {
-  if (free === 0) await new Promise<void>((resolve) => queue.push(resolve))
-  else free -= 1
-  try {
-    return await work()
-  } finally {
-    const next = queue.shift()
-    if (next === undefined) free += 1
-    else next()
-  }
 }
 
 async function publishSome(run: Run): Promise<void> {
