@@ -6,9 +6,10 @@
 import type { DirectoryPort, FoundKey } from '../shared/directory.ts'
 import { isStaleEntry, type KeyRecord, type RegisteredAgent, readEntry, readKey } from '../shared/directory.ts'
 import { limits } from '../shared/limits.ts'
-import { covers } from '../shared/permissions.ts'
+import { covers, matches } from '../shared/permissions.ts'
 import type { ChancePort, SqlValue, Synchronous } from '../shared/ports.ts'
 import type { Audience, Candidate, KnownSubscription, Subscription, SubscriptionInput } from '../shared/subscription.ts'
+import { nearest, slips } from '../shared/suggestion.ts'
 import { chance } from './chance.ts'
 import { StandingDirectory } from './standing-directory.ts'
 import { SubscriptionStore } from './subscription-store.ts'
@@ -59,6 +60,25 @@ export class DirectoryObject extends StandingDirectory implements Synchronous<Di
   findAgent(name: string): RegisteredAgent | undefined {
     const [row] = this.#rows('SELECT record FROM agents WHERE name = ?', name)
     return row === undefined ? undefined : readEntry(row.record)
+  }
+
+  namesLike(meant: readonly string[], maySend: readonly string[]) {
+    return meant.map((name) => {
+      // Callbacks' mailboxes are nobody's to send to. Where there are too many, those of the same first letter are looked at first.
+      const rows = this.#rows(
+        `SELECT name FROM agents WHERE length(name) BETWEEN ? AND ? AND name NOT LIKE 'callback-%'
+         ORDER BY substr(name, 1, 1) = ? DESC, name LIMIT ?`,
+        name.length - slips(name),
+        name.length + slips(name),
+        name.slice(0, 1),
+        limits.namesCompared,
+      )
+      const known = rows.map((row) => String(row.name))
+      return nearest(
+        name,
+        known.filter((one) => maySend.some((pattern) => matches(pattern, one))),
+      )
+    })
   }
 
   removeAgent(name: string, incarnation?: string): void {

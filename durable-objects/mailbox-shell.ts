@@ -2,6 +2,7 @@
  * One mailbox in memory over its storage: every step computes on a draft, is saved in one transaction together with the alarm
  * that it needs, and only then becomes memory. Never here: a step (shared/), or an RPC method (durable-objects/agent.ts).
  */
+import { catchUp, catchUpIfClosed } from '../shared/catch-up.ts'
 import type { Delivery } from '../shared/delivery.ts'
 import { isGateChanged } from '../shared/gate.ts'
 import { nextInLine } from '../shared/line.ts'
@@ -78,7 +79,8 @@ export class MailboxShell {
     const now = this.#chance.now()
     this.#save(() => {
       this.store.rotate(this.#mailbox, now)
-      this.store.tidy(now)
+      this.store.tidy(this.#mailbox, now)
+      this.store.openLedger(this.#mailbox)
       this.#armWhatIsOverdue()
     })
   }
@@ -86,7 +88,9 @@ export class MailboxShell {
   #step<T>(work: (draft: Draft, now: number) => T, everything: boolean): [T, References] {
     const now = this.#chance.now()
     const draft = begin(this.#mailbox)
+    catchUp(draft, now)
     const value = work(draft, now)
+    catchUpIfClosed(draft, now)
     const references = release(draft, now)
     this.#save(() => {
       if (isChanged(draft)) this.store.save(draft, now)

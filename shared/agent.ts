@@ -3,8 +3,8 @@
  * (`AgentRecord`), which lives in its own object and travels with the lease. Never here: its mail (shared/mailbox.ts).
  */
 import * as z from 'zod'
-import { catchUpPolicy } from './catch-up-policy.ts'
 import { cardOf, cardParts, cardPartsOf, cardRecord, etagOf } from './card.ts'
+import { catchUpPolicy } from './catch-up-policy.ts'
 import { canonical } from './json.ts'
 import { limits } from './limits.ts'
 import { permissionsInput, permissionsSchema, resolvePermissions } from './permissions.ts'
@@ -263,7 +263,9 @@ export function publicAgent(agent: AgentRecord, now: number) {
     ...(agent.heldUntil !== undefined && agent.heldUntil > now
       ? { heldUntil: new Date(agent.heldUntil).toISOString() }
       : {}),
-    ...(agent.catchingUp === undefined ? {} : { catchingUp: { ...agent.catchingUp, from: iso(agent.catchingUp.from) } }),
+    ...(agent.catchingUp === undefined
+      ? {}
+      : { catchingUp: { ...agent.catchingUp, from: iso(agent.catchingUp.from) } }),
     createdAt: new Date(agent.createdAt).toISOString(),
     updatedAt: new Date(agent.updatedAt).toISOString(),
   }

@@ -17,6 +17,7 @@ import {
   newKeyAnswer,
   pauseRequest,
   registeredAnswer,
+  resumeRequest,
   secretAnswer,
   secretRequest,
   verifyAnswer,
@@ -81,10 +82,10 @@ const agents: readonly Operation[] = [
     who: 'admin',
     summary: 'Delete an agent and its keys',
     description:
-      'Refused while it has mail, unless `mail` says what becomes of it. Reassigned mail is accepted by the other mailbox first, in the order of its line, and then ends here as `cancelled` with a step `reassigned` that names the new delivery. What is in flight is fenced: a late ack is refused. When the other mailbox is full, what did not fit stays; the same call again goes on.',
+      'Refused while it has mail, unless `mail` says what becomes of it. Kept mail waits for whoever is registered under the name in time; until then nobody finds the agent, what is in flight may finish, and afterwards the mail is dead letters, `agent_left`. Reassigned mail is accepted by the other mailbox first, in the order of its line, and then ends here as `cancelled` with a step `reassigned` that names the new delivery. What is in flight is fenced: a late ack is refused. When the other mailbox is full, what did not fit stays; the same call again goes on.',
     query: deleteAgentQuery,
     answers: [{ status: 204, description: 'Gone.', headers: [directoryVersion] }],
-    faults: ['forbidden', 'agent_not_found', 'agent_has_mail', 'backpressure'],
+    faults: ['forbidden', 'agent_not_found', 'agent_has_mail', 'backpressure', 'unroutable'],
   },
 ]
 
@@ -117,6 +118,9 @@ const operating: readonly Operation[] = [
     tag: 'Agents',
     who: 'agent',
     summary: 'Resume: lift a pause and a hold',
+    description:
+      'With `catchUp` what it does not want of the mail that is due is put aside first: each ends as `cancelled`, `because` `skipped_on_catch_up`. What is in flight or not yet due is left alone.',
+    body: json(resumeRequest, true),
     answers: [{ status: 200, description: 'Its mail goes on.', schema: agentAnswer }],
     faults: ['forbidden', 'agent_not_found'],
   },

@@ -2,6 +2,7 @@
 
 import * as z from 'zod'
 import type { AgentRecord } from './agent.ts'
+import type { SweptAudit } from './audit.ts'
 import { abilitiesOf } from './card.ts'
 import { type Principal, permissionsSchema } from './permissions.ts'
 import { agentKind } from './policy.ts'
@@ -104,6 +105,8 @@ export interface DirectoryPort {
   /** An entry older than the one that is there changes nothing: calls may arrive late and twice. */
   putAgent(agent: RegisteredAgent): Promise<void>
   findAgent(name: string): Promise<RegisteredAgent | undefined>
+  /** For each, names of agents that are nearly it and that these permissions to send cover; `limits.suggestions` at most. */
+  namesLike(meant: readonly string[], maySend: readonly string[]): Promise<readonly (readonly string[])[]>
   /** Removes the entry and its keys. With an incarnation, only if the entry is still of it. */
   removeAgent(name: string, incarnation?: string): Promise<void>
   agents(
@@ -158,6 +161,9 @@ export interface DirectoryPort {
   /** The deployment's switch, turned to where it is to be. */
   turn(asked: Pick<Switch, 'state' | 'reason' | 'by'>): Promise<Switch>
   turned(): Promise<Switch>
+  /** What the hourly sweep found in all mailboxes; an older one changes nothing. */
+  noteAudit(swept: SweptAudit): Promise<void>
+  lastAudit(): Promise<SweptAudit | undefined>
   /** All of them, or only their version when it is the one that is known. */
   schemasSince(version: number | undefined): Promise<SchemasAnswer>
   findSubscription(id: string): Promise<KnownSubscription | undefined>

@@ -29,7 +29,7 @@ const examples: { readonly [Code in FaultCode]: Extract<Fault, { code: Code }> }
   forbidden: { code: 'forbidden', action: 'send to', subject: 'writer' },
   foreign_source: { code: 'foreign_source', claimed: 'admin', allowed: ['researcher'] },
   rate_limited: { code: 'rate_limited', limit: 100, perSeconds: 60, retryAfterSeconds: 12 },
-  agent_not_found: { code: 'agent_not_found', agent: 'writer' },
+  agent_not_found: { code: 'agent_not_found', agent: 'writr', suggestions: ['writer'] },
   not_found: { code: 'not_found', what: 'delivery', id: delivery },
   route_not_found: { code: 'route_not_found', path: '/v1/message' },
   method_not_allowed: { code: 'method_not_allowed', method: 'PATCH', allow: ['GET', 'PUT', 'DELETE'] },

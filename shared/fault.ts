@@ -4,6 +4,7 @@
  * Each code has a page in docs/problems.md (a test compares the two).
  */
 import { type AccessFault, wireOfAccess } from './fault-access.ts'
+import { type AgentFault, wireOfAgent } from './fault-agent.ts'
 import { type GuardFault, wireOfGuard } from './fault-guard.ts'
 import { type RequestFault, wireOfRequest } from './fault-request.ts'
 import { type ScatterFault, wireOfScatter } from './fault-scatter.ts'
@@ -24,7 +25,7 @@ export type Fault =
   | { readonly code: 'too_deep'; readonly limit: number }
   | { readonly code: 'unsupported_media_type'; readonly got: string; readonly supported: readonly string[] }
   | AccessFault
-  | { readonly code: 'agent_not_found'; readonly agent: string }
+  | AgentFault
   | { readonly code: 'not_found'; readonly what: string; readonly id: string }
   | { readonly code: 'route_not_found'; readonly path: string }
   | { readonly code: 'method_not_allowed'; readonly method: string; readonly allow: readonly string[] }
@@ -37,15 +38,6 @@ export type Fault =
   | { readonly code: 'stale_lease'; readonly delivery: string; readonly reason: string }
   | { readonly code: 'already_settled'; readonly delivery: string; readonly ended: string; readonly result?: unknown }
   | { readonly code: 'not_redrivable'; readonly delivery: string; readonly ended: string; readonly reason?: string }
-  | { readonly code: 'agent_has_mail'; readonly agent: string; readonly depth: number }
-  | { readonly code: 'wrong_kind'; readonly agent: string; readonly kind: string; readonly needed: string }
-  | {
-      readonly code: 'backpressure'
-      readonly agent: string
-      readonly depth: number
-      readonly max: number
-      readonly retryAfterSeconds: number
-    }
   | GuardFault
   | StandingFault
   | RequestFault
@@ -146,12 +138,6 @@ function wireOf(f: Fault): Wire {
     case 'too_many_keys':
     case 'too_many_subscriptions':
       return wireOfAccess(f)
-    case 'agent_not_found':
-      return {
-        status: 404,
-        title: 'No such agent',
-        detail: `No agent is registered as \`${f.agent}\`. Register it with PUT /v1/agents/${f.agent}. Nothing was sent.`,
-      }
     case 'not_found':
       return { status: 404, title: 'Not found', detail: `There is no ${f.what} \`${f.id}\`, or it is no longer kept.` }
     case 'route_not_found':
@@ -215,21 +201,11 @@ function wireOf(f: Fault): Wire {
         'Cannot be redriven',
         f.reason ?? `This delivery is ${f.ended}; only a dead letter can be redriven.`,
       )
+    case 'agent_not_found':
     case 'agent_has_mail':
-      return conflict(
-        'Agent has mail',
-        `\`${f.agent}\` still holds ${f.depth} deliveries. Let them end first, or say what becomes of them: ?mail=dead ends them as dead letters, ?mail=keep keeps them for a time, ?mail=reassign:<agent> moves them.`,
-      )
     case 'wrong_kind':
-      return conflict('Wrong kind of agent', `\`${f.agent}\` is a ${f.kind} agent; this needs a ${f.needed} agent.`)
     case 'backpressure':
-      return {
-        status: 429,
-        title: 'Mailbox full',
-        detail: `\`${f.agent}\` holds ${f.depth} deliveries that have not ended; ${f.max} is the most it takes from publishers. Nothing was stored: send again later.`,
-        retryable: true,
-        headers: retryAfter(f.retryAfterSeconds),
-      }
+      return wireOfAgent(f)
     case 'loop_detected':
     case 'hop_limit':
     case 'budget_spent':

@@ -3,6 +3,7 @@
  * Whoever waits for its answer hears that there will be none; whom its sender named in `receiptto` hears of every end.
  * Never here: telling (workers/effects.ts).
  */
+import { skippedOnCatchUp } from './catch-up-policy.ts'
 import { type Effect, noticeOf, receiptNoticeOf } from './effects.ts'
 import { awaitsAnswer, type Head } from './message.ts'
 
@@ -20,6 +21,7 @@ interface End {
   readonly error?: unknown
   readonly reassignedTo?: string
   readonly collapsedInto?: string
+  readonly skipped?: true
   readonly journal?: { readonly effects: readonly Effect[] } | undefined
 }
 
@@ -41,9 +43,9 @@ function forWhoWaits({ id, head, redrives, recalled }: Subject, { status, reason
   return [noticeOf(id, head, redrives, ending)]
 }
 
-function forItsSender({ id, head, redrives }: Subject, { status, reason, collapsedInto }: End): Effect[] {
+function forItsSender({ id, head, redrives }: Subject, { status, reason, collapsedInto, skipped }: End): Effect[] {
   if (head.receiptto === undefined) return []
-  const why = reason ?? (collapsedInto === undefined ? undefined : 'collapsed')
+  const why = reason ?? (collapsedInto === undefined ? skipped && skippedOnCatchUp : 'collapsed')
   return [
     receiptNoticeOf(id, head, redrives, head.receiptto, { status, ...(why === undefined ? {} : { reason: why }) }),
   ]

@@ -41,6 +41,8 @@ export const publicationRecord = z.strictObject({
   lineage: lineageSchema.exactOptional(),
   /** The agent that sent it to everybody, where it spoke under another name: it is not meant. */
   sender: z.string().exactOptional(),
+  /** Why its one leg is for this agent, where it was chosen among several. */
+  why: z.string().exactOptional(),
   openedAt: z.number(),
   /** Up to a hundred by name; with a plan, only those that are not simply accepted. */
   legs: z.array(leg),
@@ -76,6 +78,7 @@ export interface Opening {
   readonly hops: number
   readonly lineage?: Lineage
   readonly sender?: string
+  readonly why?: string
   readonly agents: readonly string[]
   readonly plan?: Omit<Plan, 'done'>
   /** Reaching nobody is a dead letter, unless the publisher said that it does not matter. */

@@ -264,12 +264,12 @@ export function pause(draft: Draft, reason: string, untilMs: number | undefined,
  * Lifts a pause and a hold, also that of the deliveries whose answers asked for it: an operator who says "resume" means now. `wanted`:
  * of the mail that came meanwhile; left out, what the policy says of one that was paused. `token` names the call.
  */
-export function resume(draft: Draft, now: number, token: string, wanted?: CatchUp): void {
+export function resume(draft: Draft, now: number, token?: string, wanted?: CatchUp): void {
   const agent = agentOf(draft)
-  if (agent === undefined || agent.catchUpToken === token) return
+  if (agent === undefined || (token !== undefined && agent.catchUpToken === token)) return
   const { paused, heldUntil: _held, heldBecause: _because, ...rest } = agent
   const how = wanted ?? (paused === undefined ? undefined : agent.policy.catchUp)
-  draft.agent = how === undefined ? rest : { ...rest, catchUpToken: token }
+  draft.agent = how === undefined || token === undefined ? rest : { ...rest, catchUpToken: token }
   beginCatchUp(draft, how, now)
   for (const delivery of [...liveOf(draft)]) if (isOnHold(delivery, now)) put(draft, { ...delivery, dueAt: now })
 }

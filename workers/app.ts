@@ -4,11 +4,12 @@
  */
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
 import type { Fault } from '../shared/fault.ts'
+import type { Principal } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
 import { type Acquaintances, authorise, newAcquaintances } from './authorise.ts'
 import type { App, Handlers } from './context.ts'
 import { type Shipped, shippedOf } from './definitions.ts'
-import { documents } from './openapi.ts'
+import { documents as ownDocuments } from './openapi.ts'
 import { type Invocation, Unavailable } from './platform.ts'
 import { problemResponse, Refusal, readBounded, refuse, unwrap } from './problem.ts'
 import { agents } from './routes/agents.ts'
@@ -19,6 +20,7 @@ import { chains } from './routes/chains.ts'
 import { deadLetters } from './routes/dead-letters.ts'
 import { deliveries } from './routes/deliveries.ts'
 import { deliveryData } from './routes/delivery-data.ts'
+import { documentLinks, documents } from './routes/documents.ts'
 import { graphs } from './routes/graphs.ts'
 import { handshakes } from './routes/handshakes.ts'
 import { health } from './routes/health.ts'
@@ -43,6 +45,7 @@ import { workflowEvents } from './routes/workflow-events.ts'
 import { workflowHistory } from './routes/workflow-history.ts'
 import { workflowState } from './routes/workflow-state.ts'
 import { workflows } from './routes/workflows.ts'
+import { withSuggestions } from './suggest.ts'
 
 /** The Hono app. `known` is what authorise remembers: one per isolate, so it lives as long as the app. */
 export function buildApp(
@@ -54,7 +57,7 @@ export function buildApp(
   const app = new Hono<App>()
   app.onError(answerError)
   app.route('/', health)
-  app.route('/', documents)
+  app.route('/', ownDocuments)
   app.use(async (c, next) => {
     c.set('platform', makePlatform(c.env, c.executionCtx))
     c.set('handlers', handlers)
@@ -65,6 +68,7 @@ export function buildApp(
   app.route('/', session)
   app.route('/', pages)
   app.route('/', approvalLinks)
+  app.route('/', documentLinks)
   for (const path of ['/v1/*', '/metrics']) app.use(path, requireConfigured, requireCaller(known))
   for (const routes of [
     messages,
@@ -85,6 +89,7 @@ export function buildApp(
     promises,
     schedules,
     schemas,
+    documents,
   ])
     app.route('/v1', routes)
   app.route('/', stats)
@@ -158,8 +163,14 @@ function callOf(c: Context<App>) {
 
 // --- the way out ------------------------------------------------------------------------------------------------------
 
-function answerError(error: Error, c: Context<App>): Response {
-  return problemResponse(faultOf(error, c), c.req.path)
+async function answerError(error: Error, c: Context<App>): Promise<Response> {
+  const fault = faultOf(error, c)
+  // Absent before the caller is known: then nothing is suggested.
+  const principal: Principal | undefined = c.get('principal')
+  if (principal === undefined) return problemResponse(fault, c.req.path)
+  const known = { principal, own: c.get('handlers').keys() }
+  const [told = fault] = await withSuggestions(c.get('platform'), known, [fault])
+  return problemResponse(told, c.req.path)
 }
 
 // A refusal tells the caller what we know; of a surprise only the log learns what it was.

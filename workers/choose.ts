@@ -4,12 +4,12 @@
  */
 import { parkedBecause } from '../shared/agent.ts'
 import type { Candidate } from '../shared/chunks.ts'
-import { digest } from '../shared/ids.ts'
 import { limits } from '../shared/limits.ts'
 import { destinationOf, type Message } from '../shared/message.ts'
 import type { Platform } from '../shared/ports.ts'
 import type { Plan } from '../shared/publication.ts'
 import { type Audience, type Candidates, reaches } from '../shared/subscription.ts'
+import { capable, chooseCapable } from './choose-capable.ts'
 
 /** A destination that is not one agent by name. */
 export type Many = Audience | { readonly kind: 'capability'; readonly skill: string }
@@ -30,6 +30,8 @@ export interface Chosen {
   readonly agents: readonly string[]
   readonly plan?: Omit<Plan, 'done'>
   readonly fanout: number
+  /** Why this one, where one was chosen among several. */
+  readonly why?: string
 }
 
 /** `page`: whom it may be for, or with a plan the first page of them, so that nobody has to ask for it again. */
@@ -41,60 +43,16 @@ export interface Choice {
 /** `atLeast`: the version of the directory that the caller has seen; what was read before it will not do. */
 export async function choose(platform: Platform, many: Many, message: Message, atLeast?: number): Promise<Choice> {
   if (many.kind === 'capability') {
-    const agent = await chooseCapable(platform, many.skill, message.partitionkey)
-    return { chosen: agent === undefined ? { agents: [], fanout: 0 } : { agents: [agent], fanout: 1 } }
+    const found = await chooseCapable(platform, many.skill, message.partitionkey)
+    return {
+      chosen: found === undefined ? { agents: [], fanout: 0 } : { agents: [found.agent], fanout: 1, why: found.why },
+    }
   }
   const page = await platform.directory().candidates(many, undefined, limits.legsNamed, undefined, atLeast)
   if (page.cursor !== undefined)
     return { chosen: { agents: [], plan: { audience: many, version: page.version }, fanout: page.total }, page }
   const agents = page.items.filter((c) => reaches(c, message)).map((c) => c.agent)
   return { chosen: { agents, fanout: agents.length }, page }
-}
-
-// How many are asked for their health before one is taken as it is: its mail would only wait.
-const healthChecks = 5
-
-/**
- * One healthy agent that has the skill. With a partition key always the same while the set stays the same (rendezvous hashing:
- * Thaler and Ravishankar, 1998), without one by chance, which spreads as well as turns do and needs no memory.
- */
-async function chooseCapable(
-  platform: Platform,
-  skill: string,
-  partitionKey: string | undefined,
-): Promise<string | undefined> {
-  const names = await capable(platform, skill)
-  const weight = (name: string) => (partitionKey === undefined ? platform.random() : digest(name, partitionKey))
-  const order = names.map((name) => ({ name, weight: weight(name) })).sort((a, b) => (a.weight < b.weight ? 1 : -1))
-  for (const { name } of order.slice(0, healthChecks)) if (await isHealthy(platform, name)) return name
-  return order[0]?.name
-}
-
-// A thousand agents of one skill: more of them share the work of those, by name.
-const pagesOfCapable = 10
-
-async function capable(platform: Platform, skill: string): Promise<string[]> {
-  const names: string[] = []
-  let cursor: string | undefined
-  for (let page = 0; page < pagesOfCapable; page++) {
-    const found = await platform.directory().agents(skill, cursor, limits.pageSize)
-    names.push(...found.items.map((a) => a.agent))
-    cursor = found.cursor
-    if (cursor === undefined) break
-  }
-  return names
-}
-
-async function isHealthy(platform: Platform, name: string): Promise<boolean> {
-  try {
-    const known = await platform.agent(name).describe()
-    if (known === undefined || known.figures.breaker === 'open') return false
-    return parkedBecause(known.agent, platform.now()) === undefined
-  } catch (error) {
-    // A mailbox that does not answer is one agent's trouble, and there are others.
-    platform.log('choose.failed', { agent: name, error: String(error) })
-    return false
-  }
 }
 
 /** Agents with how much each has to do, as they are asked. `unknown`: the first of those named that is not registered. */
@@ -133,4 +91,11 @@ async function describe(platform: Platform, agent: string) {
   const { figures } = described
   const well = figures.breaker !== 'open' && parkedBecause(described.agent, platform.now()) === undefined
   return { agent, load: figures.depth, well }
+}
+
+/** The least loaded of those that have the skill and are well, whoever else it may be. */
+export async function leastLoadedOf(platform: Platform, skill: string, except: string): Promise<string | undefined> {
+  const { candidates } = await findAgents(platform, { skill })
+  const others = candidates.filter(({ agent }) => agent !== except)
+  return others.sort((a, b) => a.load - b.load)[0]?.agent
 }

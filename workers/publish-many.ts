@@ -96,6 +96,7 @@ function receiptOf(
     duplicate,
     publication: publication.id,
     fanout: publication.fanout,
+    ...(publication.why === undefined ? {} : { why: publication.why }),
   }
 }
 

@@ -16,8 +16,9 @@ const perRound = 100
 /** Moves all of an agent's mail that has not ended, in the order of its line. Ok also when some is left after many rounds. */
 export async function reassignMail(platform: Platform, agent: string, to: string): Promise<Result<void, Fault>> {
   for (let round = 0; round < rounds; round++) {
-    const described = await platform.agent(agent).describe()
-    if (described === undefined || described.figures.depth === 0) return ok(undefined)
+    // One that has left is described to nobody, and its mail is there all the same.
+    const stats = await platform.agent(agent).stats()
+    if (stats === undefined || stats.figures.depth === 0) return ok(undefined)
     // Looked at before anything is touched: work in flight is not to be fenced off for a place that there is not.
     const place = await placesAt(platform, to)
     if (!place.ok) return place

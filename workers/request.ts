@@ -125,6 +125,7 @@ async function route(
   for (const name of ['topic', 'replyto'])
     if (name in asked)
       return invalid(name, 'is not for a request: it asks one agent, and the reply comes to the request')
+  if ('onopen' in asked) return invalid('onopen', 'is for a message: a request says `whenOpen`')
   if (asked.deliverymode === 'at_most_once') return err({ code: 'not_durable', attribute: 'replyto' })
   const message = { ...asked, id: `${id}-1`, replyto: gatherAddress(id), correlationid: asked.correlationid ?? id }
   const { idempotencyKey: _key, ...trace } = options
@@ -139,7 +140,7 @@ async function route(
   const [agent] = chosen.agents
   return agent === undefined
     ? err({ code: 'unroutable', destination: incoming.message.to ?? '' })
-    : ok({ agent, incoming })
+    : ok({ agent, incoming: chosen.why === undefined ? incoming : { ...incoming, why: chosen.why } })
 }
 
 type Targets = Pick<GatherOpening, 'callback' | 'failureCallback'>

@@ -3,6 +3,7 @@
  * whether this principal may send it there. Never here: storing anything (workers/accept.ts).
  */
 import type { Incoming } from '../shared/admission.ts'
+import type { Away } from '../shared/away.ts'
 import { isCallbackAgent } from '../shared/callback.ts'
 import { type Fault, issuesOf } from '../shared/fault.ts'
 import { isGatherId, type Standing } from '../shared/gather.ts'
@@ -47,6 +48,7 @@ export interface PublishReceipt {
     readonly id: string
     readonly agent: string
     readonly status: string
+    readonly away?: Away
     /** The agent that it goes on to, because the breaker of this one is open. */
     readonly diverted?: string
   }[]
@@ -221,13 +223,12 @@ function checkMode(platform: Platform, input: PublishInput, headerKey: string | 
 
 function stamp(platform: Platform, principal: Principal, input: PublishInput, options: PublishOptions): Message {
   const brought = input.traceparent !== undefined
+  const parent = brought ? input.traceparent : options.traceparent
   const trace = continueTrace(
-    {
-      traceparent: brought ? input.traceparent : options.traceparent,
-      tracestate: brought ? input.tracestate : options.tracestate,
-    },
+    { traceparent: parent, tracestate: brought ? input.tracestate : options.tracestate },
     (bytes) => platform.hex(bytes),
   )
+  platform.tracing?.begun(trace.traceparent, parent)
   return composeMessage(input, {
     source: input.source ?? ownSource(principal),
     freshId: platform.uuidv7(),

@@ -1,7 +1,7 @@
 /** What a receipt says in sentences: every status and every way to die has a headline and, where something can be done, what. */
 import { describe, expect, it } from 'vitest'
 import { receiptStatus } from '../../shared/api-bodies.ts'
-import { deadReason } from '../../shared/delivery.ts'
+import { deadReason } from '../../shared/dead-reason.ts'
 import type { Effect } from '../../shared/effects.ts'
 import { causeOf, explain, explainWorkflow } from '../../shared/explanation.ts'
 import type { Head } from '../../shared/message.ts'

@@ -192,7 +192,7 @@ export class Scene {
   /** Resumes an agent as the route does. */
   async resume(name: string): Promise<void> {
     const platform = this.platform()
-    const { references } = await this.done(platform.agent(name).resume())
+    const { references } = await this.done(platform.agent(name).resume(platform.token()))
     enqueue(platform, name, references)
   }
 

@@ -176,6 +176,7 @@ describe('operating an agent', () => {
     const { body } = await call('GET', `/v1/agents/${ann.name}/mailbox`, { key: ann.key })
     expect(body).toMatchObject({ agent: ann.name, depth: 2, inFlight: 1, states: { held: 1, claimed: 1, parked: 0 } })
     expect(Date.now() - Date.parse(body.oldestAt)).toBeLessThan(10_000)
+    expect(body.redelivered).toBe(0)
   })
 
   it.each([
@@ -315,5 +316,137 @@ describe('deleting an agent', () => {
   it('is for an admin, not for the agent itself', async () => {
     const ann = await pullAgent()
     expect(await call('DELETE', `/v1/agents/${ann.name}`, { key: ann.key })).toMatchObject(forbidden)
+  })
+})
+
+describe('an agent that leaves for a time', () => {
+  const leave = (name: string, query: string) => call('DELETE', `/v1/agents/${name}?${query}`)
+
+  it('finds its mail when it is registered anew, with a key of its own (A101)', async () => {
+    const ann = await pullAgent()
+    const id = await sendId(ann.name, { data: 1 })
+    expect((await leave(ann.name, 'mail=keep&keepSeconds=600')).status).toBe(204)
+    for (const [method, path] of [
+      ['GET', ''],
+      ['GET', '/mailbox'],
+      ['POST', '/resume'],
+      ['GET', '/breaker'],
+    ])
+      expect(await call(method ?? '', `/v1/agents/${ann.name}${path}`)).toMatchObject(notFound)
+    expect(await send(ann.name)).toMatchObject(notFound)
+    expect(await receipt(id)).toMatchObject({ status: 'parked', away: { why: expect.stringContaining('left: kept') } })
+    expect((await leave(ann.name, 'mail=keep')).status).toBe(204)
+
+    const back = await put(ann.name, { kind: 'pull' })
+    expect([back.status, typeof back.body.key]).toEqual([201, 'string'])
+    expect(await leaseOne({ name: ann.name, key: back.body.key })).toMatchObject({ id, message: { data: 1 } })
+    expect(await ownSwitchboard()('GET', `/v1/agents/${ann.name}`, { key: ann.key })).toMatchObject({ status: 401 })
+  })
+
+  it('and does not come back: its mail is dead letters with a reason of their own, by the alarm alone (A101)', async () => {
+    const ann = await pullAgent()
+    const id = await sendId(ann.name)
+    expect((await leave(ann.name, 'mail=keep&keepSeconds=0.2')).status).toBe(204)
+    const ended = { status: 'dead_lettered', deadLetter: { reason: 'agent_left' } }
+    await expect.poll(() => receipt(id), { timeout: 10_000 }).toMatchObject(ended)
+    const letters = async () => (await call('GET', `/v1/dead-letters?agent=${ann.name}`)).body.items
+    await expect.poll(letters, { timeout: 10_000 }).toMatchObject([{ delivery: id, reason: 'agent_left' }])
+    expect(await leave(ann.name, 'mail=dead')).toMatchObject(notFound)
+  })
+
+  it('may have its mail moved after all, to the least loaded that has a capability (A101)', async () => {
+    const skill = freshName('skill')
+    const [ann, busy, idle] = [await pullAgent(), await pullAgent(), await pullAgent()]
+    for (const { name } of [ann, busy, idle]) await put(name, { kind: 'pull', capabilities: [skill] })
+    await sendId(busy.name)
+    const id = await sendId(ann.name)
+    expect((await leave(ann.name, 'mail=keep')).status).toBe(204)
+    expect((await leave(ann.name, `mail=reassign:capability:${skill}`)).status).toBe(204)
+    const moved = await leaseOne(idle)
+    expect((await receipt(id)).reassignedTo).toBe(moved.id)
+    const nobody = `reassign:capability:${freshName('skill')}`
+    await sendId(busy.name)
+    expect(await leave(busy.name, `mail=${nobody}`)).toMatchObject({ status: 404, body: { code: 'unroutable' } })
+  })
+
+  it.each([
+    ['mail=keep&keepSeconds=0', 'keepSeconds'],
+    ['mail=keep&keepSeconds=99999999', 'keepSeconds'],
+    ['mail=dead&keepSeconds=60', 'keepSeconds'],
+    ['mail=reassign:capability:', 'mail'],
+  ])('%s is no way to leave', async (query, path) => {
+    const ann = await pullAgent()
+    await sendId(ann.name)
+    expect(await leave(ann.name, query)).toMatchObject({ status: 400, body: { issues: [{ path }] } })
+  })
+})
+
+describe('an agent that was away', () => {
+  it('whoever sends to it is told since when, with the 202 and on the receipt (A116)', async () => {
+    const ann = await pullAgent()
+    await call('POST', `/v1/agents/${ann.name}/pause`, { json: { reason: 'holiday' } })
+    const { since } = (await call('GET', `/v1/agents/${ann.name}`)).body.paused
+    const { body } = await send(ann.name)
+    const away = { since, why: 'paused: holiday' }
+    expect(body.deliveries[0]).toMatchObject({ status: 'parked', away })
+    expect((await receipt(body.deliveries[0].id)).away).toEqual(away)
+    await call('POST', `/v1/agents/${ann.name}/resume`)
+    expect((await send(ann.name)).body.deliveries[0].away).toBeUndefined()
+    expect((await receipt(body.deliveries[0].id)).away).toBeUndefined()
+  })
+
+  it('catches up as it says when it is resumed, or as its policy says (A116)', async () => {
+    const ann = await pullAgent({ catchUp: 'latest-per-key' })
+    const pause = () => call('POST', `/v1/agents/${ann.name}/pause`)
+    const resume = (json?: object) => call('POST', `/v1/agents/${ann.name}/resume`, json === undefined ? {} : { json })
+    await pause()
+    const old = await sendId(ann.name, { partitionkey: 'k', receiptto: `topic:${freshName()}` })
+    const young = await sendId(ann.name, { partitionkey: 'k' })
+    expect((await resume()).body.catchingUp).toBeUndefined()
+    expect(await receipt(old)).toMatchObject({ status: 'cancelled', because: 'skipped_on_catch_up' })
+    expect((await receipt(young)).status).toBe('held')
+    await pause()
+    expect((await resume({ catchUp: 'all' })).status).toBe(200)
+    expect((await receipt(young)).status).toBe('held')
+    expect((await resume({ catchUp: { sinceSeconds: 3_600 } })).status).toBe(200)
+    expect((await receipt(young)).status).toBe('held')
+    expect((await resume({ catchUp: 'skip' })).status).toBe(200)
+    expect((await receipt(young)).because).toBe('skipped_on_catch_up')
+    expect(await leaseOne(ann)).toBeUndefined()
+    expect((await resume({ catchUp: 'some' })).body.issues).toMatchObject([{ path: 'catchUp' }])
+  })
+})
+
+describe('an agent that nobody is', () => {
+  it('is 404 with names nearly like it, and only of agents that the caller may send to (A82)', async () => {
+    const base = freshName()
+    const names = [`${base}-writer`, `${base}-waiter`, `${base}-critic`]
+    for (const name of names) await put(name, { kind: 'pull' })
+    const meant = `${base}-wrter`
+    const refused = await send(meant)
+    expect(refused).toMatchObject({
+      status: 404,
+      body: { agent: meant, suggestions: [`${base}-writer`, `${base}-waiter`] },
+    })
+    expect(refused.body.detail).toContain(`Did you mean \`${base}-writer\` or \`${base}-waiter\`?`)
+    expect((await call('GET', `/v1/agents/${meant}`)).body.suggestions).toContain(`${base}-writer`)
+
+    const narrow = await call('POST', '/v1/keys', {
+      json: { name: freshName(), permissions: { send: [meant, `${base}-waiter`] } },
+    })
+    const { key } = narrow.body
+    const told = await send(meant, {}, { key })
+    expect([told.status, told.body.suggestions]).toEqual([404, [`${base}-waiter`]])
+    const batch = await call('POST', '/v1/messages/batch', {
+      key,
+      json: [
+        { to: `${base}-waiter`, type: 't' },
+        { to: meant, type: 't' },
+        { to: freshName('zzzzzzzz'), type: 't' },
+      ],
+    })
+    expect(batch.body.results.map((r: { status: number }) => r.status)).toEqual([202, 404, 403])
+    expect(batch.body.results[1].problem.suggestions).toEqual([`${base}-waiter`])
+    expect((await send(freshName('nothing-like-it'))).body).not.toHaveProperty('suggestions')
   })
 })

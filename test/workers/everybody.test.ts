@@ -147,6 +147,21 @@ describe('a publish to a capability', () => {
     for (let i = 0; i < 10; i++) expect(await choose()).toBe(fine)
   })
 
+  it('goes to whoever has a free place before one that has a line, and says who and why (TC12)', async () => {
+    const { skill, names, choose } = await team(3, { policy: { concurrency: 1 } })
+    const [idle, ...busy] = names as [string, string, string]
+    for (const name of busy) for (let i = 0; i < 2; i++) await publish({ to: name })
+    expect(await choose()).toBe(idle)
+    // Each has at least as much to do as it has places now: the least loaded of them.
+    expect(await choose()).toBe(idle)
+    const { body } = await publish({ to: `capability:${skill}` })
+    expect(body.why).toContain(`chosen for \`${skill}\` among 3, 3 of them asked: it is well, 2 to do at 1 places`)
+    const [{ id }] = body.deliveries
+    const told = await own('GET', `/v1/deliveries/${id}`)
+    expect(told.body.steps[0]).toMatchObject({ step: 'accepted', detail: body.why })
+    expect((await own('GET', `/v1/publications/${body.publication}`)).body.why).toBe(body.why)
+  })
+
   it('when nobody is well, takes one all the same: its mail waits for it', async () => {
     const { names, choose } = await team(2)
     for (const name of names) await own('POST', `/v1/agents/${name}/pause`)

@@ -9,6 +9,7 @@ import {
   agentsQuery,
   deleteAgentQuery,
   pauseRequest,
+  resumeRequest,
   secretRequest,
 } from '../../shared/api-agent-bodies.ts'
 import { directoryVersion } from '../../shared/api-operation.ts'
@@ -20,6 +21,7 @@ import { keyBytes, secretText } from '../../shared/keys.ts'
 import { limits } from '../../shared/limits.ts'
 import { mayOperate } from '../../shared/permissions.ts'
 import { challenge } from '../challenge.ts'
+import { leastLoadedOf } from '../choose.ts'
 import type { App } from '../context.ts'
 import { enqueue } from '../enqueue.ts'
 import { ensureAllEnrolled, registrationOf } from '../handlers.ts'
@@ -56,18 +58,20 @@ agents.get('/agents/:agent', async (c) => c.json(shownAgent(c, (await known(c)).
 
 agents.delete('/agents/:agent', async (c) => {
   const name = administered(c, 'delete')
-  const { mail } = validate(deleteAgentQuery, c.req.query())
+  const { mail, keepSeconds } = validate(deleteAgentQuery, c.req.query())
+  if (keepSeconds !== undefined && mail !== 'keep') invalid('keepSeconds', 'goes with `mail=keep`')
   if (!agentName.safeParse(name).success) return unknownAgent(name)
   if (c.get('handlers').has(name))
     invalid('agent', 'it is part of this Worker: take it out of `agents` and deploy first')
   const directory = c.get('platform').directory()
   // Read before the object forgets: should somebody register the name anew meanwhile, that entry is not the one removed.
   const entry = await directory.findAgent(name)
-  if (mail !== undefined && mail !== 'dead') await reassign(c, name, mail.slice('reassign:'.length))
+  const kept = mail === 'keep' ? { keepMs: (keepSeconds ?? limits.keepMailDefaultSeconds) * 1_000 } : undefined
+  if (mail?.startsWith('reassign:')) await reassign(c, name, mail.slice('reassign:'.length))
   const retired = await c
     .get('platform')
     .agent(name)
-    .retire(mail === 'dead' ? mail : undefined)
+    .retire(mail === 'dead' ? mail : kept)
   if (retired.status === 'has_mail') refuse({ code: 'agent_has_mail', agent: name, depth: retired.depth })
   if (entry !== undefined) await directory.removeAgent(name, entry.incarnation)
   else if (retired.status === 'unknown') unknownAgent(name)
@@ -75,9 +79,14 @@ agents.delete('/agents/:agent', async (c) => {
   return c.body(null, 204)
 })
 
+const capabilityOf = 'capability:'
+
 async function reassign(c: Context<App>, name: string, to: string): Promise<void> {
   if (to === name) invalid('mail', 'its mail cannot go to itself: name another agent')
-  unwrap(await reassignMail(c.get('platform'), name, to))
+  const platform = c.get('platform')
+  const skill = to.startsWith(capabilityOf) ? to.slice(capabilityOf.length) : undefined
+  const heir = skill === undefined ? to : await leastLoadedOf(platform, skill, name)
+  unwrap(await reassignMail(platform, name, heir ?? refuse({ code: 'unroutable', destination: to })))
 }
 
 // --- operate ----------------------------------------------------------------------------------------------------------
@@ -99,8 +108,10 @@ agents.post('/agents/:agent/pause', async (c) => {
 
 agents.post('/agents/:agent/resume', async (c) => {
   const { name } = (await known(c, 'resume')).agent
-  const resumed = await c.get('platform').agent(name).resume()
-  enqueue(c.get('platform'), name, resumed.references)
+  const { catchUp } = await readJson(c, resumeRequest)
+  const platform = c.get('platform')
+  const resumed = await platform.agent(name).resume(platform.token(), catchUp)
+  enqueue(platform, name, resumed.references)
   return c.json(shownAgent(c, resumed.agent ?? unknownAgent(name)), 200)
 })
 
@@ -204,12 +215,23 @@ function listed({ agent, kind, capabilities, verified, updatedAt }: RegisteredAg
   return { agent, kind, capabilities, verified, updatedAt: iso(updatedAt) }
 }
 
-function shownFigures({ depth, states, inFlight, released, breaker, parked, oldestAt, nextDueAt }: Figures) {
+function shownFigures({
+  depth,
+  states,
+  inFlight,
+  released,
+  redelivered,
+  breaker,
+  parked,
+  oldestAt,
+  nextDueAt,
+}: Figures) {
   return {
     depth,
     states,
     inFlight,
     released,
+    redelivered,
     breaker,
     ...(parked === undefined ? {} : { parked }),
     ...(oldestAt === undefined ? {} : { oldestAt: iso(oldestAt) }),

@@ -7,12 +7,13 @@ import { wireBytes } from '../../shared/api-messages.ts'
 import { readMessages } from '../../shared/cloudevents.ts'
 import { type Fault, problemOf } from '../../shared/fault.ts'
 import { limits } from '../../shared/limits.ts'
-import type { Result } from '../../shared/result.ts'
+import { err, type Result } from '../../shared/result.ts'
 import type { App } from '../context.ts'
 import { readBytes, refuse, unwrap } from '../problem.ts'
 import { publish } from '../publish.ts'
 import { publishOptions } from '../publish-options.ts'
 import type { PublishReceipt } from '../route.ts'
+import { withSuggestions } from '../suggest.ts'
 
 export const messages = new Hono<App>()
 
@@ -59,7 +60,13 @@ async function answerEach(c: Context<App>, inputs: readonly unknown[]): Promise<
     refuse({ code: 'invalid_request', issues: [{ path: '', message }] })
   }
   const published = await publish(c.get('platform'), c.get('principal'), inputs, publishOptions(c, inputs.length))
-  const results = inputs.map((_, i) => resultOf(published[i] ?? unanswered, `${c.req.path}#/${i}`))
+  const answers = inputs.map((_, i) => published[i] ?? unanswered)
+  const faults = answers.flatMap((answer) => (answer.ok ? [] : [answer.error]))
+  const known = { principal: c.get('principal'), own: c.get('handlers').keys() }
+  const told = [...(await withSuggestions(c.get('platform'), known, faults))].values()
+  const results = answers.map((answer, i) =>
+    resultOf(answer.ok ? answer : err(told.next().value ?? answer.error), `${c.req.path}#/${i}`),
+  )
   return c.json({ results }, 200)
 }
 

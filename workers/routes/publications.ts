@@ -18,7 +18,7 @@ publications.get('/publications/:id', async (c) => {
   const platform = c.get('platform')
   const publication = isPublicationId(id) ? await platform.publication(id).report() : undefined
   if (publication === undefined) return refuse({ code: 'not_found', what: 'publication', id })
-  const { head, openedAt, fanout, accepted, refused, closedAt, legs } = publication
+  const { head, openedAt, fanout, accepted, refused, closedAt, legs, why } = publication
   if (!maySpeakAs(c.get('principal'), head.source)) refuse({ code: 'forbidden', action: 'read', subject: id })
 
   const fates = await fatesOf(platform, legs)
@@ -29,6 +29,7 @@ publications.get('/publications/:id', async (c) => {
       id,
       message: head,
       openedAt: new Date(openedAt).toISOString(),
+      ...(why === undefined ? {} : { why }),
       fanout,
       accepted,
       refused,
