@@ -3,7 +3,8 @@
  * all in it is past keeping, because a dropped table costs no row and a deleted row costs one (docs/decisions/0004, 0012).
  * Stragglers of a dropped bucket move to `kept`. Never here: what a delivery is (durable-objects/mailbox-store.ts).
  */
-import type { Bucket, BucketsRecord } from '../shared/bucket.ts'
+import type { Tally } from '../shared/audit.ts'
+import type { Bucket, BucketsRecord, Ledger } from '../shared/bucket.ts'
 import type { StoragePort } from '../shared/ports.ts'
 
 const bucketsPerRetention = 6
@@ -29,6 +30,7 @@ export class Buckets {
   readonly #sql: StoragePort['sql']
   /** Oldest first; the last is open. Empty until the first delivery: reading an unknown agent must leave no trace. */
   #list: Bucket[] = []
+  #ledger: Ledger | undefined
 
   constructor(sql: StoragePort['sql']) {
     this.#sql = sql
@@ -36,10 +38,32 @@ export class Buckets {
 
   load(record: BucketsRecord): void {
     this.#list = record.list
+    this.#ledger = record.ledger
   }
 
-  get record(): BucketsRecord {
-    return { v: 1, list: this.#list }
+  /** As it is to be stored, with the numbers that the mailbox has given. */
+  record(sequence: number): BucketsRecord {
+    if (this.#ledger !== undefined) this.#ledger = { ...this.#ledger, sequence }
+    return { v: 1, list: this.#list, ...(this.#ledger === undefined ? {} : { ledger: this.#ledger }) }
+  }
+
+  /** Undefined before the first delivery, and in storage from before there was one. */
+  get ledger(): Ledger | undefined {
+    return this.#ledger
+  }
+
+  /** Begins the count with what is there: whatever the numbers say more was forgotten before anybody counted. */
+  openLedger(sequence: number): void {
+    const { numbered } = this.tally()
+    this.#ledger = { sequence, forgotten: sequence - numbered, redriven: 0 }
+  }
+
+  countRedriven(n: number): void {
+    if (this.#ledger !== undefined) this.#ledger = { ...this.#ledger, redriven: this.#ledger.redriven + n }
+  }
+
+  countForgotten(n: number): void {
+    if (this.#ledger !== undefined) this.#ledger = { ...this.#ledger, forgotten: this.#ledger.forgotten + n }
   }
 
   /** The table that takes new deliveries; undefined before the first. */
@@ -72,6 +96,7 @@ export class Buckets {
   }
 
   begin(now: number): void {
+    if (this.#list.length === 0) this.#ledger = { sequence: 0, forgotten: 0, redriven: 0 }
     const n = (this.#list.at(-1)?.n ?? 0) + 1
     this.#sql.exec(`CREATE TABLE ${tableOf(n)} (${columns}) WITHOUT ROWID`)
     this.#list = [...this.#list, { n, since: now, rows: 0, live: false }]
@@ -102,7 +127,35 @@ export class Buckets {
     return JSON.stringify(this.#list) === before ? undefined : past.map((b) => tableOf(b.n))
   }
 
+  /** Counts the rows of every table, by columns alone: what a record holds is not parsed. */
+  tally(): Tally {
+    const found = new Set(this.liveTables)
+    let sum: Tally = { numbered: 0, fleeting: 0, waiting: 0, stranded: 0 }
+    for (const table of this.tables) {
+      const [row] = this.#sql
+        .exec(
+          `SELECT count(*) AS n, coalesce(sum(sequence > 0), 0) AS numbered, coalesce(sum(keep_until IS NULL), 0) AS waiting,
+             coalesce(sum(keep_until IS NULL AND live = 0), 0) AS stranded FROM ${table}`,
+        )
+        .toArray()
+      const [n, numbered, waiting] = [Number(row?.n), Number(row?.numbered), Number(row?.waiting)]
+      sum = {
+        numbered: sum.numbered + numbered,
+        fleeting: sum.fleeting + n - numbered,
+        waiting: sum.waiting + waiting,
+        // A rebuilt mailbox would not look there.
+        stranded: sum.stranded + (found.has(table) ? Number(row?.stranded) : waiting),
+      }
+    }
+    return sum
+  }
+
   #drop(table: string, now: number): void {
+    // What has not ended has no time to be kept until: dropped by whatever mistake, it is not forgotten but missing.
+    const [row] = this.#sql
+      .exec(`SELECT count(*) AS n FROM ${table} WHERE sequence > 0 AND live = 0 AND keep_until <= ?`, now)
+      .toArray()
+    this.countForgotten(Number(row?.n))
     this.#sql.exec(`INSERT INTO ${keptTable} SELECT * FROM ${table} WHERE live = 1 OR keep_until > ?`, now)
     this.#sql.exec(`DROP TABLE ${table}`)
   }

@@ -7,6 +7,7 @@ import type { PendingRequest, RequestsPort } from '../shared/gather-port.ts'
 import { limits } from '../shared/limits.ts'
 import type { ChancePort, SqlValue, StoragePort, Synchronous } from '../shared/ports.ts'
 import { chance } from './chance.ts'
+import { type OutboxEnv, sendGather } from './outbox.ts'
 
 const table = `CREATE TABLE IF NOT EXISTS pending (
   id TEXT PRIMARY KEY, opened_at INTEGER NOT NULL, deadline_at INTEGER NOT NULL
@@ -15,14 +16,14 @@ const table = `CREATE TABLE IF NOT EXISTS pending (
 // Over by its own word at the deadline; kept a while longer, because whoever asks looks at the gather anyway.
 const graceMs = 60_000
 const tidyMs = 3_600_000
+const wokenAtOnce = 100
 
-export class RequestsObject extends DurableObject implements Synchronous<RequestsPort> {
+export class RequestsObject extends DurableObject<OutboxEnv> implements Synchronous<RequestsPort> {
   readonly #storage: StoragePort
   readonly #chance: Pick<ChancePort, 'now'>
 
-  constructor(ctx: DurableObjectState, env: unknown, ports: Pick<ChancePort, 'now'> = chance) {
-    // It uses no binding, so what the environment holds is nothing to it.
-    super(ctx, env as Env)
+  constructor(ctx: DurableObjectState, env: OutboxEnv, ports: Pick<ChancePort, 'now'> = chance) {
+    super(ctx, env)
     // The narrow shape that is used; the platform's own class satisfies it.
     this.#storage = ctx.storage as unknown as StoragePort
     this.#chance = ports
@@ -70,13 +71,21 @@ export class RequestsObject extends DurableObject implements Synchronous<Request
     return { items, ...(rows.length > limit && last !== undefined ? { cursor: `${last.openedAt}.${last.id}` } : {}) }
   }
 
-  /** Drops what is over. Never throws, and re-arms itself while there is anything (M6). */
+  /**
+   * Drops what is over. Whoever ends a gather takes it off the list: one that is still on it long after its deadline may have lost
+   * its alarm, so somebody is sent to look. Never throws, and re-arms itself while there is anything (M6).
+   */
   override async alarm(): Promise<void> {
     try {
       if (!this.#hasTable()) return
       const now = this.#chance.now()
-      this.#rows('DELETE FROM pending WHERE deadline_at <= ?', now - graceMs)
-      if (this.#rows('SELECT 1 FROM pending LIMIT 1').length > 0) await this.#storage.setAlarm(now + tidyMs)
+      const over = this.#rows('SELECT id FROM pending WHERE deadline_at <= ? LIMIT ?', now - graceMs, wokenAtOnce)
+      for (const { id } of over) {
+        await sendGather(this.env, String(id))
+        this.#rows('DELETE FROM pending WHERE id = ?', String(id))
+      }
+      if (this.#rows('SELECT 1 FROM pending LIMIT 1').length > 0)
+        await this.#storage.setAlarm(now + (over.length < wokenAtOnce ? tidyMs : graceMs))
       // All of it: an empty database would be stored, and paid, for ever.
       else await this.#storage.deleteAll()
     } catch (error) {

@@ -1,15 +1,19 @@
 /**
- * What stands for a whole deployment, beside who is registered: schemas, and the switch. The half of DirectoryObject that knows no
+ * What stands for a whole deployment, beside who is registered: schemas, the switch, and the last audit. The half of DirectoryObject that knows no
  * agent. Never here: agents, keys and subscriptions (durable-objects/directory.ts).
  */
 import { DurableObject } from 'cloudflare:workers'
+import { readSweptAudit, type SweptAudit } from '../shared/audit.ts'
 import type { ChancePort, StoragePort } from '../shared/ports.ts'
 import type { Schema, SchemaInput } from '../shared/schema.ts'
 import { readSwitch, type Switch, untouched } from '../shared/switch.ts'
 import { chance } from './chance.ts'
 import { SchemaStore } from './schema-store.ts'
 
-const switchTable = 'CREATE TABLE IF NOT EXISTS switch (one INTEGER PRIMARY KEY, record TEXT NOT NULL)'
+const tables = [
+  'CREATE TABLE IF NOT EXISTS switch (one INTEGER PRIMARY KEY, record TEXT NOT NULL)',
+  'CREATE TABLE IF NOT EXISTS audit (one INTEGER PRIMARY KEY, record TEXT NOT NULL)',
+]
 
 export abstract class StandingDirectory extends DurableObject<Env> {
   protected readonly storage: StoragePort
@@ -21,7 +25,7 @@ export abstract class StandingDirectory extends DurableObject<Env> {
     // The narrow shape that is used; the platform's own class satisfies it.
     this.storage = ctx.storage as unknown as StoragePort
     this.chance = ports
-    this.storage.sql.exec(switchTable)
+    for (const table of tables) this.storage.sql.exec(table)
     this.schemaStore = new SchemaStore(this.storage.sql)
   }
 
@@ -57,5 +61,16 @@ export abstract class StandingDirectory extends DurableObject<Env> {
   turned(): Switch {
     const [row] = this.storage.sql.exec('SELECT record FROM switch').toArray()
     return row === undefined ? untouched : readSwitch(row.record)
+  }
+
+  noteAudit(swept: SweptAudit): void {
+    const last = this.lastAudit()
+    if (last !== undefined && last.at >= swept.at) return
+    this.storage.sql.exec('INSERT OR REPLACE INTO audit (one, record) VALUES (1, ?)', JSON.stringify(swept))
+  }
+
+  lastAudit(): SweptAudit | undefined {
+    const [row] = this.storage.sql.exec('SELECT record FROM audit').toArray()
+    return row === undefined ? undefined : readSweptAudit(row.record)
   }
 }

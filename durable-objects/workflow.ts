@@ -22,6 +22,8 @@ import { type OutboxEnv, sendPerformance } from './outbox.ts'
 import { WorkflowStore } from './workflow-store.ts'
 
 const alarmRetryMs = 5_000
+// So long after its time an alarm is taken for lost.
+const overdueMs = 60_000
 const effectsAtOnce = 25
 const deferredAtOnce = 50
 /** Messages of one agent that go on when one of them has ended. */
@@ -192,6 +194,15 @@ export class WorkflowObject extends DurableObject<OutboxEnv> implements Synchron
       settle(draft, this.#knowledge(draft), news, this.#chance.now())
       return { more: isOwing(draft.record) }
     })
+  }
+
+  sweep(): boolean {
+    const draft = this.#store.load()
+    const due = draft === undefined ? undefined : dueAt(draft.record, draft.budget)
+    const now = this.#chance.now()
+    if (due === undefined || due > now - overdueMs) return false
+    void this.#storage.setAlarm(now)
+    return true
   }
 
   forget(): boolean {

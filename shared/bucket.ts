@@ -11,7 +11,26 @@ const bucketSchema = z.strictObject({
 })
 export type Bucket = z.infer<typeof bucketSchema>
 
-const bucketsRecord = z.strictObject({ v: z.literal(1), list: z.array(bucketSchema).min(1) })
+/**
+ * What the audit adds to the rows that are there (shared/audit.ts). Kept in this record because it is written whenever rows go, so
+ * that the count costs no message a row.
+ */
+const ledgerSchema = z.strictObject({
+  /** Numbers given when this was written: what a rebuild cannot see in the open bucket is in here. */
+  sequence: z.int(),
+  /** Deliveries whose rows were dropped past keeping. */
+  forgotten: z.int(),
+  /** Dead letters that were given a new life, and with it another number. */
+  redriven: z.int(),
+})
+export type Ledger = z.infer<typeof ledgerSchema>
+
+const bucketsRecord = z.strictObject({
+  v: z.literal(1),
+  list: z.array(bucketSchema).min(1),
+  /** Absent in a record from before there was an audit: the next sweep begins one. */
+  ledger: ledgerSchema.exactOptional(),
+})
 export type BucketsRecord = z.infer<typeof bucketsRecord>
 
 /** A stored record, parsed as the network is. */

@@ -100,6 +100,10 @@ export function fleetingReceipt(
   })
 }
 
+/** Is it such a row? One that came to a mailbox the usual way has the token of that call, whatever its mode. */
+export const isFleetingReceipt = ({ mode, acceptToken }: Delivery): boolean =>
+  mode === 'at_most_once' && acceptToken === ''
+
 /**
  * It is over: its place is free, what came of it says of the agent what a durable delivery would say, and its receipt is
  * stored, unless an earlier call `recorded` it.

@@ -7,19 +7,22 @@ import type { AgentPort } from './agent-port.ts'
 import type { ApprovalsPort } from './approval-port.ts'
 import type { DeadLettersPort } from './dead-letter.ts'
 import type { DirectoryPort } from './directory.ts'
+import type { DocumentPort } from './document.ts'
 import type { GatherPort, RequestsPort } from './gather-port.ts'
+import type { Message } from './message.ts'
 import type { PromisePort } from './promise.ts'
 import type { PublicationPort } from './publication.ts'
 import type { Reference, WorkReference } from './reference.ts'
 import type { ResourcePort } from './resource.ts'
 import type { SchedulesPort } from './schedule.ts'
 import type { KnownSchemas } from './schema.ts'
+import type { Attempted } from './span.ts'
 import type { WorkflowIndexPort } from './workflow-index.ts'
 import type { WorkflowPort } from './workflow-port.ts'
 
 // --- what the objects need --------------------------------------------------------------------------------------------
 
-export type SqlValue = string | number | null
+export type SqlValue = string | number | null | Uint8Array
 
 export interface SqlPort {
   exec(query: string, ...bindings: SqlValue[]): { toArray(): Record<string, unknown>[] }
@@ -65,6 +68,7 @@ export interface Platform extends ChancePort {
   schedules(): SchedulesPort
   approvals(): ApprovalsPort
   promise(id: string): PromisePort
+  document(id: string): DocumentPort
   gather(id: string): GatherPort
   /** By the asker's source. */
   requests(owner: string): RequestsPort
@@ -81,7 +85,10 @@ export interface Platform extends ChancePort {
   enrolHandlers(): Promise<void>
   /** After this many milliseconds, for deadlines; cancelled by the returned function. */
   after(ms: number, then: () => void): () => void
+  /** One line. `level: 'error'` for what somebody has to see. */
   log(step: string, ids: Readonly<Record<string, unknown>>): void
+  /** Tells a collector what this invocation did; absent when the deployer named none. */
+  readonly tracing?: Tracing
   /** What this isolate remembers from one invocation to the next: a cache, gone with it. */
   readonly isolate: Isolate
   /** Shared by all that this invocation does. */
@@ -89,6 +96,22 @@ export interface Platform extends ChancePort {
   readonly settings: Settings
   /** The Worker's bindings and variables, for handlers. */
   readonly bindings: Readonly<Record<string, unknown>>
+}
+
+/** What is told of messages on their way. None of it throws, waits or has an effect on them. */
+export interface Tracing {
+  /** A message was made that continues `parent`, and comes of what is `linked` too. It is not sent yet. */
+  begun(traceparent: string, parent: string | undefined, linked?: readonly (string | undefined)[]): void
+  /** It was accepted. Said again, or of one that another invocation made, it is nothing. */
+  sent(message: Pick<Message, 'id' | 'to' | 'topic' | 'type' | 'correlationid' | 'traceparent'>): void
+  /** An attempt begins; of a batch one for all. To be called when it ends, if it did begin. */
+  attempt(
+    agent: string,
+    attempts: readonly Attempted[],
+  ): (error: { readonly code: string; readonly message: string } | undefined) => void
+  /** The `traceparent` of what happens within this delivery's attempt; undefined when it was not made here. */
+  within(delivery: string): string | undefined
+  settled(agent: string, delivery: string, outcome: string, startedAt: number): void
 }
 
 /** What one invocation may still do, counted down. */

@@ -2,6 +2,7 @@
  * The deployment's figures, agent by agent: as JSON, and as Prometheus reads them. Never here: asking mailboxes (workers/measure.ts).
  */
 import * as z from 'zod'
+import { sweptAuditAnswer } from './audit.ts'
 import type { LetterCount } from './dead-letter.ts'
 import type { MailboxStats } from './figures.ts'
 import { agentKind } from './policy.ts'
@@ -28,6 +29,7 @@ export const statsAnswer = z.strictObject({
   unroutable: count.describe('Dead letters of publications that reached nobody.'),
   lettersComplete: z.boolean().describe('Whether every dead letter was counted: only the newest are.'),
   unavailable: z.array(z.string()).describe('Agents whose mailbox did not answer.'),
+  audit: sweptAuditAnswer.optional().describe('What the hourly sweep found in all mailboxes. Absent before the first.'),
   cursor: z.string().optional().describe('There is more: ask again with this cursor.'),
 })
 export type Stats = z.infer<typeof statsAnswer>
@@ -65,7 +67,7 @@ interface Family {
 const breakerStates = ['closed', 'open', 'half_open'] as const
 
 /** The same figures in Prometheus' text format: all are gauges. */
-export function metricsText({ items, lettersComplete, unavailable, cursor, stopped }: Stats): string {
+export function metricsText({ items, lettersComplete, unavailable, cursor, stopped, audit }: Stats): string {
   const each = (value: (one: AgentStats) => readonly Sample[]) => items.flatMap(value)
   const families: readonly Family[] = [
     {
@@ -111,6 +113,11 @@ export function metricsText({ items, lettersComplete, unavailable, cursor, stopp
       name: 'switchboard_stopped',
       help: '1 when nothing is taken in the whole deployment.',
       samples: [[{}, stopped === undefined ? 0 : 1]],
+    },
+    {
+      name: 'switchboard_audit_mismatched',
+      help: 'Mailboxes that did not add up in the last hourly sweep.',
+      samples: audit === undefined ? [] : [[{}, audit.mismatched.length]],
     },
     {
       name: 'switchboard_scrape_complete',

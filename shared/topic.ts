@@ -17,6 +17,9 @@ export const workflowTopic = (workflow: string) => `${reservedPrefix}.workflow.$
 /** Where the broker says that nobody replied to a request in time. */
 export const requestTimeoutTopic = `${reservedPrefix}.request.timeout`
 
+/** Where the broker says that a mailbox does not add up (shared/audit.ts). */
+export const auditMismatchTopic = `${reservedPrefix}.audit.mismatch`
+
 /** Where the broker says what became of a resource that agents share. */
 export const resourceTopic = (resource: string) => `${reservedPrefix}.resource.${resource.replaceAll(/[/:]/g, '.')}`
 

@@ -109,6 +109,8 @@ export interface WorkflowPort {
   unfinished(after: number): Promise<Unfinished | undefined>
   /** What became of that. `more`: there is something left to do. Undefined when there is no such workflow any more. */
   performed(news: PerformedNews): Promise<{ readonly more: boolean } | undefined>
+  /** Hourly: what is overdue because an alarm was lost wakes (M6). False when nothing was. */
+  sweep(): Promise<boolean>
   /** Its own storage goes, if its time has come. */
   forget(): Promise<boolean>
 }

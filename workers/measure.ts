@@ -2,6 +2,7 @@
  * Measure: ask the mailboxes of one page of agents how they stand, and the index of dead letters what it holds. Never here:
  * how it is told (shared/stats.ts).
  */
+import { publicSwept } from '../shared/audit.ts'
 import { limits } from '../shared/limits.ts'
 import type { Platform } from '../shared/ports.ts'
 import { type AgentStats, agentStatsOf, type Stats } from '../shared/stats.ts'
@@ -17,6 +18,7 @@ export async function measure(platform: Platform, cursor: string | undefined, li
   const { counts, counted } = await platform.deadLetters().count(limits.lettersCounted)
   const names = page.items.map((item) => item.agent)
   const now = platform.now()
+  const swept = await platform.directory().lastAudit()
   const stopped = await stoppedBecause(platform)
   const items: AgentStats[] = []
   const unavailable: string[] = []
@@ -41,6 +43,7 @@ export async function measure(platform: Platform, cursor: string | undefined, li
     unroutable: unrouted,
     lettersComplete: counted < limits.lettersCounted,
     unavailable,
+    ...(swept === undefined ? {} : { audit: publicSwept(swept) }),
     ...(page.cursor === undefined ? {} : { cursor: page.cursor }),
   }
 }

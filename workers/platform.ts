@@ -6,6 +6,7 @@ import type { AgentPort } from '../shared/agent-port.ts'
 import type { ApprovalsPort } from '../shared/approval-port.ts'
 import type { DeadLettersPort } from '../shared/dead-letter.ts'
 import type { DirectoryPort } from '../shared/directory.ts'
+import type { DocumentPort } from '../shared/document.ts'
 import type { GatherPort, RequestsPort } from '../shared/gather-port.ts'
 import { limits } from '../shared/limits.ts'
 import type { ChancePort, Isolate, Platform, QueuePort } from '../shared/ports.ts'
@@ -14,9 +15,11 @@ import type { PublicationPort } from '../shared/publication.ts'
 import type { Reference, WorkReference } from '../shared/reference.ts'
 import type { ResourcePort } from '../shared/resource.ts'
 import type { SchedulesPort } from '../shared/schedule.ts'
+import { collectorHeaders } from '../shared/span.ts'
 import type { WorkflowIndexPort } from '../shared/workflow-index.ts'
 import type { WorkflowPort } from '../shared/workflow-port.ts'
 import { type Audiences, remembering } from './remember.ts'
+import { Trace } from './trace.ts'
 
 /** What is used of an invocation's context. */
 export interface Invocation {
@@ -42,23 +45,60 @@ export class Unavailable extends Error {
   }
 }
 
+/** Waits before a call is tried again. */
+type Pause = (tries: number) => Promise<void>
+
 const callTries = 3
 const callPauseMs = 50
 
 /** One platform for one invocation. */
 export function platformOf(env: Env, invocation: Invocation, roster: Roster, isolate: Isolate): Platform {
   const { now, random } = chance
-  const pause = (tries: number) =>
+  const pause: Pause = (tries) =>
     new Promise<void>((resolve) => setTimeout(resolve, callPauseMs * 4 ** (tries - 1) * (0.5 + random())))
   const directory = persistent<DirectoryPort>(
     'directory',
     () => env.DIRECTORY.getByName('all') as unknown as DirectoryPort,
     pause,
   )
-  const platform: Platform = {
+  const platform: { -readonly [K in keyof Platform]: Platform[K] } = {
     ...chance,
-    agent: (name) => persistent<AgentPort>('mailbox', () => env.AGENTS.getByName(name) as unknown as AgentPort, pause),
+    ...objectsOf(env, pause),
     directory: () => remembering(directory, roster.audiences, now),
+    deliveries: env.DELIVERIES as QueuePort<Reference>,
+    work: env.WORK as QueuePort<WorkReference>,
+    fetch: (url, init) => fetch(url, init),
+    waitUntil: (work) => invocation.waitUntil(work),
+    enrolHandler: (name) => roster.enrol(platform, name),
+    enrolHandlers: () => roster.enrolAll(platform),
+    after: (ms, then) => {
+      const timer = setTimeout(then, ms)
+      return () => clearTimeout(timer)
+    },
+    log: (step, ids) =>
+      (ids['level'] === 'error' ? console.error : console.log)(JSON.stringify({ step, at: now(), ...ids })),
+    isolate,
+    allowance: { legs: limits.legsPerInvocation },
+    settings: {
+      adminKey: env.SWITCHBOARD_ADMIN_KEY === '' ? undefined : env.SWITCHBOARD_ADMIN_KEY,
+      development: env.SWITCHBOARD_DEV === '1',
+      patienceMs: Number(env.SWITCHBOARD_PATIENCE_SECONDS || 0) * 1_000,
+    },
+    bindings: env as unknown as Readonly<Record<string, unknown>>,
+  }
+  const collector = env.SWITCHBOARD_OTLP_URL ?? ''
+  if (collector !== '')
+    platform.tracing = new Trace(platform, {
+      url: collector,
+      headers: collectorHeaders(env.SWITCHBOARD_OTLP_HEADERS ?? ''),
+    })
+  return platform
+}
+
+/** The objects by name, but for the directory, of which the isolate remembers much. */
+function objectsOf(env: Env, pause: Pause) {
+  return {
+    agent: (name) => persistent<AgentPort>('mailbox', () => env.AGENTS.getByName(name) as unknown as AgentPort, pause),
     deadLetters: () =>
       persistent<DeadLettersPort>(
         'dead letter index',
@@ -84,6 +124,8 @@ export function platformOf(env: Env, invocation: Invocation, roster: Roster, iso
       persistent<ApprovalsPort>('approvals', () => env.APPROVALS.getByName('all') as unknown as ApprovalsPort, pause),
     promise: (id) =>
       persistent<PromisePort>('promise', () => env.PROMISES.getByName(id) as unknown as PromisePort, pause),
+    document: (id) =>
+      persistent<DocumentPort>('document', () => env.DOCUMENTS.getByName(id) as unknown as DocumentPort, pause),
     resource: (name) =>
       persistent<ResourcePort>('resource', () => env.RESOURCES.getByName(name) as unknown as ResourcePort, pause),
     workflow: (id) =>
@@ -94,27 +136,7 @@ export function platformOf(env: Env, invocation: Invocation, roster: Roster, iso
         () => env.WORKFLOW_INDEX.getByName('all') as unknown as WorkflowIndexPort,
         pause,
       ),
-    deliveries: env.DELIVERIES as QueuePort<Reference>,
-    work: env.WORK as QueuePort<WorkReference>,
-    fetch: (url, init) => fetch(url, init),
-    waitUntil: (work) => invocation.waitUntil(work),
-    enrolHandler: (name) => roster.enrol(platform, name),
-    enrolHandlers: () => roster.enrolAll(platform),
-    after: (ms, then) => {
-      const timer = setTimeout(then, ms)
-      return () => clearTimeout(timer)
-    },
-    log: (step, ids) => console.log(JSON.stringify({ step, at: now(), ...ids })),
-    isolate,
-    allowance: { legs: limits.legsPerInvocation },
-    settings: {
-      adminKey: env.SWITCHBOARD_ADMIN_KEY === '' ? undefined : env.SWITCHBOARD_ADMIN_KEY,
-      development: env.SWITCHBOARD_DEV === '1',
-      patienceMs: Number(env.SWITCHBOARD_PATIENCE_SECONDS || 0) * 1_000,
-    },
-    bindings: env as unknown as Readonly<Record<string, unknown>>,
-  }
-  return platform
+  } satisfies Partial<Platform>
 }
 
 type Remote = Record<string | symbol, (...args: unknown[]) => Promise<unknown>>
@@ -126,7 +148,7 @@ type Remote = Record<string | symbol, (...args: unknown[]) => Promise<unknown>>
 export function persistent<Port extends object>(
   what: string,
   stub: () => Port,
-  pause: (tries: number) => Promise<void>,
+  pause: Pause,
 ): Port {
   return new Proxy({} as Port, {
     get:

@@ -1,0 +1,107 @@
+/**
+ * The hourly sweep in virtual time: what it wakes whose alarm was lost, and that it is loud about a mailbox that does not add up.
+ * Never here: the sum itself (audit.test.ts), agents' alarms (chores.test.ts), schedules and approvals (their own files).
+ */
+import { describe, expect, it } from 'vitest'
+import { indexEntry } from '../../shared/directory.ts'
+import { resolvePermissions } from '../../shared/permissions.ts'
+import { perform } from '../../workers/perform.ts'
+import { ask } from '../../workers/request.ts'
+import { sweep } from '../../workers/sweep.ts'
+import { admin, Scene } from './scene.ts'
+
+const minute = 60_000
+const hour = 60 * minute
+
+const clock = {
+  initial: 'waiting',
+  states: { waiting: { after: { '600000': 'late' } }, late: { type: 'final' } },
+}
+
+async function withWorkflow(scene: Scene, id: string): Promise<() => Promise<string>> {
+  const opening = {
+    ...{
+      id,
+      by: 'admin',
+      permissions: resolvePermissions('admin'),
+      creation: 'c',
+      definition: { name: 'clock', version: 1 },
+    },
+    ...{ state: {}, keptMs: 30 * 24 * hour },
+  }
+  await scene.done(scene.platform().workflow(id).create(opening, clock))
+  await scene.done(perform(scene.platform(), id))
+  return async () => {
+    const read = await scene.done(
+      scene
+        .platform()
+        .workflow(id)
+        .read({ source: 'admin', admin: true } as never),
+    )
+    return read.status === 'found' ? read.workflow.record.status : read.status
+  }
+}
+
+describe('the hourly sweep', () => {
+  it('M6: wakes an open workflow that is overdue because its alarm was lost, and leaves those alone that are not', async () => {
+    const scene = new Scene()
+    const lost = await withWorkflow(scene, 'lost')
+    scene.sim.loseAlarm('lost', 'workflow')
+    await scene.pass(hour)
+    const early = await withWorkflow(scene, 'early')
+    expect([await lost(), await early()]).toEqual(['running', 'running'])
+    await scene.done(sweep(scene.platform()))
+    await scene.pass(minute)
+    expect([await lost(), await early()]).toEqual(['completed', 'running'])
+    const woken = scene.logged.filter((l) => l.step === 'sweep.woken').map((l) => l.ids)
+    expect(woken).toEqual([{ level: 'error', workflow: 'lost' }])
+  })
+
+  it('M1: is loud, once a day, about a mailbox that does not add up, and keeps what it found for whoever asks', async () => {
+    const scene = new Scene()
+    const directory = scene.platform().directory()
+    await scene.done(directory.putAgent(indexEntry(await scene.pull('ada'))))
+    await scene.done(directory.putAgent(indexEntry(await scene.pull('bob'))))
+    await scene.done(directory.putAgent(indexEntry(await scene.pull('watcher'))))
+    const topic = 'switchboard.audit.mismatch'
+    await scene.done(directory.putSubscription('w', { agent: 'watcher', topic }, { max: 1 }))
+    for (const name of ['ada', 'ada', 'bob']) await scene.send(name)
+    const sound = await scene.done(sweep(scene.platform()))
+    expect(sound.audit).toMatchObject({ mailboxes: 3, accepted: 3, ended: 0, live: 3, mismatched: [] })
+    const { storage } = await scene.sim.inspect('ada')
+    storage.sql.exec('DELETE FROM deliveries_1 WHERE sequence = 1')
+    for (let hours = 0; hours < 3; hours++) {
+      await scene.done(sweep(scene.platform()))
+      await scene.pass(hour)
+    }
+    expect(await scene.done(directory.lastAudit())).toMatchObject({ v: 1, total: { mismatched: ['ada'] } })
+    const logged = scene.logged.filter((l) => l.step === 'audit.mismatch').map((l) => l.ids)
+    expect(logged).toHaveLength(3)
+    expect(logged[0]).toMatchObject({ level: 'error', agent: 'ada', missing: 1 })
+    const { leases } = await scene.done(scene.platform().agent('watcher').lease(10, minute, 'watching'))
+    expect(leases.map((l) => JSON.parse(l.body))).toMatchObject([{ type: topic, topic, subject: 'ada', missing: 1 }])
+    expect(JSON.parse(leases[0]!.body).data).toBeUndefined()
+    await scene.pass(24 * hour)
+    await scene.done(sweep(scene.platform()))
+    const next = await scene.done(scene.platform().agent('watcher').lease(10, minute, 'the next day'))
+    // The first is still unacked.
+    expect(next.leases.map((l) => l.head)).toMatchObject([{ subject: 'ada' }, { topic, subject: 'ada' }])
+  })
+})
+
+describe('the list of what one asker waits for', () => {
+  it('M6: has somebody look at what is on it long after its deadline, because its alarm was lost', async () => {
+    const scene = new Scene()
+    await scene.pull('slow')
+    const asked = await scene.done(
+      ask(scene.platform(), admin, { type: 'ask', to: 'slow', timeoutSeconds: 40 }, { waits: false }),
+    )
+    if (!asked.ok) throw new Error(JSON.stringify(asked.error))
+    scene.sim.loseAlarm(asked.value.gather.id, 'gather')
+    const told = () => scene.logged.filter((l) => l.step === 'request.timeout').map((l) => l.ids.gather)
+    await scene.pass(30 * minute)
+    expect(told()).toEqual([])
+    await scene.pass(hour)
+    expect(told()).toEqual([asked.value.gather.id])
+  })
+})
