@@ -87,6 +87,7 @@ export const pathParameters: Readonly<Record<string, Omit<Parameter, 'name'>>> =
   observer: { description: 'An agent’s name.', schema: z.string().regex(/^[a-z0-9-]{1,64}$/) },
   approval: { description: 'The id of an approval.', schema: z.string() },
   promise: { description: 'The id of a promise.', schema: z.string() },
+  document: { description: 'The id of a document.', schema: z.string() },
   schedule: { description: 'An id of your own choice.', schema: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/) },
   schema: { description: 'A name of your own choice.', schema: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/) },
   subscription: { description: 'An id of your own choice.', schema: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/) },

@@ -9,6 +9,7 @@ import { AgentObject } from '../durable-objects/agent.ts'
 import { ApprovalsObject } from '../durable-objects/approvals.ts'
 import { DeadLettersObject } from '../durable-objects/dead-letters.ts'
 import { DirectoryObject } from '../durable-objects/directory.ts'
+import { DocumentObject } from '../durable-objects/document.ts'
 import { GatherObject } from '../durable-objects/gather.ts'
 import { PromiseObject } from '../durable-objects/promise.ts'
 import { PublicationObject } from '../durable-objects/publication.ts'
@@ -95,6 +96,9 @@ function built(title: string): SimStorage {
     case 'ApprovalsObject':
       new ApprovalsObject(state, env, clock)
       break
+    case 'DocumentObject':
+      new DocumentObject(state, env, clock).begin('u')
+      break
     case 'PromiseObject': {
       const opening = { id: 'p', owner: 'admin', creator: { kind: 'admin' }, contentHash: 'h', resolvers: [] } as const
       new PromiseObject(state, env, clock).open({ ...opening, resolvers: [], waitsMs: 1 })
@@ -152,6 +156,7 @@ describe.each([
   'SchedulesObject',
   'ApprovalsObject',
   'PromiseObject',
+  'DocumentObject',
   'ResourceObject',
   'GatherObject',
   'RequestsObject',

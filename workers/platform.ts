@@ -145,11 +145,7 @@ type Remote = Record<string | symbol, (...args: unknown[]) => Promise<unknown>>
  * A port that tries again. Every changing call carries a token, so a call that took effect and lost its answer is safe to
  * repeat. A fresh stub each time: after an exception the old one may be broken. An overloaded object is left alone.
  */
-export function persistent<Port extends object>(
-  what: string,
-  stub: () => Port,
-  pause: Pause,
-): Port {
+export function persistent<Port extends object>(what: string, stub: () => Port, pause: Pause): Port {
   return new Proxy({} as Port, {
     get:
       (_, method) =>

@@ -6,6 +6,7 @@ import { AgentObject } from '../../durable-objects/agent.ts'
 import { ApprovalsObject } from '../../durable-objects/approvals.ts'
 import { DeadLettersObject } from '../../durable-objects/dead-letters.ts'
 import { DirectoryObject } from '../../durable-objects/directory.ts'
+import { DocumentObject } from '../../durable-objects/document.ts'
 import { GatherObject } from '../../durable-objects/gather.ts'
 import { PromiseObject } from '../../durable-objects/promise.ts'
 import { PublicationObject } from '../../durable-objects/publication.ts'
@@ -78,6 +79,7 @@ type Kind =
   | 'schedules'
   | 'approvals'
   | 'promise'
+  | 'document'
   | 'workflow'
   | 'workflow-index'
 
@@ -184,6 +186,7 @@ export class SimPlatform {
       schedules: () => port('schedules', 'all'),
       approvals: () => port('approvals', 'all'),
       promise: (id) => port('promise', id),
+      document: (id) => port('document', id),
       gather: (id) => port('gather', id),
       workflow: (id) => port('workflow', id),
       workflowIndex: () => port('workflow-index', 'all'),
@@ -342,11 +345,13 @@ export class SimPlatform {
                     ? new ApprovalsObject(context, env as never, ports)
                     : kind === 'promise'
                       ? new PromiseObject(context, env as never, ports)
-                      : kind === 'workflow'
-                        ? new WorkflowObject(context, env as never, ports)
-                        : kind === 'workflow-index'
-                          ? new WorkflowIndexObject(context, env, ports)
-                          : new DeadLettersObject(context, env, ports)) as unknown as Instance
+                      : kind === 'document'
+                        ? new DocumentObject(context, env, ports)
+                        : kind === 'workflow'
+                          ? new WorkflowObject(context, env as never, ports)
+                          : kind === 'workflow-index'
+                            ? new WorkflowIndexObject(context, env, ports)
+                            : new DeadLettersObject(context, env, ports)) as unknown as Instance
   }
 
   #dropInstance(hosted: Hosted): void {

@@ -50,6 +50,8 @@ function bodies(method: string, to: string, { token, workflow }: Ground['named']
     '/v1/approvals': { question: 'q', notify: [to], workflowid: workflow },
     '/v1/approvals/{approval}/decision': { option: 'approve' },
     '/v1/promises': { notify: to },
+    '/v1/documents': { large: to },
+    '/v1/documents/{document}': { expiresSeconds: 3_600 },
     '/v1/promises/{promise}/resolve': { value: 1 },
     '/v1/promises/{promise}/reject': { error: 'e' },
     '/v1/deliveries/{id}/ack': { token },

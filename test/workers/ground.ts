@@ -41,6 +41,7 @@ export async function prepared(): Promise<Ground> {
   const published = await make('POST', '/v1/messages', { topic: `${name}.x`, type: 't' })
   const approval = await make('POST', '/v1/approvals', { question: name })
   const promise = await make('POST', '/v1/promises', { name })
+  const document = await make('POST', '/v1/documents', { name })
   await call('PUT', `/v1/schemas/${name}`, { json: { match: { type: `${name}.*` }, schema: { type: 'object' } } })
   const { body: made } = await call('POST', '/v1/keys', { json: { name } })
   const publication = String(published.publication ?? 'p-none')
@@ -58,6 +59,7 @@ export async function prepared(): Promise<Ground> {
       key: made.id,
       approval: approval.id,
       promise: promise.id,
+      document: document.id,
       '/v1/deliveries/{id}': held,
       '/v1/dead-letters/{id}': dead,
       '/v1/requests/{id}': asked.id,
@@ -74,6 +76,7 @@ export async function prepared(): Promise<Ground> {
       '/schema': [name],
       '/approval': [approval.id],
       '/promise': [promise.id],
+      '/document': [document.id],
       '/key': [made.id],
       '/resource': ['openai/gpt-5'],
       '/correlation': [name],
@@ -100,6 +103,7 @@ export async function prepared(): Promise<Ground> {
       `/v1/schedules/${name}`,
       `/v1/subscriptions/${name}`,
       `/v1/schemas/${name}`,
+      `/v1/documents/${document.id}`,
     ],
   }
 }

@@ -9,6 +9,7 @@ import { AgentObject } from '../../durable-objects/agent.ts'
 import { ApprovalsObject } from '../../durable-objects/approvals.ts'
 import { DeadLettersObject } from '../../durable-objects/dead-letters.ts'
 import { DirectoryObject } from '../../durable-objects/directory.ts'
+import { DocumentObject } from '../../durable-objects/document.ts'
 import { GatherObject } from '../../durable-objects/gather.ts'
 import { PromiseObject } from '../../durable-objects/promise.ts'
 import { PublicationObject } from '../../durable-objects/publication.ts'
@@ -71,6 +72,7 @@ const namespaces = {
   WORKFLOW_INDEX: WorkflowIndexObject,
   APPROVALS: ApprovalsObject,
   PROMISES: PromiseObject,
+  DOCUMENTS: DocumentObject,
 } as const
 const queues = { DELIVERIES: 'deliveries', WORK: 'work' } as const
 

@@ -24,6 +24,7 @@ const pages = [
   'GET /w/{workflow}',
   'GET /a/{approval}',
   'POST /a/{approval}',
+  'GET /d/{document}',
 ]
 
 /** `METHOD /path/{parameter}`, of handlers; middleware answers to ALL. */

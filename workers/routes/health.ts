@@ -20,6 +20,7 @@ const bindings = [
   'SCHEDULES',
   'APPROVALS',
   'PROMISES',
+  'DOCUMENTS',
   'RESOURCES',
   'WORKFLOWS',
   'WORKFLOW_INDEX',
