@@ -29,15 +29,34 @@ export function continueTrace(
     : { traceparent }
 }
 
+/** One span, as others name it. */
+export interface SpanContext {
+  readonly traceId: string
+  readonly spanId: string
+  readonly sampled: boolean
+}
+
+/** The span that a `traceparent` names; undefined for one that is not valid. */
+export function spanContextOf(traceparent: string | undefined): SpanContext | undefined {
+  const parsed = parseTraceparent(traceparent ?? '')
+  if (parsed === undefined) return undefined
+  return { traceId: parsed.traceId, spanId: parsed.spanId, sampled: (parsed.flags & 1) === 1 }
+}
+
+export const traceparentOf = ({ traceId, spanId, sampled }: SpanContext): string =>
+  `00-${traceId}-${spanId}-${sampled ? '01' : '00'}`
+
 const traceparentShape = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/
 
-function parseTraceparent(text: string): { readonly traceId: string; readonly flags: number } | undefined {
+function parseTraceparent(
+  text: string,
+): { readonly traceId: string; readonly spanId: string; readonly flags: number } | undefined {
   const [, version, traceId, parentId, flags, rest] = traceparentShape.exec(text) ?? []
   if (version === undefined || traceId === undefined || parentId === undefined || flags === undefined) return undefined
   // A later version may add fields behind a dash; version 00 ends here, and ff is forbidden.
   if (version === 'ff' || (version === '00' && rest !== undefined)) return undefined
   if (/^0+$/.test(traceId) || /^0+$/.test(parentId)) return undefined
-  return { traceId, flags: Number.parseInt(flags, 16) & knownFlags }
+  return { traceId, spanId: parentId, flags: Number.parseInt(flags, 16) & knownFlags }
 }
 
 /** What everybody must be able to carry (section "tracestate Limits"); a longer list is not ours to shorten. */

@@ -17,6 +17,9 @@ export async function accept(
   const unknown = answer.admissions.some((a) => a.status === 'unknown')
   const settled =
     unknown && (await platform.enrolHandler(agent)) ? await platform.agent(agent).accept(incoming, token) : answer
+  incoming.forEach(({ message }, place) => {
+    if (settled.admissions[place]?.status === 'accepted') platform.tracing?.sent(message)
+  })
   platform.log('accept', {
     agent,
     admissions: settled.admissions.map((a) => ('id' in a ? `${a.status} ${a.id}` : a.status)),

@@ -29,6 +29,7 @@ export async function deliverBatch(
   agent: AgentRecord,
   leases: readonly LeasedDelivery[],
 ): Promise<Report[]> {
+  const ended = platform.tracing?.attempt(agent.name, leases)
   const said = await call(platform, handlers, slots, agent, leases).catch((error: unknown) =>
     all(unforeseen(error), leases),
   )
@@ -36,6 +37,10 @@ export async function deliverBatch(
     const one = said[place] ?? { outcome: unforeseen(`nothing was said of ${id}`) }
     return { id, token, ...one, external: false }
   })
+  if (reports.some(({ outcome }) => outcome.kind !== 'unsent')) {
+    const failed = reports.find(({ outcome }) => 'error' in outcome)?.outcome
+    ended?.(failed !== undefined && 'error' in failed ? failed.error : undefined)
+  }
   platform.log('deliver.batch', {
     agent: agent.name,
     deliveries: reports.map(({ id, outcome }) => `${outcome.kind} ${id}`),

@@ -30,7 +30,9 @@ export async function deliver(
     const [report] = await deliverBatch(platform, handlers, slots, agent, [lease])
     if (report !== undefined) return report.outcome
   }
+  const ended = platform.tracing?.attempt(agent.name, [lease])
   const outcome = await attempt(platform, handlers, slots, agent, lease).catch(unforeseen)
+  if (outcome.kind !== 'unsent') ended?.('error' in outcome ? outcome.error : undefined)
   platform.log('deliver', {
     agent: agent.name,
     delivery: lease.id,
@@ -76,8 +78,10 @@ async function deliverByWebhook(
     const timeoutMs = deadlineAt - platform.now()
     if (timeoutMs <= 0) return { kind: 'unsent' }
     const { traceparent, tracestate } = lease.head
+    const hop = platform.tracing?.within(lease.id)
     const posted = await postWebhook(platform, agent, {
       id: lease.id,
+      ...(hop === undefined ? {} : { hop }),
       body: structured(messageSchema.parse(JSON.parse(lease.body))),
       ...(traceparent === undefined ? {} : { traceparent }),
       ...(tracestate === undefined ? {} : { tracestate }),

@@ -7,6 +7,10 @@
 interface Secrets {
   /** Without it the Worker serves nobody and says how to set one. */
   readonly SWITCHBOARD_ADMIN_KEY?: string
+  /** A collector of spans: the whole URL, as `https://collector.example.com/v1/traces`. Without it there are none. */
+  readonly SWITCHBOARD_OTLP_URL?: string
+  /** What it is sent with: `name=value,name=value`, values percent-encoded. */
+  readonly SWITCHBOARD_OTLP_HEADERS?: string
 }
 
 declare namespace Cloudflare {

@@ -109,7 +109,8 @@ class Inquiry {
   }
 
   #options(idempotencyKey: string) {
-    const { traceparent, tracestate } = this.#lease.head
+    const { tracestate } = this.#lease.head
+    const traceparent = this.#platform.tracing?.within(this.#lease.id) ?? this.#lease.head.traceparent
     return {
       idempotencyKey,
       waits: true,

@@ -38,6 +38,7 @@ export async function openReduction(platform: Platform, scatter: Gather): Promis
   if (reduce === undefined || !isReducible(plan, outcome?.status, tallyOf(scatter).replied)) return undefined
   const reduction = reductionId(id, openedAt)
   if (plan?.reduction !== undefined || (await platform.gather(reduction).report()) !== undefined) return reduction
+  const { gather, bodies } = await repliesOf(platform, scatter)
   const message: Message = {
     ...inherited(platform, head, reduce.type),
     id: `${id}.reduce`,
@@ -46,7 +47,7 @@ export async function openReduction(platform: Platform, scatter: Gather): Promis
     to: reduce.agent,
     causationid: id,
     replyto: gatherAddress(reduction),
-    data: { ...reduce.data, ...(await summaryOf(platform, scatter)) },
+    data: { ...reduce.data, ...resultsOf(gather, gather.legs, bodies, limits.summaryBytes) },
   }
   const opening: GatherOpening = {
     ...{ id: reduction, owner, hops, contentHash: digest('reduce', id), head: headOf(message), path: [] },
@@ -55,6 +56,7 @@ export async function openReduction(platform: Platform, scatter: Gather): Promis
     ...(lineage === undefined ? {} : { lineage }),
   }
   await platform.gather(reduction).open(opening, [JSON.stringify(message)])
+  tell(platform, message, head, bodies)
   platform.log('reduce', { scatter: id, gather: reduction, agent: reduce.agent })
   return reduction
 }
@@ -80,12 +82,22 @@ export async function finishScatter(
 // --- what is said -----------------------------------------------------------------------------------------------------
 
 /** Who replied and what, who failed and why, who is missing: as much of it as one message may carry. */
-async function summaryOf(platform: Platform, { id }: Gather): Promise<ScatterResults> {
+async function summaryOf(platform: Platform, scatter: Gather): Promise<ScatterResults> {
+  const { gather, bodies } = await repliesOf(platform, scatter)
+  return resultsOf(gather, gather.legs, bodies, limits.summaryBytes)
+}
+
+interface Replies {
+  readonly gather: Gather
+  readonly bodies: ReadonlyMap<number, string>
+}
+
+async function repliesOf(platform: Platform, scatter: Gather): Promise<Replies> {
   const bodies = new Map<number, string>()
-  let gather: Gather | undefined
+  let gather = scatter
   let bytes = 0
   for (let from: number | undefined = 1; from !== undefined && bytes < limits.summaryBytes; ) {
-    const page: ResultsReport | undefined = await platform.gather(id).results(from)
+    const page: ResultsReport | undefined = await platform.gather(scatter.id).results(from)
     gather = page?.gather ?? gather
     for (const { n, body } of page?.replies ?? []) {
       bodies.set(n, body)
@@ -93,9 +105,16 @@ async function summaryOf(platform: Platform, { id }: Gather): Promise<ScatterRes
     }
     from = page?.next
   }
-  return gather === undefined
-    ? { ok: [], failed: [], missing: [] }
-    : resultsOf(gather, gather.legs, bodies, limits.summaryBytes)
+  return { gather, bodies }
+}
+
+// Many traces come together here: the question to the reducer is linked to every reply that it is made of.
+function tell(platform: Platform, message: Message, head: Message, bodies: Replies['bodies']): void {
+  const { tracing } = platform
+  if (tracing === undefined || message.traceparent === undefined) return
+  const replies = [...bodies].map(([n]) => replyIn(bodies, n)?.traceparent)
+  tracing.begun(message.traceparent, head.traceparent, replies)
+  tracing.sent(message)
 }
 
 // What its asker said of the scatter holds for what comes of it.

@@ -18,7 +18,10 @@ export async function settle(
   reports: readonly Report[],
   permits: Permits = new Map(),
 ): Promise<readonly Settlement[]> {
+  const startedAt = platform.now()
   const answer = await platform.agent(agent).settle(reports)
+  for (const { id, outcome } of reports)
+    if (outcome.kind !== 'unsent') platform.tracing?.settled(agent, id, outcome.kind, startedAt)
   platform.log('settle', { agent, settlements: answer.settlements.map((s) => `${s.status} ${s.id}`) })
   enqueue(platform, agent, answer.references)
   if (answer.unfinished.length > 0) platform.waitUntil(carryOut(platform, agent, answer.agent, answer.unfinished))

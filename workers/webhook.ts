@@ -17,6 +17,8 @@ export interface WebhookCall {
   readonly body: string
   readonly traceparent?: string
   readonly tracestate?: string
+  /** The span of this very call, when it is recorded: the receiver's own hang on it. */
+  readonly hop?: string
   readonly headers?: Readonly<Record<string, string>>
   readonly timeoutMs: number
   /** How much of the answer is read. */
@@ -74,7 +76,7 @@ function headersOf(platform: Platform, agent: AgentRecord, call: WebhookCall): R
     'webhook-id': call.id,
     'webhook-timestamp': String(timestampSeconds),
     'webhook-signature': sign(liveSecrets(agent, now), call.id, timestampSeconds, call.body),
-    traceparent: trace.traceparent,
+    traceparent: call.hop ?? trace.traceparent,
     ...(trace.tracestate === undefined ? {} : { tracestate: trace.tracestate }),
     ...call.headers,
   }

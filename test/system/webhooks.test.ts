@@ -10,6 +10,7 @@ import { HTTP } from 'cloudevents'
 import { Webhook } from 'standardwebhooks'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { limits } from '../../shared/limits.ts'
+import { spansIn } from '../otlp.ts'
 import { bundle, Host, hostAdminKey } from './host.ts'
 import { type Answering, Client, closedPort, type Raw, type RawAnswer, Wire } from './wire.ts'
 
@@ -19,7 +20,8 @@ let client: Client
 beforeAll(async () => {
   host = new Host(await bundle(join(import.meta.dirname, '../../workers/index.ts')))
   wire = await Wire.start()
-  await host.start()
+  // A collector beside them: nothing that is tested here may come to be otherwise by it.
+  await host.start({ SWITCHBOARD_OTLP_URL: wire.at('/v1/traces'), SWITCHBOARD_OTLP_HEADERS: 'x-team=a%20b' })
   client = new Client(host.url ?? '', hostAdminKey)
 })
 afterAll(async () => {
@@ -143,6 +145,38 @@ describe('what a webhook gets', () => {
     expect(spans.map(([version, id, , flags]) => [version, id, flags])).toEqual(spans.map(() => ['00', trace, '01']))
     expect(new Set([...spans.map(([, , span]) => span), 'b7ad6b7169203331']).size).toBe(hops.length + 1)
     expect(hops.map((raw) => header(raw, 'tracestate'))).toEqual(hops.map(() => 'vendor=1,other=2'))
+  })
+
+  it('is told to a collector as spans of one trace: publish, delivery, reply (A112)', async () => {
+    const asker = await agent()
+    const worker = await agent(() => json({ reply: { data: 1 } }))
+    const trace = randomUUID().replaceAll('-', '')
+    const caller = `00-${trace}-b7ad6b7169203331-01`
+    await client.send(worker.name, { replyto: asker.name }, { traceparent: caller })
+    const spans = () =>
+      spansIn(wire.of('/v1/traces').map(({ body }) => body.toString())).filter(({ traceId }) => traceId === trace)
+    const way = [worker, asker].flatMap(({ name }) => [`send ${name}`, `process ${name}`, `settle ${name}`])
+    const names = () => spans().map(({ name }) => name)
+    await expect.poll(() => names().sort(), { timeout: 15_000 }).toEqual([...way].sort())
+    const ids = new Map(spans().map(({ name, spanId }) => [name, spanId]))
+    const parents = new Map(spans().map(({ name, parentSpanId }) => [name, parentSpanId]))
+    const [sent, processed, settled, replied, heard, ended] = way as [string, string, string, string, string, string]
+    expect(parents.get(sent)).toBe('b7ad6b7169203331')
+    for (const [span, parent] of [
+      [processed, sent],
+      [settled, processed],
+      [replied, processed],
+      [heard, replied],
+      [ended, heard],
+    ] as const)
+      expect([span, parents.get(span)]).toEqual([span, ids.get(parent)])
+    expect(header(worker.received()[0], 'traceparent')).toBe(`00-${trace}-${ids.get(processed)}-01`)
+    const [told] = wire.of('/v1/traces')
+    expect([told!.method, header(told, 'content-type'), header(told, 'x-team')]).toEqual([
+      'POST',
+      'application/json',
+      'a b',
+    ])
   })
 
   it('of a mebibyte arrives whole', async () => {
