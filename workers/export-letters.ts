@@ -11,11 +11,11 @@ import type { Platform } from '../shared/ports.ts'
  * this was not all. An export that breaks ends without it, and without what is missing, as an error of the stream.
  */
 export function exportLetters(
-  platform: Platform,
+  platform: Pick<Platform, 'deadLetters'>,
   filter: DeadLetterFilter,
   from: string | undefined,
   shown: (letter: DeadLetter) => unknown,
-  max = limits.lettersExported,
+  max: number = limits.lettersExported,
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder()
   let cursor = from

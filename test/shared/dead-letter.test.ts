@@ -14,6 +14,7 @@ import {
 } from '../../shared/dead-letter.ts'
 import type { Effect } from '../../shared/effects.ts'
 import { fingerprintOf } from '../../shared/fingerprint.ts'
+import { unfinishedOf } from '../../shared/handover.ts'
 import { parseDeadLetterId } from '../../shared/ids.ts'
 import { Box, day, fail, iso, ok, retry, second, start } from './mailbox-fixtures.ts'
 
@@ -43,9 +44,20 @@ describe('T13: the entry of a delivery that died', () => {
       at: start + second,
       redrives: 0,
       message: box.delivery(id).head,
+      sequence: 1,
     })
     expect(letterOf(box, id).attempts).toHaveLength(1)
     expect(letterOf(box, id).message).not.toHaveProperty('data')
+  })
+
+  it('says how its agent stood when it died, at no write: its breaker and the policy in force (A74)', () => {
+    const box = new Box({ policy: { maxAttempts: 1, breaker: { failureThreshold: 1 } } })
+    const id = box.put('a')
+    box.run(id, retry())
+    const [unfinished] = box.step((draft) => unfinishedOf(draft, 'ada', [id], () => undefined))
+    expect(unfinished?.burial).toMatchObject({ breaker: 'open', policy: box.mailbox.agent!.policy })
+    expect(readLetter(JSON.stringify(unfinished?.burial))).toEqual(unfinished?.burial)
+    expect(JSON.stringify(box.delivery(id))).not.toContain('failureThreshold')
   })
 
   it('names each death of a delivery that was redriven by itself', () => {

@@ -512,6 +512,28 @@ describe('figures', () => {
     })
   })
 
+  it('say how many are tried once more: with more than one attempt, and not for a mere hold (A94)', () => {
+    const box = new Box({ policy: { concurrency: 3 } })
+    const [a, b] = [box.put('a'), box.put('b')]
+    const redelivered = () => figuresOf(box.mailbox, box.now).redelivered
+    box.take()
+    expect(redelivered()).toBe(0)
+    box.settle(a, retry())
+    expect(redelivered()).toBe(0)
+    box.tick(box.now + second)
+    box.take()
+    expect(redelivered()).toBe(1)
+    box.settle(a, retry())
+    expect(redelivered()).toBe(1)
+    box.tick(box.now + 2 * second)
+    box.run(a, ok())
+    expect(redelivered()).toBe(0)
+    box.settle(b, hold(second))
+    box.tick(box.now + second)
+    box.take([b])
+    expect([box.leaseOf(b) === undefined, redelivered()]).toEqual([false, 0])
+  })
+
   it('of an empty mailbox are zero', () => {
     expect(figuresOf(new Box(null).mailbox, start)).toMatchObject({ depth: 0, inFlight: 0, released: 0 })
   })

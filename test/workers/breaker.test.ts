@@ -160,3 +160,71 @@ describe('a pause with an end', () => {
     expect((await call('GET', `/v1/agents/${ann.name}`)).body.paused).toBeUndefined()
   })
 })
+
+describe('a message to an agent whose breaker is open', () => {
+  const publish = (to: string, more: object = {}, key?: string) =>
+    call('POST', '/v1/messages', { json: { to, type: 't', ...more }, ...(key === undefined ? {} : { key }) })
+
+  async function openHook(policy: object = {}): Promise<Registered> {
+    const hook = await webhook(policy)
+    await force(hook, 'open')
+    return hook
+  }
+
+  it('is refused under `onOpen: "reject"` as 503 with when to come back, and nothing is stored (TC1)', async () => {
+    const hook = await openHook({ onOpen: 'reject' })
+    const { status, body, headers } = await publish(hook.name)
+    expect([status, body.code, body.agent, body.retryable]).toEqual([503, 'breaker_open', hook.name, true])
+    expect([body.lastError, Number(headers.get('Retry-After')) > 0]).toEqual(['forced open by admin', true])
+    expect((await call('GET', `/v1/agents/${hook.name}/deliveries`)).body.items).toEqual([])
+    await force(hook, 'closed')
+    expect((await publish(hook.name)).status).toBe(202)
+  })
+
+  it('is refused when it asks for that itself, and spoils nothing of its batch (TC1)', async () => {
+    const hook = await openHook()
+    const json = [
+      { to: hook.name, type: 't', onopen: 'reject' },
+      { to: hook.name, type: 't' },
+    ]
+    const { body } = await call('POST', '/v1/messages/batch', { json })
+    expect(body.results).toMatchObject([{ status: 503, problem: { code: 'breaker_open' } }, { status: 202 }])
+    for (const wrong of [{ onopen: 'park' }, { onopen: 'reject', chain: ['x'] }, { onopen: 'reject', to: '*' }])
+      expect((await publish(hook.name, wrong)).body.code).toBe('invalid_request')
+    const asked = await call('POST', '/v1/requests', { json: { to: hook.name, type: 't', onopen: 'reject' } })
+    expect(asked.body.code).toBe('invalid_request')
+  })
+
+  it('goes to the other agent under `divert`, once, and its receipt says where and why (TC1)', async () => {
+    const other = await pullAgent()
+    const hook = await openHook({ onOpen: { divert: other.name } })
+    const { status, body } = await publish(hook.name, { id: 'one', data: 'x' })
+    const [{ id }] = body.deliveries
+    expect([status, body.deliveries.length]).toEqual([202, 1])
+    expect(body.deliveries[0]).toMatchObject({ agent: hook.name, status: 'held', diverted: other.name })
+    const lease = await leaseOne(other, { waitSeconds: 5 })
+    expect(lease.message).toMatchObject({ id: 'one', data: 'x', to: other.name, source: 'admin' })
+    await expect.poll(async () => (await receipt(id)).reassignedTo).toBe(lease.id)
+    expect((await receipt(id)).steps.find((s: { step: string }) => s.step === 'diverted').detail).toContain(
+      'forced open',
+    )
+    expect((await publish(hook.name, { id: 'one', data: 'x' })).body.duplicate).toBe(true)
+    await force(hook, 'closed')
+    expect((await publish(hook.name, { id: 'one', data: 'x' })).body.duplicate).toBe(true)
+    expect(await leaseOne(other)).toBeUndefined()
+  })
+
+  it('waits where it was sent to when the other is not there, or its sender may not send there (TC1)', async () => {
+    const other = await pullAgent()
+    const lost = await openHook({ onOpen: { divert: freshName('nobody') } })
+    const { body } = await publish(lost.name)
+    await expect.poll(async () => (await receipt(body.deliveries[0].id)).status).toBe('parked')
+    const hook = await openHook({ onOpen: { divert: other.name } })
+    const made = { name: freshName('app'), permissions: { send: [hook.name] } }
+    const app = await call('POST', '/v1/keys', { json: made })
+    const narrow = await publish(hook.name, {}, app.body.key)
+    expect(narrow.body.deliveries[0]).toMatchObject({ status: 'parked' })
+    expect((await receipt(narrow.body.deliveries[0].id)).steps.at(-1).detail).toContain('may not send')
+    expect(await leaseOne(other)).toBeUndefined()
+  })
+})

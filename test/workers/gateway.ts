@@ -43,7 +43,7 @@ export async function call(method: string, path: string, sent: Sent = {}): Promi
   const answered = {
     status: response.status,
     headers: response.headers,
-    body: /json/.test(type) ? JSON.parse(text) : text,
+    body: /(?<!nd)json/.test(type) ? JSON.parse(text) : text,
   }
   requireTold(method, path, type, answered)
   return answered
