@@ -183,8 +183,8 @@ export function isKeyReleased(holder: Delivery, agent: AgentRecord, now: number)
   // What goes on in another mailbox did not die: a re-send would double it. And what gave way to something newer, or was not wanted
   // any more, must not come back after it.
   const { status, reassignedTo, collapsedInto, skipped } = holder.state
-  const over = reassignedTo === undefined && collapsedInto === undefined && skipped === undefined
-  if (status !== 'completed' && over) return true
+  const died = reassignedTo === undefined && collapsedInto === undefined && skipped === undefined
+  if (status !== 'completed' && died) return true
   return holder.acceptedAt + agent.policy.dedupeSeconds * 1_000 <= now
 }
 

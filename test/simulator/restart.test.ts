@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { AgentObject } from '../../durable-objects/agent.ts'
 import type { Registration } from '../../shared/agent.ts'
+import { limits } from '../../shared/limits.ts'
 import type { Outcome } from '../../shared/outcome.ts'
 import { fail, hour, incoming, later, minute, ok, retry, second, start } from '../shared/mailbox-fixtures.ts'
 import { SimStorage } from './storage.ts'
@@ -227,5 +228,34 @@ describe('a key that was passed on', () => {
     // The first bucket is gone; the second row's day is not over.
     sweepFor(10)
     expect(home.object.accept([incoming('a')], 'late').admissions).toEqual([{ status: 'duplicate', id: again.id }])
+  })
+})
+
+describe('an agent that comes back or leaves, after a restart', () => {
+  it('M6: a long line that its agent does not want is put aside to the end by the alarm (A116)', async () => {
+    const home = new Home({ ...pull, policy: { depth: 2 * limits.catchUpPerStep } })
+    home.object.pause('holiday', undefined)
+    const ids = Array.from({ length: limits.catchUpPerStep + 2 }, (_, i) => home.accept(`m${i}`))
+    home.object.resume('call', 'skip')
+    const live = () => ids.filter((id) => home.status(id) !== 'cancelled').length
+    expect(live()).toBe(2)
+    await home.restart()
+    expect(home.object.describe()?.agent.catchingUp).toEqual({ how: 'skip', from: start })
+    await home.ring()
+    expect(live()).toBe(0)
+    expect(home.object.describe()?.agent.catchingUp).toBeUndefined()
+  })
+
+  it('M1: kept mail is still kept, and buried when nobody came back in time (A101)', async () => {
+    const home = new Home(webhook)
+    const id = home.accept('a')
+    expect(home.object.retire({ keepMs: minute })).toEqual({ status: 'retired' })
+    await home.restart()
+    expect([home.object.describe(), home.status(id)]).toEqual([undefined, 'parked'])
+    home.now += minute
+    await home.restart()
+    await home.ring()
+    expect(home.object.unfinished([id]).unfinished).toMatchObject([{ id, burial: { reason: 'agent_left' } }])
+    expect(home.object.retire(undefined)).toEqual({ status: 'unknown' })
   })
 })
