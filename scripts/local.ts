@@ -3,6 +3,7 @@
  * that it started. Never here: what is printed, and who talks to it.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -161,16 +162,25 @@ export function whenTold(then: (by: string) => void): void {
   }, 250).unref()
 }
 
-/** Whether nobody listens on this port of 127.0.0.1; 0 asks for any, and the answer says which. */
-export function tryPort(port: number): Promise<number | undefined> {
+/** Whether nobody listens on this port of 127.0.0.1. */
+export function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer()
-    server.once('error', () => resolve(undefined))
-    server.listen(port, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : undefined))
-    })
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
   })
+}
+
+/**
+ * A port for something that ends and comes back. Not one of those that systems hand out by themselves (32768 and up): while it is
+ * down, any connection of this machine could be given it, and it would not come back.
+ */
+export async function freePort(): Promise<number> {
+  for (let tried = 0; tried < 100; tried++) {
+    const port = randomInt(20_000, 32_000)
+    if (await isFree(port)) return port
+  }
+  throw new Error('no port between 20000 and 32000 is free on 127.0.0.1')
 }
 
 /** `NAME=value` lines of the variables that the environment gives, for a var file that wins over .dev.vars. */

@@ -6,7 +6,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
 import { adminKeyName, ensureAdminKey } from './dev-vars.ts'
-import { devVarsPath, type LocalPlatform, passedOnLines, projectRoot, startLocal, tryPort, whenTold } from './local.ts'
+import { devVarsPath, isFree, type LocalPlatform, passedOnLines, projectRoot, startLocal, whenTold } from './local.ts'
 
 process.exitCode = await main()
 
@@ -14,7 +14,7 @@ async function main(): Promise<number> {
   const port = Number(process.env.PORT ?? 8_787)
   if (!Number.isInteger(port) || port < 1 || port > 65_535)
     return refuse(`PORT=${process.env.PORT} is not a port number.`)
-  if ((await tryPort(port)) === undefined)
+  if (!(await isFree(port)))
     return refuse(`Port ${port} of 127.0.0.1 is taken. Use another: PORT=${port + 1} npm start`)
   const admin = ensureAdminKey(devVarsPath, process.env)
   if (admin.origin === 'made') console.log(`Made a development admin key: ${admin.key}`)

@@ -4,6 +4,7 @@
  * ended once. Never here: the workflow (agents/research/workflow.ts), counting (ledger.ts).
  */
 import { setTimeout as pause } from 'node:timers/promises'
+import { freePort } from '../local.ts'
 import type { Receipt } from './answers.ts'
 import type { Client } from './client.ts'
 import { type Change, pollMs } from './follow.ts'
@@ -12,7 +13,7 @@ import { ledgerLine, ledgerOf } from './ledger.ts'
 import { breakerPage, parkedPage, pathPage, receiptPage } from './page.ts'
 import type { OwnPlatform, Vars } from './platform.ts'
 import { reportOf, start, type Walked, walk } from './queue.ts'
-import { freePort, type Receiver, startReceiver } from './receiver.ts'
+import { type Receiver, startReceiver } from './receiver.ts'
 
 const analyst = 'analyst-outside'
 /** Beside the question itself: the same one over single documents, so that there is mail to park. */

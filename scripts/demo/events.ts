@@ -5,12 +5,13 @@
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import { report as reportShape } from '../../agents/research/messages.ts'
+import { freePort } from '../local.ts'
 import type { Receipt } from './answers.ts'
 import type { Client } from './client.ts'
 import { type Follower, failureOf, isOver, newFollower, pollMs } from './follow.ts'
 import type { Pattern } from './job.ts'
 import { breakerPage, receiptPage } from './page.ts'
-import { freePort, type Receiver, startReceiver } from './receiver.ts'
+import { type Receiver, startReceiver } from './receiver.ts'
 
 const heard = [
   ['researcher', 'research.requested'],

@@ -6,8 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { adminKeyName, newKey, readVars } from '../dev-vars.ts'
-import { devVarsPath, type LocalPlatform, passedOn, passedOnLines, startLocal } from '../local.ts'
-import { freePort } from './receiver.ts'
+import { devVarsPath, freePort, type LocalPlatform, passedOn, passedOnLines, startLocal } from '../local.ts'
 
 export type Vars = Readonly<Record<string, string | undefined>>
 

@@ -4,7 +4,6 @@
  */
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
-import { tryPort } from '../local.ts'
 
 export interface ReceiverOptions {
   readonly port: number
@@ -23,12 +22,6 @@ export interface Receiver {
   /** The deliveries it was asked about, and those it answered, in that order; one that came twice is there twice. */
   asked(): readonly string[]
   answered(): readonly string[]
-}
-
-export async function freePort(): Promise<number> {
-  const port = await tryPort(0)
-  if (port === undefined) throw new Error('no port is free on 127.0.0.1')
-  return port
 }
 
 export async function startReceiver({

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, onTestFailed } from 'vitest'
-import { tryPort } from '../../scripts/local.ts'
+import { freePort } from '../../scripts/local.ts'
 import { startFakeModel, wellBehaved } from '../agents/fake-model.ts'
 import { stands } from '../agents/stands.ts'
 import { type Ground, leftOn, newGround, run } from './processes.ts'
@@ -185,7 +185,7 @@ describe('the demo', () => {
     'by events on a platform that others use too, has a desk of its own, and takes away what it made',
     async () => {
       const key = 'key-of-this-test'
-      const port = (await tryPort(0)) ?? 0
+      const port = await freePort()
       const own = { PORT: String(port), STATE_DIR: join(ground.dir, 'state'), SWITCHBOARD_ADMIN_KEY: key }
       const platform = run('start.ts', [], { ...ground.env, ...own })
       await platform.says('Switchboard is ready at')

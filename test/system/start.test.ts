@@ -2,7 +2,7 @@
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { tryPort } from '../../scripts/local.ts'
+import { freePort } from '../../scripts/local.ts'
 import { type Ground, leftOn, newGround, run } from './processes.ts'
 
 const limitMs = 180_000
@@ -13,7 +13,7 @@ let ground: Ground
 let port: number
 beforeEach(async () => {
   ground = newGround()
-  port = (await tryPort(0)) ?? 0
+  port = await freePort()
 })
 afterEach(() => ground.remove())
 
