@@ -14,6 +14,7 @@ import { workflowTopic } from '../shared/topic.ts'
 import { usageSchema } from '../shared/usage.ts'
 import type { WorkflowRecord } from '../shared/workflow.ts'
 import type { OwedDone } from '../shared/workflow-budget.ts'
+import { contentOf, operationId } from '../shared/workflow-history.ts'
 import { incomingOf } from './announce.ts'
 import { enqueue } from './enqueue.ts'
 import { publishMany } from './publish-many.ts'
@@ -139,19 +140,38 @@ export async function chargeUsage(platform: Platform, one: Unfinished, effect: E
 }
 
 /** What a workflow owes because of its budget: its mail is let go, and who listens is warned. */
-export async function payOwed(platform: Platform, { id, owes }: WorkflowRecord): Promise<OwedDone> {
+export async function payOwed(platform: Platform, { id, owes, definition }: WorkflowRecord): Promise<OwedDone> {
   const { letGo, warnings } = owes ?? { letGo: [], warnings: [] }
   await Promise.all(letGo.map((agent) => release(platform, id, agent, Number.MAX_SAFE_INTEGER)))
-  for (const warning of warnings) await warn(platform, id, warning)
-  return { letGo, warnings: warnings.map(({ n }) => n) }
+  const told: number[] = []
+  for (const warning of warnings) if (await warn(platform, id, definition !== undefined, warning)) told.push(warning.n)
+  return { letGo, warnings: told }
 }
 
-// Told twice, it is a duplicate to whoever has it.
-async function warn(platform: Platform, id: string, { n, unit, at }: Warning): Promise<void> {
+// Told twice, it is a duplicate to whoever has it. False: too many events wait for the workflow, and it is told later.
+async function warn(platform: Platform, id: string, hasChart: boolean, warning: Warning): Promise<boolean> {
+  await announceWarning(platform, id, warning)
+  return !hasChart || tellChart(platform, id, warning)
+}
+
+const warningKey = (id: string, n: number) => `workflow-${id}-budget-${n}`
+
+// A statechart may act while there is something left: wind up, take a cheaper agent, ask a person. One that has no such transition
+// ignores it, as any event.
+async function tellChart(platform: Platform, id: string, { n, unit }: Warning): Promise<boolean> {
+  const key = warningKey(id, n)
+  const happening = { type: 'budget_warning', data: { budget: unit }, by: brokerSource, id: key }
+  const operation = { id: operationId(brokerSource, key), content: contentOf(happening.data) }
+  const asker = { source: brokerSource, permitted: true }
+  const received = await platform.workflow(id).receive(asker, { happening, operation })
+  return received.status !== 'full'
+}
+
+async function announceWarning(platform: Platform, id: string, { n, unit, at }: Warning): Promise<void> {
   const audience = { kind: 'topic', topic: workflowTopic(id) } as const
   const { total } = await platform.directory().candidates(audience, undefined, 1)
   if (total === 0) return
-  const key = `workflow-${id}-budget-${n}`
+  const key = warningKey(id, n)
   const input: PublishInput = {
     ...{ topic: audience.topic, type: `${brokerSource}.workflow.budget_warning`, id: key, subject: id, workflowid: id },
     ...{ budget: unit, time: new Date(at).toISOString(), onunroutable: 'drop' },

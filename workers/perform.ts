@@ -14,7 +14,7 @@ import { effectGiveUpMs } from '../shared/upkeep.ts'
 import { listingOf } from '../shared/workflow-index.ts'
 import type { PerformedNews, Unfinished } from '../shared/workflow-port.ts'
 import { accept } from './accept.ts'
-import { announceWorkflow } from './announce.ts'
+import { announceSlow, announceWorkflow } from './announce.ts'
 import { payOwed } from './budget.ts'
 import { conform } from './conform.ts'
 import { enqueue, sendBounded } from './enqueue.ts'
@@ -40,7 +40,9 @@ export async function perform(platform: Platform, id: string): Promise<void> {
     const answer = await platform.workflow(id).performed(news)
     // It was purged meanwhile: what the index was just told is not so any more.
     if (answer === undefined) await platform.workflowIndex().remove(id)
-    if (answer?.more !== true || owed.effects.length === 0) return
+    // A warning may have had its statechart send something.
+    const didSome = owed.effects.length > 0 || (news.owed?.warnings.length ?? 0) > 0
+    if (answer?.more !== true || !didSome) return
     // What could not be sent now must not keep the others from being looked at.
     after = owed.effects.at(-1)?.n ?? after
   }
@@ -57,7 +59,7 @@ export function performSoon(platform: Platform, id: string): void {
 async function doneOf(platform: Platform, unfinished: Unfinished): Promise<PerformedNews> {
   const { record, unlisted } = unfinished
   const effects = await performed(platform, unfinished)
-  const owed = await payOwed(platform, record)
+  const owed = { ...(await payOwed(platform, record)), slow: await announceSlow(platform, record) }
   if (!unlisted) return { effects, owed }
   await platform.workflowIndex().put(listingOf(record))
   await announceWorkflow(platform, record)

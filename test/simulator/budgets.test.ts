@@ -82,6 +82,23 @@ describe('a workflow over its budget', () => {
     expect(await history(scene, 'w')).toEqual(['created', 'budget_warning', 'paused', 'amended', 'resumed'])
   })
 
+  it('was told by an event when four fifths of it were spent: its statechart acts while something is left (TC5)', async () => {
+    const scene = new Scene()
+    await scene.webhook('ada', using(85))
+    await scene.webhook('cheap', using(1))
+    const ending = { entry: { type: 'send', params: { to: 'cheap', type: 'wind-up' } } }
+    const chart = { initial: 'busy', states: { busy: { on: { budget_warning: 'ending' } }, ending } }
+    const platform = scene.platform()
+    const charted = { ...opening, id: 'w', budget: { tokens: 100 }, definition: { name: 'chart', version: 1 } }
+    await scene.done(platform.workflow('w').create(charted, chart))
+    performSoon(platform, 'w')
+    await sendSome(scene, 1, 'ada')
+    await scene.pass(10 * second)
+    expect((await seen(scene, 'w')).record).toMatchObject({ status: 'running' })
+    expect(await history(scene, 'w')).toContain('transition')
+    expect(scene.callsOf('cheap').map((call) => JSON.parse(call.body).type)).toEqual(['wind-up'])
+  })
+
   it('is not resumed as it is, and other mail of its agents goes on meanwhile', async () => {
     const scene = new Scene()
     await scene.webhook('ada', using(100))
