@@ -5,7 +5,7 @@
 import * as z from 'zod'
 import { type DeadReason, deadReason } from './dead-reason.ts'
 import { attemptSchema, type Delivery, isDeadLetter } from './delivery.ts'
-import { editsSchema } from './edit.ts'
+import { editsSchema, withoutData } from './edit.ts'
 import type { Effect } from './effects.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { deadLetterId, effectDeadLetterId } from './ids.ts'
@@ -94,7 +94,7 @@ export function deadLetterOf(agent: string, delivery: Delivery, standing?: Stand
     message: delivery.head,
     sequence: delivery.sequence,
     ...(standing === undefined ? {} : { breaker: standing.breaker, policy: { ...standing.policy } }),
-    ...(delivery.edits === undefined ? {} : { edits: delivery.edits }),
+    ...(delivery.edits === undefined ? {} : { edits: withoutData(delivery.edits) }),
     ...(isStop(reason) && delivery.lineage !== undefined ? { path: delivery.lineage.path.map(({ id }) => id) } : {}),
   }
 }

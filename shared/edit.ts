@@ -89,6 +89,13 @@ export function withEdit(
   return { ...(first === undefined ? {} : { original: first }), made: made.slice(-limits.editsKept) }
 }
 
+/** For whoever must not hold data: the index of letters, and a mailbox that was told to forget it. Size and digest stay. */
+export function withoutData(edits: Edits): Edits {
+  if (edits.original === undefined) return edits
+  const { data: _data, data_base64: _base64, ...known } = edits.original
+  return { ...edits, original: known }
+}
+
 /** As receipts and letters tell it. */
 export function publicEdits({ original, made }: Edits) {
   return {

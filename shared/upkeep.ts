@@ -20,7 +20,7 @@ import {
   isUnburied,
   step,
 } from './delivery.ts'
-import { type Editing, withEdit } from './edit.ts'
+import { type Editing, withEdit, withoutData } from './edit.ts'
 import type { EffectStatus } from './effects.ts'
 import { newGate } from './gate.ts'
 import { endRestOfKeys } from './head-of-line.ts'
@@ -135,11 +135,16 @@ export function carried(draft: Draft, id: string, news: readonly CarriedEffect[]
     state: { ...delivery.state, journal: { ...journal, effects, ...(open ? {} : { closedAt: now }) } },
   }
   const refused = effects.filter((e) => e.state.status === 'refused').length
+  const withheld = effects.filter((e) => e.state.status === 'withheld').length
   put(
     draft,
     open
       ? next
-      : step(next, { step: 'effects', at: now, detail: `${effects.length - refused} carried, ${refused} refused` }),
+      : step(next, {
+          step: 'effects',
+          at: now,
+          detail: `${effects.length - refused - withheld} carried, ${refused} refused${withheld === 0 ? '' : `, ${withheld} withheld`}`,
+        }),
   )
   if (!open && !isUnburied(next)) draft.chores.set(id, null)
 }
@@ -250,7 +255,8 @@ function changed(revived: Delivery, editing: Editing, now: number): Delivery {
 export function purge(draft: Draft, id: string, stored: Stored): boolean {
   const delivery = deliveryOf(draft, id) ?? stored(id)
   if (delivery === undefined || !isDeadLetter(delivery)) return false
-  put(draft, { ...delivery, state: { ...delivery.state, purged: true, buried: true } })
+  const edits = delivery.edits === undefined ? {} : { edits: withoutData(delivery.edits) }
+  put(draft, { ...delivery, ...edits, state: { ...delivery.state, purged: true, buried: true } })
   draft.chores.set(id, null)
   return true
 }

@@ -5,6 +5,7 @@ import { type EditInput, edited, editInput, originalOf } from '../../shared/edit
 import { utf8Length } from '../../shared/json.ts'
 import { limits } from '../../shared/limits.ts'
 import type { Message } from '../../shared/message.ts'
+import { purge } from '../../shared/upkeep.ts'
 import { Box, fail, incoming } from './mailbox-fixtures.ts'
 
 const message = (more: Partial<Message> = {}): Message => incoming('a', more).message
@@ -107,6 +108,14 @@ describe('a redrive with an edit', () => {
     const { edits } = box.receipt(id)
     expect(edits?.original?.data).toEqual({ city: 'Ulm' })
     expect([edits?.made.length, edits?.made.at(-1)?.life]).toEqual([limits.editsKept, limits.editsKept + 2])
+  })
+
+  it('is forgotten with the body: a purge leaves of the original its size and its digest (A95)', () => {
+    const { box, id } = dead()
+    redriven(box, id, { data: 'x' })
+    box.run(id, fail())
+    box.step((draft) => purge(draft, id, box.stored))
+    expect(Object.keys(box.receipt(id).edits?.original ?? {})).toEqual(['bytes', 'digest'])
   })
 
   it('to another agent leaves for it, and is not released here (A95)', () => {

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import type { AgentPort } from '../../shared/agent-port.ts'
 import type { Platform } from '../../shared/ports.ts'
+import { publish } from '../../workers/publish.ts'
 import { reassignMail } from '../../workers/reassign.ts'
 import { minute } from '../shared/mailbox-fixtures.ts'
 import { Scene } from './scene.ts'
@@ -127,4 +128,30 @@ describe('reassigned mail', () => {
     expect((await s.done(reassignMail(s.platform(), 'ann', 'carol'))).ok).toBe(true)
     expect((await s.receipt(last)).status).toBe('cancelled')
   })
+})
+
+describe('a message diverted from an open breaker', () => {
+  const ways: readonly [string, string | undefined, keyof AgentPort][] = [
+    ['when all goes well', undefined, 'unfinished'],
+    ['when the gateway dies before it was fetched', 'down', 'unfinished'],
+    ['when the gateway dies before the other mailbox was asked', 'bob', 'accept'],
+    ['when the gateway dies after the other mailbox accepted', 'down', 'departed'],
+  ]
+  for (const [when, name, method] of ways) {
+    it(`is done once by the other agent, ${when}, and so is its repeat after the breaker closed (TC1, M1, M2)`, async () => {
+      const { scene: s, got } = await scene()
+      await s.webhook('down', undefined, { onOpen: { divert: 'bob' } })
+      await s.done(s.platform().agent('down').forceBreaker('open', 'admin'))
+      const input = { id: 'one', to: 'down', type: 'test.note', data: 1 }
+      const platform = name === undefined ? s.platform() : dyingAt(s.platform(), name, method)
+      const [answer] = await s.done(publish(platform, { kind: 'admin' }, [input]))
+      expect(answer).toMatchObject({ ok: true, value: { deliveries: [{ agent: 'down', diverted: 'bob' }] } })
+      await s.pass(10 * minute)
+      await s.done(s.platform().agent('down').forceBreaker('closed', 'admin'))
+      const [again] = await s.publish([input])
+      expect(again).toMatchObject({ ok: true, value: { duplicate: true } })
+      await s.pass(minute)
+      expect([got, s.callsOf('down')]).toEqual([[1], []])
+    })
+  }
 })
