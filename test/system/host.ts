@@ -45,6 +45,16 @@ const localBindings = {
   SWITCHBOARD_PATIENCE_SECONDS: '0',
 }
 
+/** Why a small disk cannot be made here, if it cannot: it takes a mount in a namespace of its own. */
+export function smallDiskFault(): string | undefined {
+  try {
+    execFileSync('unshare', ['-Urm', 'mount', '-t', 'tmpfs', 'tmpfs', tmpdir()], { stdio: 'pipe' })
+    return undefined
+  } catch (error) {
+    return String(error)
+  }
+}
+
 interface Running {
   readonly child: ChildProcess
   readonly group: number
@@ -55,20 +65,25 @@ export interface HostOptions {
   /** What the Worker logs is thrown away unread: to read it costs about as much as to write it. */
   readonly quiet?: boolean
   readonly inspectorPort?: number
+  /** Its state is on a disk of that size, which is gone with the process. */
+  readonly diskMegabytes?: number
 }
 
 /** One Switchboard. Dead until started; may be started again after a kill. */
 export class Host {
   readonly #bundle: Bundle
-  readonly #own: HostOptions
+  readonly #own: Omit<HostOptions, 'diskMegabytes'>
+  readonly #diskMegabytes: number | undefined
   readonly #folder = mkdtempSync(join(tmpdir(), 'switchboard-host-'))
   readonly #log: string[] = []
   #groups: number[] = []
   #running: Running | undefined
 
-  constructor(worker: Bundle, options: HostOptions = {}) {
+  constructor(worker: Bundle, { diskMegabytes, ...options }: HostOptions = {}) {
     this.#bundle = worker
     this.#own = options
+    this.#diskMegabytes = diskMegabytes
+    mkdirSync(this.#state)
     writeFileSync(join(this.#folder, 'worker.js'), worker.script)
     mkdirSync(join(this.#folder, 'tmp'))
   }
@@ -76,6 +91,15 @@ export class Host {
   /** Where it is served now; undefined while it is dead. Another after each start. */
   get url(): string | undefined {
     return this.#running?.url
+  }
+
+  get #state(): string {
+    return join(this.#folder, 'state')
+  }
+
+  /** A file beside its state, as it sees it: its disk may be its own. */
+  beside(name: string): string {
+    return join(`/proc/${this.#running?.group}/root`, this.#state, name)
   }
 
   /** What the Worker has logged, newest last. */
@@ -87,7 +111,8 @@ export class Host {
   async start(bindings: Readonly<Record<string, string>> = {}): Promise<void> {
     const optionsPath = join(this.#folder, 'options.json')
     writeFileSync(optionsPath, JSON.stringify(this.#options(bindings)))
-    const child = spawn(process.execPath, [join(import.meta.dirname, 'host-child.ts'), optionsPath], {
+    const [command = '', ...args] = this.#command()
+    const child = spawn(command, [...args, join(import.meta.dirname, 'host-child.ts'), optionsPath], {
       detached: true,
       env: {
         ...process.env,
@@ -145,6 +170,12 @@ export class Host {
     rmSync(this.#folder, { recursive: true, force: true })
   }
 
+  #command(): string[] {
+    if (this.#diskMegabytes === undefined) return [process.execPath]
+    const mount = `mount -t tmpfs -o size=${this.#diskMegabytes}m tmpfs "$0" && exec "$@"`
+    return ['unshare', '-Urm', 'sh', '-c', mount, this.#state, process.execPath]
+  }
+
   #options(bindings: Readonly<Record<string, string>>): Record<string, unknown> {
     return {
       ...this.#own,
@@ -156,7 +187,7 @@ export class Host {
       host: '127.0.0.1',
       port: 0,
       cf: false,
-      resourcePersistencePath: join(this.#folder, 'state'),
+      resourcePersistencePath: join(this.#state, 'objects'),
       // Other Workers on this machine are none of its business.
       unsafeDevRegistryPath: join(this.#folder, 'registry'),
     }
