@@ -3,7 +3,9 @@
  * method may be repeated: the second call finds the first one's work. Never here: a workflow's truth (durable-objects/workflow.ts).
  */
 import { DurableObject } from 'cloudflare:workers'
+import { limits } from '../shared/limits.ts'
 import type { ChancePort, SqlValue, StoragePort, Synchronous } from '../shared/ports.ts'
+import type { StateDuration, Stays } from '../shared/stays.ts'
 import {
   type DefinitionRecord,
   type ListedWorkflow,
@@ -23,6 +25,10 @@ const tables = [
   `CREATE TABLE IF NOT EXISTS definitions (
      name TEXT NOT NULL, version INTEGER NOT NULL, record TEXT NOT NULL, definition TEXT NOT NULL, PRIMARY KEY (name, version)
    ) WITHOUT ROWID`,
+  `CREATE TABLE IF NOT EXISTS durations (
+     definition TEXT NOT NULL, state TEXT NOT NULL, visits INTEGER NOT NULL, total_ms INTEGER NOT NULL, longest_ms INTEGER NOT NULL,
+     PRIMARY KEY (definition, state)
+   ) WITHOUT ROWID`,
 ]
 
 export class WorkflowIndexObject extends DurableObject<unknown> implements Synchronous<WorkflowIndexPort> {
@@ -39,7 +45,7 @@ export class WorkflowIndexObject extends DurableObject<unknown> implements Synch
 
   // --- workflows --------------------------------------------------------------------------------------------------------
 
-  put(entry: ListedWorkflow): void {
+  put(entry: ListedWorkflow, stays: Stays = {}): void {
     this.#storage.transactionSync(() => {
       const [row] = this.#rows('SELECT record FROM workflows WHERE id = ?', entry.id)
       if (row !== undefined && readListed(row.record).n >= entry.n) return
@@ -51,7 +57,36 @@ export class WorkflowIndexObject extends DurableObject<unknown> implements Synch
         entry.definition?.name ?? null,
         JSON.stringify(entry),
       )
+      // In the same transaction: told again, it is older than what is there.
+      if (entry.definition?.name !== undefined) this.#addStays(entry.definition.name, stays)
     })
+  }
+
+  durations(): StateDuration[] {
+    return this.#rows('SELECT * FROM durations ORDER BY definition, state').map((row) => ({
+      definition: String(row.definition),
+      state: String(row.state),
+      visits: Number(row.visits),
+      totalMs: Number(row.total_ms),
+      longestMs: Number(row.longest_ms),
+    }))
+  }
+
+  #addStays(definition: string, stays: Stays): void {
+    for (const [state, { visits, totalMs, longestMs }] of Object.entries(stays))
+      this.#rows(
+        `INSERT INTO durations (definition, state, visits, total_ms, longest_ms)
+         SELECT ?1, ?2, ?3, ?4, ?5 WHERE (SELECT count(*) FROM durations) < ?6
+           OR EXISTS (SELECT 1 FROM durations WHERE definition = ?1 AND state = ?2)
+         ON CONFLICT (definition, state) DO UPDATE SET visits = visits + excluded.visits,
+           total_ms = total_ms + excluded.total_ms, longest_ms = max(longest_ms, excluded.longest_ms)`,
+        definition,
+        state,
+        visits,
+        totalMs,
+        longestMs,
+        limits.durationsKept,
+      )
   }
 
   remove(id: string): void {

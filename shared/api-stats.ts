@@ -32,7 +32,7 @@ export const auditQuery = z.object({
 
 export const metricsAnswer = z.string().describe('Prometheus’ text format.')
 
-const cost = `It costs a call for each agent, which wakes its object, three for the lists and the last audit, and a row read for each dead letter that is kept, up to ${limits.lettersCounted}.`
+const cost = `It costs a call for each agent, which wakes its object, four for the lists, the last audit and how long states last, and a row read for each dead letter that is kept, up to ${limits.lettersCounted}.`
 
 export const statsOperations: readonly Operation[] = [
   {

@@ -149,6 +149,8 @@ const errorPolicy = z.strictObject({
   compensate: many(compensation).exactOptional(),
   /** What becomes of the workflow when its chart has no transition for `agent_error`. */
   onExhausted: z.enum(['pause', 'failed']).exactOptional(),
+  /** Of this state alone: how long a visit may last before whoever listens is told that it is slow. Nothing else follows. */
+  slowAfterSeconds: z.number().min(0.05).max(limits.delaySeconds).exactOptional(),
 })
 export type ErrorPolicy = z.infer<typeof errorPolicy>
 

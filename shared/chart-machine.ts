@@ -97,11 +97,12 @@ function nodeConfig(node: TreeNode, parts: Parts): Config {
   const keyed = (record: Readonly<Record<string, readonly ChartTransition[]>>) =>
     Object.fromEntries(Object.entries(record).map(([key, list]) => [key, moves(list)]))
   const output = outputOf(node)
+  const slow = slowTimer(node)
   const config: Record<string, unknown> = {
     id: node.id,
     type: node.kind,
-    entry: actionsOf(given.entry, node.id),
-    exit: actionsOf(given.exit, node.id),
+    entry: [...actionsOf(given.entry, node.id), ...slow.entry],
+    exit: [...actionsOf(given.exit, node.id), ...slow.exit],
     ...(given.on === undefined ? {} : { on: keyed(given.on) }),
     ...(given.after === undefined ? {} : { after: keyed(given.after) }),
     ...(given.always === undefined ? {} : { always: moves(given.always) }),
@@ -121,6 +122,30 @@ function nodeConfig(node: TreeNode, parts: Parts): Config {
   if (node.children.length > 0)
     config['states'] = Object.fromEntries(node.children.map((child) => [child.key, nodeConfig(child, parts)]))
   return config
+}
+
+const slowPrefix = 'slow:'
+
+/** What a timer's event says when a state has lasted too long. It is the workflow's, and never the chart's. */
+export interface SlowEvent {
+  readonly state: string
+  readonly afterMs: number
+}
+
+/** Of a timer that watches a state; undefined for one of the chart's own. No id of theirs has a colon. */
+export function slowEventOf(timer: { readonly id: string; readonly event: ChartEvent }): SlowEvent | undefined {
+  const { state, afterMs } = timer.event
+  if (!timer.id.startsWith(slowPrefix) || typeof state !== 'string' || typeof afterMs !== 'number') return undefined
+  return { state, afterMs }
+}
+
+// A delayed event that each visit begins and its end takes back, so that XState says what a visit is.
+function slowTimer({ id, kind, given }: TreeNode): { readonly entry: unknown[]; readonly exit: unknown[] } {
+  const { slowAfterSeconds } = given.meta?.switchboard ?? {}
+  if (slowAfterSeconds === undefined || kind === 'final' || kind === 'history') return { entry: [], exit: [] }
+  const afterMs = Math.round(slowAfterSeconds * 1_000)
+  const event = { type: 'switchboard.slow_state', state: id, afterMs }
+  return { entry: [raise(event, { id: `${slowPrefix}${id}`, delay: afterMs })], exit: [cancel(`${slowPrefix}${id}`)] }
 }
 
 // XState wants the machine to say that its last state's output is its own. Nothing else could be meant by a chart that says nothing.

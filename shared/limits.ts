@@ -174,6 +174,8 @@ export const limits = {
   promiseSeconds: 2_592_000,
   promiseDefaultSeconds: 86_400,
   promiseResolvers: 50,
+  /** States of named definitions of which it is added up how long they last. */
+  durationsKept: 2_000,
   /** Spans that one invocation keeps until a collector gets them, and links of one span. */
   spansKept: 512,
   spanLinks: 128,

@@ -6,6 +6,7 @@ import { sweptAuditAnswer } from './audit.ts'
 import type { LetterCount } from './dead-letter.ts'
 import type { MailboxStats } from './figures.ts'
 import { agentKind } from './policy.ts'
+import { durationAnswer } from './stays.ts'
 
 const count = z.int().min(0)
 
@@ -30,6 +31,10 @@ export const statsAnswer = z.strictObject({
   lettersComplete: z.boolean().describe('Whether every dead letter was counted: only the newest are.'),
   unavailable: z.array(z.string()).describe('Agents whose mailbox did not answer.'),
   audit: sweptAuditAnswer.optional().describe('What the hourly sweep found in all mailboxes. Absent before the first.'),
+  stateDurations: z
+    .array(durationAnswer)
+    .optional()
+    .describe('How long the states of named definitions lasted, over all workflows that ended. On the first page.'),
   cursor: z.string().optional().describe('There is more: ask again with this cursor.'),
 })
 export type Stats = z.infer<typeof statsAnswer>
@@ -60,14 +65,16 @@ type Sample = readonly [labels: Readonly<Record<string, string>>, value: number]
 
 interface Family {
   readonly name: string
+  readonly type?: 'counter' | 'gauge'
   readonly help: string
   readonly samples: readonly Sample[]
 }
 
 const breakerStates = ['closed', 'open', 'half_open'] as const
 
-/** The same figures in Prometheus' text format: all are gauges. */
-export function metricsText({ items, lettersComplete, unavailable, cursor, stopped, audit }: Stats): string {
+/** The same figures in Prometheus' text format. */
+export function metricsText(stats: Stats): string {
+  const { items, lettersComplete, unavailable, cursor, stopped, audit, stateDurations = [] } = stats
   const each = (value: (one: AgentStats) => readonly Sample[]) => items.flatMap(value)
   const families: readonly Family[] = [
     {
@@ -125,13 +132,29 @@ export function metricsText({ items, lettersComplete, unavailable, cursor, stopp
       samples: [[{}, lettersComplete && unavailable.length === 0 && cursor === undefined ? 1 : 0]],
     },
   ]
-  return families.map(familyText).join('')
+  return [...families, ...durationFamilies(stateDurations)].map(familyText).join('')
 }
 
-function familyText({ name, help, samples }: Family): string {
+function durationFamilies(durations: NonNullable<Stats['stateDurations']>): Family[] {
+  const name = 'switchboard_state_duration_seconds'
+  const each = (value: (one: (typeof durations)[number]) => number): Sample[] =>
+    durations.map((one) => [{ definition: one.definition, state: one.state }, value(one)])
+  return [
+    {
+      name: `${name}_sum`,
+      type: 'counter',
+      help: 'How long workflows that ended were in a state.',
+      samples: each((d) => d.totalSeconds),
+    },
+    { name: `${name}_count`, type: 'counter', help: 'How often they were.', samples: each((d) => d.visits) },
+    { name: `${name}_longest`, help: 'The longest of these visits.', samples: each((d) => d.longestSeconds) },
+  ]
+}
+
+function familyText({ name, type = 'gauge', help, samples }: Family): string {
   if (samples.length === 0) return ''
   const lines = samples.map(([labels, value]) => `${name}${labelsText(labels)} ${value}\n`)
-  return `# HELP ${name} ${help}\n# TYPE ${name} gauge\n${lines.join('')}`
+  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`
 }
 
 function labelsText(labels: Readonly<Record<string, string>>): string {

@@ -130,14 +130,19 @@ const laidDown = ({ record, budget }: Draft) => [record.guards, budget?.limits]
 export interface OwedDone {
   readonly letGo: readonly string[]
   readonly warnings: readonly number[]
+  readonly slow?: readonly number[]
 }
 
-export function settleOwed(draft: Draft, { letGo, warnings }: OwedDone): void {
+export function settleOwed(draft: Draft, { letGo, warnings, slow = [] }: OwedDone): void {
   const { owes, ...record } = draft.record
   if (owes === undefined) return
   const left = {
     letGo: owes.letGo.filter((agent) => !letGo.includes(agent)),
     warnings: owes.warnings.filter(({ n }) => !warnings.includes(n)),
   }
-  draft.record = left.letGo.length + left.warnings.length === 0 ? record : { ...record, owes: left }
+  const leftSlow = (owes.slow ?? []).filter(({ n }) => !slow.includes(n))
+  const isDone = left.letGo.length + left.warnings.length + leftSlow.length === 0
+  draft.record = isDone
+    ? record
+    : { ...record, owes: { ...left, ...(leftSlow.length === 0 ? {} : { slow: leftSlow }) } }
 }

@@ -6,6 +6,7 @@ import type { ChartEffect, ChartFault, ChartStep } from './chart-step.ts'
 import type { JsonObject } from './json-pointer.ts'
 import { limits } from './limits.ts'
 import { messageOf, type Outgoing } from './outgoing.ts'
+import { stayed } from './stays.ts'
 import { commit, type Draft, type Happening, move, note } from './workflow.ts'
 
 /** Why a step is taken, and what its entry says of that. */
@@ -56,6 +57,7 @@ export function settleInto(
   draft.record = {
     ...draft.record,
     ...{ snapshot, value, timers: done ? [] : timers },
+    stays: stayed(draft.record.stays ?? {}, done ? [] : snapshot.active, now),
     ...(done ? { status: 'completed', endedAt: now, waiting: 0 } : {}),
     ...(output === undefined ? {} : { output }),
   }

@@ -25,6 +25,8 @@ export const entryKind = z.enum([
   'resumed',
   /** Four fifths of a part of its budget are spent. */
   'budget_warning',
+  /** A state has lasted longer than its chart says is usual. */
+  'slow_state',
   /** A person laid down another budget, or other guards. */
   'amended',
   'failed',

@@ -3,6 +3,7 @@
  * is in its own object; the entry is told later and may be late. Never here: a workflow's state.
  */
 import * as z from 'zod'
+import type { StateDuration, Stays } from './stays.ts'
 import type { WorkflowRecord } from './workflow.ts'
 import { workflowStatus } from './workflow-status.ts'
 
@@ -74,8 +75,10 @@ export interface StoredDefinition {
 }
 
 export interface WorkflowIndexPort {
-  /** What is older than what is there changes nothing. */
-  put(entry: ListedWorkflow): Promise<void>
+  /** What is older than what is there changes nothing. `stays`: of one that has ended, how long its states lasted. */
+  put(entry: ListedWorkflow, stays?: Stays): Promise<void>
+  /** How long states last, of at most `limits.durationsKept`. */
+  durations(): Promise<readonly StateDuration[]>
   remove(id: string): Promise<void>
   /** Newest first. */
   list(

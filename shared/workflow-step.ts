@@ -2,11 +2,12 @@
  * What moves a workflow besides events and writes: its beginning, people, time, and what became of its effects.
  * Never here: what the statechart makes of an event (shared/workflow-events.ts), saving (durable-objects/workflow.ts).
  */
+import { type SlowEvent, slowEventOf } from './chart-machine.ts'
 import { limits } from './limits.ts'
 import { type Performed, refusalOf } from './outgoing.ts'
 import { startChart } from './statechart.ts'
 import { sound } from './versioned.ts'
-import { commit, type Deferred, type Draft, type Happening, move, shownOf } from './workflow.ts'
+import { commit, type Deferred, type Draft, type Happening, move, note, shownOf } from './workflow.ts'
 import { keepTime, releaseMail, settleOwed, shortage } from './workflow-budget.ts'
 import { failAs, settleInto } from './workflow-commit.ts'
 import { chased, forgetAt, isOwing } from './workflow-due.ts'
@@ -91,7 +92,9 @@ export function tick(draft: Draft, known: Knowledge, deferred: readonly Deferred
   if ((forgetAt(draft.record) ?? Number.POSITIVE_INFINITY) <= now && draft.record.forgetting === undefined)
     draft.record = { ...draft.record, forgetting: true }
   // What a timer has just made need not wait for the next time.
-  const isFresh = draft.effects.some((e) => e.state.status === 'pending')
+  const isFresh =
+    draft.effects.some((e) => e.state.status === 'pending') ||
+    draft.entries.some(({ entry }) => entry.kind === 'slow_state')
   const chasing = isOwing(draft.record) && (isFresh || (draft.record.chaseAt ?? now) <= now)
   if (chasing) draft.record = chased(draft.record, now)
   return chasing
@@ -128,8 +131,18 @@ function fire(draft: Draft, known: Knowledge, now: number): void {
     if (first === undefined) return
     const next = others.reduce((a, b) => (b.dueAt < a.dueAt ? b : a), first)
     draft.record = { ...draft.record, timers: draft.record.timers.filter((t) => t !== next) }
-    ring(draft, known, next.event, now)
+    const slow = slowEventOf(next)
+    if (slow === undefined) ring(draft, known, next.event, now)
+    else noteSlow(draft, slow, next.dueAt - slow.afterMs, now)
   }
+}
+
+// Once for each visit, because its timer rings once. The chart goes on as if nothing had been said.
+function noteSlow(draft: Draft, { state, afterMs }: SlowEvent, since: number, now: number): void {
+  const detail = `${state} has lasted ${now - since} ms; more than ${afterMs} ms is slow`
+  const { n } = note(draft, 'slow_state', 'timer', now, { detail })
+  const slow = [...(draft.record.owes?.slow ?? []), { n, state, since, at: now }]
+  draft.record = { ...draft.record, owes: { letGo: [], warnings: [], ...draft.record.owes, slow } }
 }
 
 // --- what became of its effects ---------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ import { limits } from './limits.ts'
 import { type Guards, guardsSchema } from './lineage.ts'
 import type { Outgoing } from './outgoing.ts'
 import { type Permissions, permissionsSchema } from './permissions.ts'
+import { stayed, staysSchema } from './stays.ts'
 import { type Difference, difference, stateSchema } from './versioned.ts'
 import { type EntryKind, fieldsNamed, type HistoryEntry } from './workflow-history.ts'
 import { isOver, type WorkflowStatus, workflowStatus } from './workflow-status.ts'
@@ -28,6 +29,10 @@ export const workflowId = z
 
 const timer = z.strictObject({ id: z.string(), event: z.looseObject({ type: z.string() }), dueAt: z.number() })
 export type Timer = z.infer<typeof timer>
+
+/** A visit of a state that lasts too long. `n`: of its entry. */
+const slowState = z.strictObject({ n: z.int(), state: z.string(), since: z.number(), at: z.number() })
+export type SlowState = z.infer<typeof slowState>
 
 const definitionName = z.strictObject({ name: z.string().exactOptional(), version: z.int().exactOptional() })
 
@@ -50,6 +55,7 @@ export const workflowRecord = z.strictObject({
   input: z.unknown().optional(),
   snapshot: z.unknown().optional(),
   value: chartValue.exactOptional(),
+  stays: staysSchema.exactOptional(),
   output: z.unknown().optional(),
   error: z.strictObject({ code: z.string(), detail: z.string() }).exactOptional(),
   paused: z
@@ -69,11 +75,12 @@ export const workflowRecord = z.strictObject({
   waiting: z.int(),
   /** Effects that are neither carried nor refused yet. */
   open: z.int(),
-  /** Mailboxes that may let its mail go, and warnings that are to be said. */
+  /** Mailboxes that may let its mail go, and warnings and slow states that are to be said. */
   owes: z
     .strictObject({
       letGo: z.array(z.string()),
       warnings: z.array(z.strictObject({ n: z.int(), unit: budgetUnit, at: z.number() })),
+      slow: z.array(slowState).exactOptional(),
     })
     .exactOptional(),
   /** Its time is over, and the index is to let go of it first. */
@@ -234,6 +241,7 @@ export function move(
     status,
     ...(status === 'paused' ? { paused: { at: now, reason: detail ?? 'paused' } } : {}),
     ...(isOver(status) ? { endedAt: now, timers: [], waiting: 0 } : {}),
+    ...(isOver(status) && rest.stays !== undefined ? { stays: stayed(rest.stays, [], now) } : {}),
   }
   if (isOver(status)) draft.drainedTo = draft.record.last.deferred
   const kind = status === 'running' ? 'resumed' : status

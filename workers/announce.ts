@@ -93,6 +93,22 @@ export async function announceWorkflow(platform: Platform, record: WorkflowRecor
   await publishMany(platform, audience, incomingOf(platform, input, key, updatedAt))
 }
 
+/** Each visit of a state that lasts too long, as its chart says. Gives the entries that are told: told twice, it is a duplicate. */
+export async function announceSlow(platform: Platform, { id, owes }: WorkflowRecord): Promise<number[]> {
+  const slow = owes?.slow ?? []
+  if (slow.length === 0) return []
+  const audience = { kind: 'topic', topic: workflowTopic(id) } as const
+  const { total } = await platform.directory().candidates(audience, undefined, 1)
+  for (const { n, state, since, at } of total === 0 ? [] : slow) {
+    const key = `workflow-${id}-slow-${n}`
+    const about = { type: `${brokerSource}.workflow.slow_state`, subject: id, state, elapsedms: at - since }
+    const times = { since: new Date(since).toISOString(), time: new Date(at).toISOString() }
+    const input: PublishInput = { topic: audience.topic, ...about, ...times, id: key, onunroutable: 'drop' }
+    await publishMany(platform, audience, incomingOf(platform, input, key, at))
+  }
+  return slow.map(({ n }) => n)
+}
+
 async function say(
   platform: Platform,
   about: About,

@@ -6,6 +6,7 @@ import { publicSwept } from '../shared/audit.ts'
 import { limits } from '../shared/limits.ts'
 import type { Platform } from '../shared/ports.ts'
 import { type AgentStats, agentStatsOf, type Stats } from '../shared/stats.ts'
+import { publicDuration } from '../shared/stays.ts'
 import { stoppedBecause } from './switch.ts'
 
 // Mailboxes asked at once.
@@ -20,6 +21,7 @@ export async function measure(platform: Platform, cursor: string | undefined, li
   const now = platform.now()
   const swept = await platform.directory().lastAudit()
   const stopped = await stoppedBecause(platform)
+  const durations = cursor === undefined ? await platform.workflowIndex().durations() : []
   const items: AgentStats[] = []
   const unavailable: string[] = []
   const ask = async (name: string) => {
@@ -44,6 +46,7 @@ export async function measure(platform: Platform, cursor: string | undefined, li
     lettersComplete: counted < limits.lettersCounted,
     unavailable,
     ...(swept === undefined ? {} : { audit: publicSwept(swept) }),
+    ...(durations.length === 0 ? {} : { stateDurations: durations.map(publicDuration) }),
     ...(page.cursor === undefined ? {} : { cursor: page.cursor }),
   }
 }

@@ -13,6 +13,7 @@ import { ok, unreachable } from '../shared/result.ts'
 import { effectGiveUpMs } from '../shared/upkeep.ts'
 import { listingOf } from '../shared/workflow-index.ts'
 import type { PerformedNews, Unfinished } from '../shared/workflow-port.ts'
+import { isOver } from '../shared/workflow-status.ts'
 import { accept } from './accept.ts'
 import { announceSlow, announceWorkflow } from './announce.ts'
 import { payOwed } from './budget.ts'
@@ -61,7 +62,7 @@ async function doneOf(platform: Platform, unfinished: Unfinished): Promise<Perfo
   const effects = await performed(platform, unfinished)
   const owed = { ...(await payOwed(platform, record)), slow: await announceSlow(platform, record) }
   if (!unlisted) return { effects, owed }
-  await platform.workflowIndex().put(listingOf(record))
+  await platform.workflowIndex().put(listingOf(record), isOver(record.status) ? record.stays : undefined)
   await announceWorkflow(platform, record)
   return { effects, owed, listed: record.status }
 }
