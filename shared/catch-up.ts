@@ -8,7 +8,7 @@
  * That it catches up, and from when, is stored with the step in which it comes back; whoever comes next goes on, at the latest the
  * alarm (M1, M6). What is in flight, not yet due, or came since, is left alone. Never here: whether it is away (shared/away.ts).
  */
-import type { AgentRecord } from './agent.ts'
+import { type AgentRecord, isHere } from './agent.ts'
 import type { CatchUp } from './catch-up-policy.ts'
 import { type Delivery, end, hasEnded, isLeaving, step } from './delivery.ts'
 import { limits } from './limits.ts'
@@ -18,7 +18,8 @@ import { agentOf, type Draft, leaseOf, liveOf, put } from './mailbox.ts'
 /** Has the agent catch up with what is due by now. Without a wish, or where it wants all, nothing is put aside. */
 export function beginCatchUp(draft: Draft, how: CatchUp | undefined, now: number): void {
   const agent = agentOf(draft)
-  if (agent === undefined || how === undefined || how === 'all') return
+  // Of one that has left, whoever comes instead says what it wants.
+  if (!isHere(agent) || how === undefined || how === 'all') return
   draft.agent = { ...agent, catchingUp: { how, from: now } }
   catchUp(draft, now)
 }

@@ -19,7 +19,7 @@ import { abandon } from './upkeep.ts'
 export function keepMail(draft: Draft, forMs: number, now: number): void {
   const agent = agentOf(draft)
   if (agent === undefined) return
-  const { verifyAt: _verifyAt, ...rest } = agent
+  const { verifyAt: _verifyAt, paused: _paused, ...rest } = agent
   draft.agent = { ...rest, left: { since: agent.left?.since ?? now, until: now + forMs } }
   for (const id of [...draft.base.releases.keys(), ...draft.releases.keys()]) draft.releases.set(id, null)
 }

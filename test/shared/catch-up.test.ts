@@ -3,9 +3,12 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { awayOf } from '../../shared/away.ts'
 import type { CatchUp } from '../../shared/catch-up-policy.ts'
+import { foundBy, inherit, keepMail } from '../../shared/kept-mail.ts'
 import { limits } from '../../shared/limits.ts'
+import { agentOf, begin, inFlight } from '../../shared/mailbox.ts'
 import { pause, resume } from '../../shared/upkeep.ts'
 import { type AgentOptions, Box, hour, incoming, iso, minute, ok, retry, second, start } from './mailbox-fixtures.ts'
+import { command, must, Walk, world } from './mailbox-walk.ts'
 
 const pauseBox = (box: Box, untilMs?: number) => box.step((draft, now) => pause(draft, 'holiday', untilMs, now))
 const resumeBox = (box: Box, wanted?: CatchUp, token = box.token()) =>
@@ -165,6 +168,50 @@ describe('a long line', () => {
     )
   })
 })
+
+describe('on every walk of a mailbox', () => {
+  it('M1 M5 M6: whoever leaves, comes back or catches up in between, all that was accepted ends, and nothing too much is in flight', () => {
+    const between = fc.oneof(
+      fc.record({ wanted: fc.constantFrom<CatchUp[]>('all', 'skip', 'latest-per-key', { sinceSeconds: 1 }) }),
+      fc.record({ goneMs: fc.constantFrom(0, 1_000, 70_000) }),
+    )
+    const steps = fc.array(fc.oneof({ weight: 6, arbitrary: command }, { weight: 1, arbitrary: between }), {
+      minLength: 1,
+      maxLength: 60,
+      size: 'max',
+    })
+    fc.assert(
+      fc.property(world, steps, fc.nat(5), (options, all, quiet) => {
+        const walk = new Walk({ ...options, policy: { ...options.policy, catchUp: 'latest-per-key' } })
+        const { box } = walk
+        const law = () => {
+          for (const id of walk.accepted) must(box.rows.has(id), () => `${id} was accepted and is unknown`)
+          must(inFlight(begin(box.mailbox)) <= walk.policy.concurrency, () => 'M5: too many in flight')
+          must(box.mailbox.depth <= walk.policy.depth, () => 'M5: too deep')
+        }
+        for (const one of all) {
+          if ('wanted' in one) resumeBox(box, one.wanted)
+          else if ('goneMs' in one) leaveAndReturn(box, one.goneMs)
+          else walk.run(one)
+          law()
+        }
+        walk.finish(quiet, law)
+        for (const id of walk.accepted) must(box.delivery(id).state.at === 'ended', () => `M1: ${id} has not ended`)
+      }),
+    )
+  })
+})
+
+function leaveAndReturn(box: Box, goneMs: number): void {
+  const { agent } = box.mailbox
+  box.step((draft, now) => keepMail(draft, 2 * minute, now))
+  box.tick(box.now + goneMs)
+  box.step((draft, now) => {
+    const found = foundBy(draft, now)
+    if (agent !== undefined && found === undefined) draft.agent = { ...agent, incarnation: `of ${now}` }
+    if (agent !== undefined) inherit(draft, agentOf(draft) ?? agent, now)
+  })
+}
 
 describe('away', () => {
   const away = (box: Box) => awayOf(box.mailbox.agent!, box.mailbox.gate, box.now)

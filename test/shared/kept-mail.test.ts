@@ -4,6 +4,7 @@ import { type AgentRecord, enrol, publicAgent } from '../../shared/agent.ts'
 import { endKeeping, foundBy, inherit, keepMail } from '../../shared/kept-mail.ts'
 import type { PolicyInput } from '../../shared/policy.ts'
 import { leave } from '../../shared/reassign.ts'
+import { pause } from '../../shared/upkeep.ts'
 import { Box, hour, incoming, minute, ok, retry, start } from './mailbox-fixtures.ts'
 
 const go = (box: Box, forMs = hour) => box.step((draft, now) => keepMail(draft, forMs, now))
@@ -89,6 +90,22 @@ describe('mail of an agent that left', () => {
     const id = box.put('a')
     go(box)
     expect(box.step((draft, now) => leave(draft, 'bob', 10, now))).toEqual([id])
+  })
+
+  it('is not caught up with before its heir is there: neither a pause that ends nor a breaker that closes puts any aside', () => {
+    const box = new Box({
+      policy: { catchUp: 'skip', concurrency: 1, breaker: { failureThreshold: 1, openSeconds: 60 } },
+    })
+    const [probe, waiting] = [box.put('probe'), box.put('waiting')]
+    box.run(probe, retry())
+    box.tick(start + minute)
+    box.take()
+    box.step((draft, now) => pause(draft, 'holiday', minute, now))
+    go(box)
+    box.wait(2 * minute)
+    box.settle(waiting, ok())
+    expect(box.mailbox.gate.breaker.state.at).toBe('closed')
+    expect(box.receipt(probe)).toMatchObject({ status: 'parked', because: expect.stringContaining('left') })
   })
 
   it('waits no longer because it left twice, and as long as the later word says', () => {
