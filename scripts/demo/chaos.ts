@@ -47,7 +47,8 @@ export async function chaos({
   const port = await freePort()
   const url = `http://127.0.0.1:${port}/`
   const { secret = '' } = await client.register(analyst, { kind: 'webhook', url, policy: policyOf(vars) })
-  const first = await startReceiver({ port, secret, agent: 'analyst', thinkMs: 3_000, env: vars })
+  // It thinks for longer than anybody waits: whatever it is asked, it is killed before it answers, on a slow machine too.
+  const first = await startReceiver({ port, secret, agent: 'analyst', thinkMs: 600_000, env: vars })
   let second: Receiver | undefined
   try {
     page.heading('Progress')
