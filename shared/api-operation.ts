@@ -101,6 +101,11 @@ export const directoryVersion = {
   schema: z.string().regex(/^[0-9]{1,15}$/),
 } as const satisfies Parameter
 
+/** An answer that may be had as server-sent events: how it stands, and how it ended. */
+export const streamed = {
+  'text/event-stream': z.string().describe('An event named after its `status`, now and when it has ended.'),
+} as const
+
 /** Lists are read page by page. */
 export const pageQuery = {
   cursor: z.string().max(limits.attributeLength).optional().describe('Where the page before this one ended.'),

@@ -3,7 +3,7 @@
  * gateway may answer to anything (shared/api-operation.ts).
  */
 import * as z from 'zod'
-import type { Operation } from './api-operation.ts'
+import { type Operation, streamed } from './api-operation.ts'
 import { limits } from './limits.ts'
 import { type PromiseOutcome, type PromiseRecord, promiseStatusOf } from './promise.ts'
 
@@ -142,7 +142,7 @@ export const promiseOperations: readonly Operation[] = [
   {
     ...of('get', '/{promise}', 'getPromise', 'Read a promise, and wait for its end'),
     query: promiseQuery,
-    answers: [thePromise],
+    answers: [{ ...thePromise, other: streamed }],
     faults: ['forbidden', 'not_found'],
   },
   {

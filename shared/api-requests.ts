@@ -5,7 +5,7 @@
 import * as z from 'zod'
 import { problemBody } from './api-bodies.ts'
 import { wireBytes } from './api-messages.ts'
-import { type Operation, type Parameter, pageOf, pageQuery } from './api-operation.ts'
+import { type Operation, type Parameter, pageOf, pageQuery, streamed } from './api-operation.ts'
 import type { FaultCode } from './fault.ts'
 import { limits } from './limits.ts'
 import { messageSchema } from './message.ts'
@@ -145,7 +145,7 @@ export const requestOperations: readonly Operation[] = [
     summary: 'Read what became of a request',
     description: 'Kept for a day after it is over.',
     query: requestQuery,
-    answers: [{ status: 200, description: 'The request.', schema: requestAnswer }],
+    answers: [{ status: 200, description: 'The request.', schema: requestAnswer, other: streamed }],
     faults: ['forbidden', 'not_found'],
   },
   {

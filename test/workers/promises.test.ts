@@ -118,4 +118,38 @@ describe('a promise', () => {
     const [first, again] = [await port.end(ending), await port.end(ending)]
     expect([first?.status, again?.status, again?.promise]).toEqual(['ended', 'repeated', first?.promise])
   })
+
+  it('is told as server-sent events to whoever wants a stream in place of waiting (A104, A107)', async () => {
+    const { id } = (await make()).body
+    const headers = { Accept: 'text/event-stream' }
+    const reading = call('GET', `/v1/promises/${id}`, { headers })
+    await end(id, 'resolve', { value: 1 })
+    const { body, headers: got } = await reading
+    expect(got.get('Content-Type')).toBe('text/event-stream')
+    const named = [...String(body).matchAll(/^event: (.*)\ndata: (.*)$/gm)].map(([, event, data]) => [
+      event,
+      JSON.parse(data!),
+    ])
+    expect(named.at(-1)).toMatchObject(['resolved', { id, value: 1 }])
+    const open = (await make()).body.id
+    const cut = await call('GET', `/v1/promises/${open}?waitSeconds=0.05`, { headers })
+    expect(String(cut.body)).toMatch(/^event: pending\ndata: .*\n\n: still here\n\n$/)
+    const eve = await pullAgent()
+    expect((await call('GET', `/v1/promises/${open}`, { headers, key: eve.key })).body.code).toBe('forbidden')
+  })
+
+  it('is how a request may be waited for too: now as it stands, and its reply when it comes (A104)', async () => {
+    const bob = await pullAgent()
+    const asked = await call('POST', '/v1/requests', {
+      json: { to: bob.name, type: 't', timeoutSeconds: 60 },
+      headers: { Prefer: 'respond-async' },
+    })
+    const reading = call('GET', `/v1/requests/${asked.body.id}`, { headers: { Accept: 'text/event-stream' } })
+    const { id, token } = await leaseOne(bob)
+    const json = { token, effects: { reply: { data: 'yes' } } }
+    await call('POST', `/v1/deliveries/${id}/ack`, { key: bob.key, json })
+    const events = [...String((await reading).body).matchAll(/^event: (.*)\ndata: (.*)$/gm)]
+    expect(events.at(-1)?.[1]).toBe('replied')
+    expect(JSON.parse(events.at(-1)?.[2] ?? '')).toMatchObject({ id: asked.body.id, reply: { data: 'yes' } })
+  })
 })

@@ -18,6 +18,7 @@ import { makePromise } from '../make-promise.ts'
 import { meter } from '../meter.ts'
 import { poll } from '../poll.ts'
 import { readJson, refuse, unwrap, validate } from '../problem.ts'
+import { streamEnd, streamHeaders, wantsStream } from '../stream-end.ts'
 import { tellPromise } from '../tell-promise.ts'
 
 export const promises = new Hono<App>()
@@ -33,8 +34,13 @@ promises.post('/promises', async (c) => {
 promises.get('/promises/:promise', async (c) => {
   const { waitSeconds: seconds } = validate(promiseQuery, c.req.query())
   const isOver = ({ outcome }: PromiseRecord) => outcome !== undefined
-  const waiting = { seconds, signal: c.req.raw.signal }
-  const found = await poll(c.get('platform'), waiting, () => readable(c), isOver)
+  const [platform, waiting] = [c.get('platform'), { seconds, signal: c.req.raw.signal }]
+  if (wantsStream(c.req.header('accept'))) {
+    const first = await readable(c)
+    const again = () => platform.promise(first.id).find()
+    return c.body(streamEnd(platform, waiting, { first, ask: again, isOver, view: publicPromise }), 200, streamHeaders)
+  }
+  const found = await poll(platform, waiting, () => readable(c), isOver)
   // Without one the client is gone, and whatever is answered is read by nobody.
   return found === undefined ? c.body(null) : c.json(publicPromise(found), 200)
 })

@@ -18,6 +18,7 @@ import { poll } from '../poll.ts'
 import { readJson, refuse, unwrap, validate } from '../problem.ts'
 import { publishOptions } from '../publish-options.ts'
 import { ask, awaitReply } from '../request.ts'
+import { streamEnd, streamHeaders, wantsStream } from '../stream-end.ts'
 
 export const requests = new Hono<App>()
 
@@ -66,7 +67,13 @@ requests.get('/requests/:id', async (c) => {
   const { waitSeconds: seconds = 0 } = validate(requestQuery, c.req.query())
   const ask = () => readable(c, 'read')
   const isOver = ({ gather }: GatherReport) => gather.outcome !== undefined
-  const report = await poll(c.get('platform'), { seconds, signal: c.req.raw.signal }, ask, isOver)
+  const [platform, waiting] = [c.get('platform'), { seconds, signal: c.req.raw.signal }]
+  if (wantsStream(c.req.header('accept'))) {
+    const first = await ask()
+    const again = () => platform.gather(first.gather.id).report()
+    return c.body(streamEnd(platform, waiting, { first, ask: again, isOver, view: requestView }), 200, streamHeaders)
+  }
+  const report = await poll(platform, waiting, ask, isOver)
   // Without one the client is gone, and whatever is answered is read by nobody.
   return report === undefined ? c.body(null) : c.json(requestView(report), 200)
 })
