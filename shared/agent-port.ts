@@ -47,6 +47,8 @@ export interface LeasedDelivery {
   /** How a subscription has it share its call. */
   readonly batching?: BatchPolicy
   readonly previousError?: string
+  /** The delivery that it replays. */
+  readonly replays?: string
 }
 
 /** Effects to carry and burials to finish, read from the journal. */

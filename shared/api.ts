@@ -30,6 +30,7 @@ import { binaryData, messageOperations } from './api-messages.ts'
 import { observerOperations } from './api-observers.ts'
 import type { Operation } from './api-operation.ts'
 import { promiseAnswer, promiseOperations } from './api-promises.ts'
+import { replayOperations } from './api-replays.ts'
 import { requestAnswer, requestOperations } from './api-requests.ts'
 import { resourceBreakerAnswer, resourceOperations } from './api-resources.ts'
 import { scatterAnswer, scatterOperations } from './api-scatters.ts'
@@ -53,6 +54,7 @@ export const operations: readonly Operation[] = [
   ...messageOperations,
   ...deadLetterOperations,
   ...dataOperations,
+  ...replayOperations,
   ...requestOperations,
   ...scatterOperations,
   ...chainOperations,

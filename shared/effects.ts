@@ -71,6 +71,9 @@ export const effectStatus = z.discriminatedUnion('status', [
 ])
 export type EffectStatus = z.infer<typeof effectStatus>
 
+/** Of a replay: what it asked for, and will not be done. */
+const withheldStatus = z.strictObject({ status: z.literal('withheld'), detail: z.string() })
+
 /** One journaled effect: the message to publish, under a deterministic id, and what became of it. */
 export const effectSchema = z.strictObject({
   n: z.int(),
@@ -78,7 +81,7 @@ export const effectSchema = z.strictObject({
   kind: z.enum(['reply', 'message', 'notice', 'event', 'state', 'pass', 'usage']),
   /** What will be published; an event or a change of a workflow's state as it was asked for; for an effect refused before it could become a message, what was asked for. */
   publish: z.record(z.string(), z.unknown()),
-  state: effectStatus,
+  state: z.discriminatedUnion('status', [...effectStatus.options, withheldStatus]),
 })
 export type Effect = z.infer<typeof effectSchema>
 

@@ -41,6 +41,7 @@ const examples: { readonly [Code in FaultCode]: Extract<Fault, { code: Code }> }
   invalid_url: { code: 'invalid_url', url: 'http://10.0.0.1/hook', reason: 'it must be https and public.' },
   stale_lease: { code: 'stale_lease', delivery, reason: 'This token does not hold the lease in force.' },
   already_settled: { code: 'already_settled', delivery, ended: 'completed', result: { pages: 3 } },
+  data_forgotten: { code: 'data_forgotten', delivery },
   not_redrivable: { code: 'not_redrivable', delivery, ended: 'completed' },
   agent_has_mail: { code: 'agent_has_mail', agent: 'writer', depth: 12 },
   wrong_kind: { code: 'wrong_kind', agent: 'writer', kind: 'webhook', needed: 'pull' },

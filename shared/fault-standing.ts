@@ -12,6 +12,7 @@ export interface Mismatch {
 
 export type StandingFault =
   | { readonly code: 'schema_mismatch'; readonly schema: string; readonly mismatches: readonly Mismatch[] }
+  | { readonly code: 'data_forgotten'; readonly delivery: string }
   | { readonly code: 'too_many_schemas'; readonly max: number; readonly maxBytes: number }
   | { readonly code: 'too_many_schedules'; readonly owner: string; readonly max: number }
   | { readonly code: 'too_many_approvals'; readonly owner: string; readonly max: number }
@@ -54,6 +55,12 @@ export function wireOfStanding(f: StandingFault): {
         status: 422,
         title: 'Does not fit its schema',
         detail: `The message does not fit the schema \`${f.schema}\`: ${f.mismatches.map((m) => `${m.pointer}: ${m.message.replace(/\.$/, '')}`).join('; ')}. Nothing was stored. Read the schema at GET /v1/schemas/${f.schema}.`,
+      }
+    case 'data_forgotten':
+      return {
+        status: 410,
+        title: 'Its data is forgotten',
+        detail: `The data of \`${f.delivery}\` was dropped when it ended; that of a dead letter is kept. Send it along as \`data\`.`,
       }
     case 'too_many_schemas':
       return {

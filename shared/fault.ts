@@ -211,6 +211,7 @@ function wireOf(f: Fault): Wire {
     case 'budget_spent':
       return wireOfGuard(f)
     case 'schema_mismatch':
+    case 'data_forgotten':
     case 'too_many_schemas':
     case 'too_many_schedules':
     case 'too_many_approvals':

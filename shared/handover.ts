@@ -9,6 +9,7 @@ import { hasEnded, hasOpenJournal, isPassing, isUnburied } from './delivery.ts'
 import type { Grant } from './grant.ts'
 import { agentOf, type Draft, deliveryOf, type Mailbox } from './mailbox.ts'
 import { narrowed } from './narrowing.ts'
+import { replayOf } from './replay.ts'
 import { handed } from './view.ts'
 
 /** Is anything of an ended delivery still to be carried or buried? */
@@ -28,6 +29,7 @@ export function leasedOf(
     const text = body(delivery.id)
     if (text === undefined || agent === undefined) return []
     const previousError = delivery.attempts.at(-1)?.error?.message
+    const replays = replayOf(delivery.key)
     return [
       {
         id: delivery.id,
@@ -45,6 +47,7 @@ export function leasedOf(
         ...(lease.batch === undefined ? {} : { batch: lease.batch.n }),
         ...(delivery.batch === undefined ? {} : { batching: delivery.batch }),
         ...(previousError === undefined ? {} : { previousError }),
+        ...(replays === undefined ? {} : { replays }),
       },
     ]
   })

@@ -8,6 +8,7 @@ import { utf8Length } from './json.ts'
 import { limits } from './limits.ts'
 import { awaitsAnswer, type Head } from './message.ts'
 import { type Outcome, parseEffects } from './outcome.ts'
+import { replayOf, withheld } from './replay.ts'
 import type { Usage } from './usage.ts'
 
 /** What cannot be kept is refused and told; the work itself is done and stays done (E1). */
@@ -31,7 +32,7 @@ export function journalOf(
   return {
     ...(isKept ? { result: outcome.result } : {}),
     ...(usage === undefined ? {} : { usage }),
-    effects: effects.map((e, i) => ({ ...e, n: i + 1 })),
+    effects: (replayOf(delivery.key) === undefined ? effects : withheld(effects)).map((e, i) => ({ ...e, n: i + 1 })),
   }
 }
 

@@ -31,6 +31,7 @@ import { observers } from './routes/observers.ts'
 import { pages } from './routes/pages.ts'
 import { promises } from './routes/promises.ts'
 import { publications } from './routes/publications.ts'
+import { replays } from './routes/replays.ts'
 import { requests } from './routes/requests.ts'
 import { resources } from './routes/resources.ts'
 import { scatters } from './routes/scatters.ts'
@@ -74,6 +75,7 @@ export function buildApp(
     messages,
     deliveries,
     deliveryData,
+    replays,
     lease,
     deadLetters,
     subscriptions,

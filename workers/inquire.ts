@@ -17,6 +17,7 @@ import type { Platform } from '../shared/ports.ts'
 import { faultOfRequest, replyOf } from '../shared/request.ts'
 import { type Asking, type HandlerContext, RequestError } from './define.ts'
 import { descend } from './follow.ts'
+import { recorded } from './recorded.ts'
 import { ask, awaitReply } from './request.ts'
 
 /** `ctx.request` of one run of a handler. */
@@ -56,6 +57,9 @@ class Inquiry {
 
   async ask(ordinal: number, message: object, { timeoutSeconds = 30, ...more }: Asking) {
     await this.#requireLease()
+    // What is asked is part of the key: a run that asks something else in its place must not be given this one's answer.
+    const question = `${ordinal}/${digest(canonical({ ...message, ...more }))}`
+    if (this.#lease.replays !== undefined) return recorded(this.#platform, this.#lease.replays, question)
     const { head, hops, id } = this.#lease
     if (hops + 1 > limits.hops) throw new RequestError('hop_limit', `the causal chain is longer than ${limits.hops}`)
     const input = {
@@ -68,8 +72,7 @@ class Inquiry {
     }
     const path = await this.#path()
     for (let tries = 1; tries <= triesMax; tries++) {
-      // What is asked is part of the key: a run that asks something else in its place must not be given this one's answer.
-      const key = `${id}/${ordinal}/${digest(canonical({ ...message, ...more }))}/${tries}`
+      const key = `${id}/${question}/${tries}`
       const descent = await descend(this.#platform, this.#lease, key, [input])
       const options = { ...this.#options(key), path, descent, meets: (to: string) => this.#requireWay(to, path) }
       const asked = await ask(this.#platform, this.#principal(), input, options)

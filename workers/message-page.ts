@@ -153,6 +153,8 @@ export function became(state: Effect['state']): Html {
       return html`<span class="tag wait">on its way</span>`
     case 'refused':
       return html`<span class="tag bad">refused</span> ${code(state.reason)} <span class="text">${state.detail}</span>`
+    case 'withheld':
+      return html`<span class="tag">withheld</span> <span class="text">${state.detail}</span>`
     case 'carried':
       return html`<span class="tag good">carried</span>${state.deliveries.map((id) => html` ${link('m', id)}`)}`
   }

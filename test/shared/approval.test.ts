@@ -156,7 +156,7 @@ describe('news', () => {
     expect(approval.news[0]?.state).toMatchObject({ status: 'refused', reason: 'over' })
     const failed = { n: 1, state: { status: 'refused', reason: 'agent_not_found', detail: 'x' } } as const
     expect(approvalTold(approval, [failed])).toBe(approval)
-    const carried = { status: 'carried', deliveries: ['boss_x'] } as const
+    const carried = { status: 'carried' as const, deliveries: ['boss_x'] }
     const told = approvalTold(approval, [{ n: 1, state: carried }])
     expect(told.news[0]?.state).toEqual(carried)
     expect(approvalTold(told, [failed])).toBe(told)

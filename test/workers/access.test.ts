@@ -55,6 +55,7 @@ function bodies(method: string, to: string, { token, workflow }: Ground['named']
     '/v1/promises/{promise}/resolve': { value: 1 },
     '/v1/promises/{promise}/reject': { error: 'e' },
     '/v1/deliveries/{id}/ack': { token },
+    '/v1/deliveries/{id}/replay': { dryRun: true, data: 1 },
     '/v1/deliveries/{id}/nack': { token, terminal: true },
     '/v1/deliveries/{id}/extend': { token, seconds: 60 },
     '/v1/subscriptions/{subscription}': { agent: to, topic: 'x.>' },
