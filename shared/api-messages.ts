@@ -79,7 +79,7 @@ const publishing: readonly Operation[] = [
     signed: true,
     summary: 'Publish a message',
     description:
-      'Answered when the message and its dedupe key are stored together; nothing earlier is a 202. Takes plain JSON with CloudEvents’ attribute names, and CloudEvents 1.0 in structured and binary mode, where `specversion` is required and `chain` is a comma-separated string. An array is answered as by `POST /v1/messages/batch`.',
+      'Answered when the message and its dedupe key are stored together; nothing earlier is a 202. Takes plain JSON with CloudEvents’ attribute names, and CloudEvents 1.0 in structured and binary mode, where `specversion` is required, and `chain` and `select` are comma-separated strings. An array is answered as by `POST /v1/messages/batch`.',
     headers: [idempotencyKey, directoryVersion],
     body: {
       types: {

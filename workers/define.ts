@@ -41,6 +41,11 @@ export interface Outgoing {
   /** Fewer attempts, or less time for each, than the receiving agent's policy allows. */
   readonly maxattempts?: number
   readonly timeoutseconds?: number
+  /** The parts of `data` that are handed over, and how many bytes of them at most. */
+  readonly select?: readonly string[]
+  readonly maxbytes?: number
+  /** Where the data is that is too large to travel. */
+  readonly dataref?: string
 }
 
 /** How `publish` says it: what a message to an agent may say, and what is to become of it when nobody is subscribed. */

@@ -23,6 +23,7 @@ const promised = [
   'Shared state',
   'Events with breakers',
   'Request-reply',
+  'Planner and workers',
   'Handshake',
   'Scatter-gather and map-reduce',
   'Chain of responsibility',
@@ -30,6 +31,7 @@ const promised = [
   'Batching',
   'Approvals',
   'Guards',
+  'Budgets',
   'Schedules',
   'Collapse and debounce',
   'Projection',
@@ -180,6 +182,16 @@ describe('docs/patterns.md', () => {
   it('says of each when to use it, what it promises and what to watch', () => {
     for (const { title, text } of patterns)
       for (const word of ['When', 'Promises', 'Watch']) expect(text, title).toContain(`**${word}.**`)
+  })
+
+  it('has an example of a planner that is waited for and workers that are not (A110)', () => {
+    const blocks = patterns.find(({ title }) => title === 'Planner and workers')?.blocks ?? []
+    const steps = blocks.filter((block) => block.kind === 'http').flatMap((block) => stepsOf(block.text))
+    const calls = steps.flatMap((step) => (step.kind === 'call' ? [`${step.method} ${step.path}`] : []))
+    const asked = calls.indexOf('POST /v1/requests')
+    expect(asked).toBeGreaterThanOrEqual(0)
+    // What the workers did comes to whoever listens, after the answer.
+    expect(calls.slice(asked + 1)).toEqual(['GET /v1/agents/traveller/deliveries', 'POST /v1/agents/traveller/lease'])
   })
 
   it('begins with a guide to the three forms of the same job, which are on the page and in the demo (A44)', () => {
