@@ -9,8 +9,8 @@ import { spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join, relative } from 'node:path'
-import * as z from 'zod'
 import { type Mutant, mutantSchema, mutate } from './mutant.ts'
+import { vitestReport } from './test-report.ts'
 
 const root = join(import.meta.dirname, '..')
 /** A mutant that runs for ever is a bad mutant: it would be killed by impatience, not by a test. */
@@ -22,20 +22,6 @@ type Verdict =
   | { readonly kind: 'survived' }
   /** Says nothing about the tests: does not apply, does not compile, hangs, or its tests are red without it. */
   | { readonly kind: 'useless'; readonly because: string }
-
-const vitestReport = z.object({
-  success: z.boolean(),
-  testResults: z.array(
-    z.object({
-      name: z.string(),
-      status: z.string(),
-      message: z.string().optional(),
-      assertionResults: z.array(
-        z.object({ status: z.string(), fullName: z.string(), failureMessages: z.array(z.string()).optional() }),
-      ),
-    }),
-  ),
-})
 
 function readMutants(): readonly (Mutant & { readonly name: string })[] {
   const folder = join(root, 'test', 'mutants')

@@ -8,7 +8,8 @@ import type { Scene } from './scene.ts'
 import { WorkflowStory } from './workflow-story.ts'
 
 const only = process.env['SEED']
-const seeds = only === undefined ? Array.from({ length: 12 }, (_, i) => i + 1) : [Number(only)]
+const from = Number(process.env['STORIES_FROM'] ?? 1)
+const seeds = only === undefined ? Array.from({ length: 12 }, (_, i) => from + i) : [Number(only)]
 
 describe('workflows, through every crash', () => {
   it('W1 W2 W3 E1 M2 M6: no write is lost or doubled, no step is half, everything comes to rest (A22, A28)', async () => {
