@@ -44,7 +44,12 @@ export class Client {
           )
         },
       )
-      call.on('error', reject)
+      // A connection that was kept may be closed by the other side just when it is used again; the call never began then.
+      call.on('error', (error: NodeJS.ErrnoException) => {
+        if (call.reusedSocket && error.code === 'ECONNRESET')
+          this.send(method, path, json, headers).then(resolve, reject)
+        else reject(error)
+      })
       call.end(body)
     })
   }

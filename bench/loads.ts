@@ -4,25 +4,31 @@
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Contender } from './contender.ts'
-import { each } from './deployed.ts'
 import { median, quantile } from './figures.ts'
 import type { Figures } from './rounds.ts'
 import type { Sink } from './sink.ts'
 
 let runs = 0
 
-/** Ids that no other run has. They end with their number, by which contenders choose the agent. */
-export function freshIds(count: number): string[] {
+/** The beginning of ids that no other run has. They end with their number, by which contenders choose the agent. */
+export function freshRun(): string {
   runs += 1
-  return Array.from({ length: count }, (_, i) => `m${runs}-${i}`)
+  return `m${runs}`
+}
+
+export function freshIds(count: number): string[] {
+  const run = freshRun()
+  return Array.from({ length: count }, (_, i) => `${run}-${i}`)
 }
 
 export const perSecond = (count: number, sinceMs: number): number => (count * 1_000) / (performance.now() - sinceMs)
 
 type Publisher = Pick<Contender, 'publish' | 'cpuMs'>
 
+/** How long callers go on: by time, so that a run takes as long on a machine that has other work. */
+export const loadMs = 600
+
 export interface Load {
-  readonly messages: number
   readonly callers: number
   readonly agents: number
   /** Messages to a call. */
@@ -35,38 +41,48 @@ type Worked = Pick<Contender, 'cpuMs'>
 const aftermathMs = 100
 
 /**
- * A run with what it cost in processor time, which says more than the clock does where the machine has other work too.
- * `count` is the messages, requests or writes of the run.
+ * A run with what it cost in processor time, which says more than the clock does where the machine has other work too. `run` also
+ * tells how many messages, requests or writes it was.
  */
-export async function costed(side: Worked, count: number, run: () => Promise<Figures>): Promise<Figures> {
+export async function costed(side: Worked, run: () => Promise<readonly [Figures, number]>): Promise<Figures> {
   const before = side.cpuMs?.()
-  const figures = await run()
+  const [figures, count] = await run()
   if (before === undefined) return figures
   await pause(aftermathMs)
   return { ...figures, 'CPU ms each': ((side.cpuMs?.() ?? 0) - before) / count }
 }
 
-/** So many callers publish until all is accepted; then until all has come. */
+/** Callers publish for a while, and all that was accepted comes. */
 export async function saturate(side: Contender, sink: Sink, load: Load): Promise<Figures> {
   sink.forget()
-  return costed(side, load.messages, async () => {
-    const { beganAt, accepted } = await publishAll(side, load)
-    await sink.came(load.messages)
-    return { 'delivered/s': perSecond(load.messages, beganAt), 'accepted/s': accepted }
+  return costed(side, async () => {
+    const { beganAt, published, accepted } = await publishAll(side, load)
+    await sink.came(published)
+    return [{ 'delivered/s': perSecond(published, beganAt), 'accepted/s': accepted }, published]
   })
 }
 
 /** The same, where nothing need come. */
 export async function publishOnly(side: Publisher, load: Load): Promise<Figures> {
-  return costed(side, load.messages, async () => ({ 'accepted/s': (await publishAll(side, load)).accepted }))
+  return costed(side, async () => {
+    const { published, accepted } = await publishAll(side, load)
+    return [{ 'accepted/s': accepted }, published]
+  })
 }
 
-async function publishAll(side: Publisher, { messages, callers, agents, batch = 1 }: Load) {
-  const ids = freshIds(messages)
-  const calls = Array.from({ length: Math.ceil(messages / batch) }, (_, i) => ids.slice(i * batch, (i + 1) * batch))
+async function publishAll(side: Publisher, { callers, agents, batch = 1 }: Load) {
+  const run = freshRun()
   const beganAt = performance.now()
-  await each(calls, callers, async (some) => side.publish?.(some, agents))
-  return { beganAt, accepted: perSecond(messages, beganAt) }
+  let published = 0
+  const caller = async () => {
+    while (performance.now() < beganAt + loadMs) {
+      const ids = Array.from({ length: batch }, (_, i) => `${run}-${published + i}`)
+      published += batch
+      await side.publish?.(ids, agents)
+    }
+  }
+  await Promise.all(Array.from({ length: callers }, caller))
+  return { beganAt, published, accepted: perSecond(published, beganAt) }
 }
 
 /** One message after the other at a steady pace: from the publisher's call to the webhook's. */
@@ -74,7 +90,7 @@ export async function trickle(side: Contender, sink: Sink, count: number, everyM
   sink.forget()
   const ids = freshIds(count)
   const sentAt = new Map<string, number>()
-  return costed(side, count, async () => {
+  return costed(side, async () => {
     const sent: (Promise<void> | undefined)[] = []
     const beganAt = performance.now()
     for (const [i, id] of ids.entries()) {
@@ -84,20 +100,22 @@ export async function trickle(side: Contender, sink: Sink, count: number, everyM
     }
     await Promise.all(sent)
     await sink.came(count)
-    return spreadOf(ids.map((id) => sink.cameAt(id) - (sentAt.get(id) ?? Number.NaN)))
+    return [spreadOf(ids.map((id) => sink.cameAt(id) - (sentAt.get(id) ?? Number.NaN))), count]
   })
 }
 
 /** One question after the other; the time of each until its reply. */
-export async function askEach(side: Contender, count: number): Promise<Figures> {
-  return costed(side, count, async () => {
+export async function askEach(side: Contender): Promise<Figures> {
+  return costed(side, async () => {
     const taken: number[] = []
-    for (const id of freshIds(count)) {
+    const run = freshRun()
+    const endsAt = performance.now() + loadMs
+    while (performance.now() < endsAt) {
       const beganAt = performance.now()
-      await side.ask?.(id)
+      await side.ask?.(`${run}-${taken.length}`)
       taken.push(performance.now() - beganAt)
     }
-    return spreadOf(taken)
+    return [spreadOf(taken), taken.length]
   })
 }
 

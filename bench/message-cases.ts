@@ -27,9 +27,8 @@ function accepting(ring: Ring): Case[] {
   return [1, 16, 64].map((callers) => ({
     name: `accept, ${callers} ${callers === 1 ? 'caller' : 'callers'}`,
     sides: {
-      switchboard: () => acceptedHere(ring, { messages: callers === 1 ? 200 : 600, callers, agents: 1 }),
-      accounting: () =>
-        publishOnly(named(ring, 'accounting'), { messages: callers === 1 ? 200 : 600, callers, agents: 0 }),
+      switchboard: () => acceptedHere(ring, { callers, agents: 1 }),
+      accounting: () => publishOnly(named(ring, 'accounting'), { callers, agents: 0 }),
     },
     targets: callers === 16 ? [{ figure: 'accepted/s', by: 'accounting', atLeast: 0.8 }] : [],
   }))
@@ -48,9 +47,9 @@ async function acceptedHere({ here }: Ring, load: Load): Promise<Figures> {
 function saturated(ring: Ring): Case[] {
   const { sink } = ring
   const kinds: readonly [name: string, load: Load][] = [
-    ['saturation, 1 agent', { messages: 800, callers: 16, agents: 1 }],
-    ['saturation, 10 agents', { messages: 800, callers: 16, agents: 10 }],
-    ['saturation, 10 agents, batches of 10', { messages: 1_600, callers: 16, agents: 10, batch: 10 }],
+    ['saturation, 1 agent', { callers: 16, agents: 1 }],
+    ['saturation, 10 agents', { callers: 16, agents: 10 }],
+    ['saturation, 10 agents, batches of 10', { callers: 16, agents: 10, batch: 10 }],
   ]
   return kinds.map(([name, load]) => ({
     name,
@@ -74,19 +73,19 @@ function asking({ here, others }: Ring): Case {
   const able = [here, ...others].filter((side) => side.ask !== undefined)
   return {
     name: 'request-reply',
-    sides: Object.fromEntries(able.map((side) => [side.name, () => askEach(side, 100)])),
+    sides: Object.fromEntries(able.map((side) => [side.name, () => askEach(side)])),
     targets: [{ figure: 'p50 ms', by: 'direct', atMost: 2 }],
   }
 }
 
 /** 100 messages in one call, beside the same in calls of one. */
 function batching(ring: Ring): Case {
-  const batched = { messages: 3_200, callers: 16, agents: 1, batch: 100 }
+  const batched = { callers: 16, agents: 1, batch: 100 }
   return {
     name: 'publish of 100 in one call',
     sides: {
       switchboard: () => acceptedHere(ring, batched),
-      'one by one': () => acceptedHere(ring, { messages: 600, callers: 16, agents: 1 }),
+      'one by one': () => acceptedHere(ring, { callers: 16, agents: 1 }),
       accounting: () => publishOnly(named(ring, 'accounting'), { ...batched, agents: 0 }),
     },
     targets: [{ figure: 'accepted/s', by: 'one by one', atLeast: 8 }],
@@ -136,7 +135,7 @@ function drain(ring: Ring): Case {
     name: 'drain of 1,000 after an outage',
     sides: {
       switchboard: after,
-      'as they come': () => saturate(here, sink, { messages, callers: 16, agents: 1 }),
+      'as they come': () => saturate(here, sink, { callers: 16, agents: 1 }),
     },
     targets: [],
   }

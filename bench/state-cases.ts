@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Contender } from './contender.ts'
 import type { Deployment } from './deployment.ts'
-import { costed, perSecond } from './loads.ts'
+import { costed, loadMs, perSecond } from './loads.ts'
 import type { Case, Figures } from './rounds.ts'
 
 export interface BareState extends Pick<Contender, 'cpuMs'> {
@@ -10,32 +10,31 @@ export interface BareState extends Pick<Contender, 'cpuMs'> {
 }
 
 const writers = 16
-const writesEach = 20
 // As `ctx.state.update` does it (workers/shared-state.ts).
 const firstPauseMs = 50
 const longestPauseMs = 5_000
 
 type Write = (workflow: string) => Promise<void>
 
-/** Each writer writes so often; the slowest writer's own rate beside the rate of all tells whether one starves. */
+/** Writers write for a while. What the least of them got beside what one gets on average tells whether one starves. */
 function written(
   side: Pick<Contender, 'cpuMs'>,
   write: Write,
   workflowOf: (writer: number) => string,
 ): Promise<Figures> {
-  return costed(side, writers * writesEach, () => timed(write, workflowOf))
-}
-
-async function timed(write: Write, workflowOf: (writer: number) => string): Promise<Figures> {
-  const beganAt = performance.now()
-  const endedAfter = await Promise.all(
-    Array.from({ length: writers }, async (_, writer) => {
-      for (let i = 0; i < writesEach; i++) await write(workflowOf(writer))
-      return performance.now() - beganAt
-    }),
-  )
-  const all = perSecond(writers * writesEach, beganAt)
-  return { 'writes/s': all, 'first done ÷ last': Math.min(...endedAfter) / Math.max(...endedAfter) }
+  return costed(side, async () => {
+    const beganAt = performance.now()
+    const writes = await Promise.all(
+      Array.from({ length: writers }, async (_, writer) => {
+        let count = 0
+        for (; performance.now() < beganAt + loadMs; count++) await write(workflowOf(writer))
+        return count
+      }),
+    )
+    const all = writes.reduce((sum, count) => sum + count, 0)
+    const least = Math.min(...writes) / (all / writers)
+    return [{ 'writes/s': perSecond(all, beganAt), 'least ÷ mean': least }, all]
+  })
 }
 
 let created = 0
