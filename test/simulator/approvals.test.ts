@@ -9,8 +9,9 @@ import { type Principal, resolvePermissions } from '../../shared/permissions.ts'
 import { askApproval } from '../../workers/ask-approval.ts'
 import { sweep } from '../../workers/sweep.ts'
 import { tellApproval } from '../../workers/tell-approval.ts'
-import { type Faults, Invocation, noFaults } from './platform.ts'
+import { Invocation, noFaults } from './platform.ts'
 import { Scene } from './scene.ts'
+import { Dying, mixture } from './trouble.ts'
 
 const second = 1_000
 const minute = 60 * second
@@ -32,10 +33,7 @@ async function found(scene: Scene, id: string): Promise<Approval> {
 const decide = (scene: Scene, id: string, option = 'approve') =>
   scene.done(scene.platform().approvals().decide(id, { option, by: 'pager', how: 'api' }))
 
-/** The types of the messages that arrived, each as often as it was another delivery. */
-const arrived = (scene: Scene, agent: string) => [
-  ...new Map(scene.callsOf(agent).map((c) => [c.headers['webhook-id'], JSON.parse(c.body).type as string])).values(),
-]
+const arrived = (scene: Scene, agent: string) => scene.arrived(agent, 'type')
 
 describe('a question', () => {
   it('is asked and its outcome told, by the alarm where the gateway died before it could (M1, M6, TC11)', async () => {
@@ -143,32 +141,18 @@ describe('trouble', () => {
         const id = await ask(scene)
         const invocation = new Invocation()
         const platform = scene.platform(invocation)
-        let calls = 0
-        const dying = <P extends object>(port: P): P =>
-          new Proxy(port, {
-            get:
-              (target, method) =>
-              async (...args: unknown[]) => {
-                calls += 1
-                const last = calls === at
-                if (last && took === 'before') invocation.alive = false
-                if (!invocation.alive) return new Promise(() => undefined)
-                const answer = await (target as Record<PropertyKey, (...a: unknown[]) => unknown>)[method]?.(...args)
-                if (last) invocation.alive = false
-                return invocation.alive ? answer : new Promise(() => undefined)
-              },
-          })
+        const dying = new Dying(invocation, at, took)
         tellApproval(
           {
             ...platform,
-            agent: (name) => dying(platform.agent(name)),
-            directory: () => dying(platform.directory()),
-            approvals: () => dying(platform.approvals()),
+            agent: (name) => dying.port(platform.agent(name)),
+            directory: () => dying.port(platform.directory()),
+            approvals: () => dying.port(platform.approvals()),
           },
           id,
         ).catch(() => undefined)
         await scene.pass(10 * minute)
-        if (calls >= at) deaths += 1
+        if (dying.calls >= at) deaths += 1
         const where = `dying ${took} call ${at}`
         expect(arrived(scene, 'pager'), where).toEqual(['switchboard.approval.asked'])
         expect((await found(scene, id)).news[0]?.state.status, where).toBe('carried')
@@ -182,20 +166,6 @@ describe('trouble', () => {
       const scene = new Scene({ seed })
       const { world } = scene
       for (const name of ['pager', 'boss', 'ada']) await scene.webhook(name)
-      const some = (max: number) => (world.chance(0.5) ? world.random() * max : 0)
-      const faults: Partial<Faults> = {
-        callFailsBefore: some(0.2),
-        callFailsAfter: some(0.2),
-        objectCrash: some(0.2),
-        invocationCrash: some(0.05),
-        queueLoses: some(0.5),
-        queueDoubles: some(0.5),
-        queueSendFails: some(0.3),
-        queueSendHangs: some(0.1),
-        alarmEarly: some(0.3),
-        alarmTwice: some(0.5),
-        commitFails: some(0.1),
-      }
       const ids: string[] = []
       for (let i = 0; i < 6; i++) {
         const onTimeout = world.pick<unknown>([
@@ -205,7 +175,7 @@ describe('trouble', () => {
         ])
         ids.push(await ask(scene, { expiresInSeconds: 600, onTimeout }, { kind: 'admin' }, `k${i}`))
       }
-      scene.sim.faults = { ...noFaults, ...faults }
+      scene.sim.faults = mixture(world)
       for (let i = 0; i < 4; i++) world.in(world.random() * hour, () => scene.sim.crashEverything(world.chance(0.5)))
       const decided = ids.filter(() => world.chance(0.5))
       for (const id of decided)

@@ -6,8 +6,9 @@ import { describe, expect, it } from 'vitest'
 import * as z from 'zod'
 import type { Receipt } from '../../shared/receipt.ts'
 import { type AnyAgent, defineAgent, defineBatchAgent } from '../../workers/define.ts'
-import { type Faults, noFaults } from './platform.ts'
+import { noFaults } from './platform.ts'
 import { type Reply, Scene } from './scene.ts'
+import { trouble } from './trouble.ts'
 
 const second = 1_000
 const minute = 60 * second
@@ -99,13 +100,6 @@ describe('a chain in virtual time', () => {
     expect(leases.map((l) => JSON.parse(l.body).data.i).sort()).toEqual([0, 1, 2])
   })
 })
-
-const trouble: Faults = {
-  ...noFaults,
-  ...{ callFailsBefore: 0.05, callFailsAfter: 0.05, objectCrash: 0.05, invocationCrash: 0.005, commitFails: 0.03 },
-  ...{ queueLoses: 0.2, queueDoubles: 0.2, queueSendFails: 0.1, queueSendHangs: 0.02, queueMaxDelayMs: 2_000 },
-  ...{ alarmEarly: 0.2, alarmTwice: 0.2, alarmMaxLateMs: 3_000 },
-}
 
 const chain = ['ada', 'bob', 'cyd', 'dan']
 

@@ -9,8 +9,9 @@ import { isScatterOver, type resultsOf } from '../../shared/scatter-results.ts'
 import { scatterView } from '../../shared/scatter-view.ts'
 import { askLegs } from '../../workers/gather.ts'
 import { scatter } from '../../workers/scatter.ts'
-import { type Faults, Invocation, noFaults } from './platform.ts'
+import { Invocation, noFaults } from './platform.ts'
 import { admin, type Reply, Scene } from './scene.ts'
+import { trouble } from './trouble.ts'
 
 const second = 1_000
 const minute = 60 * second
@@ -114,13 +115,6 @@ describe('a scatter in virtual time', () => {
     expect(await scene.done(scene.platform().gather(id).report())).toBeUndefined()
   })
 })
-
-const trouble: Faults = {
-  ...noFaults,
-  ...{ callFailsBefore: 0.05, callFailsAfter: 0.05, objectCrash: 0.05, invocationCrash: 0.005, commitFails: 0.03 },
-  ...{ queueLoses: 0.2, queueDoubles: 0.2, queueSendFails: 0.1, queueSendHangs: 0.02, queueMaxDelayMs: 2_000 },
-  ...{ alarmEarly: 0.2, alarmTwice: 0.2, alarmMaxLateMs: 3_000 },
-}
 
 async function story(seed: number) {
   const scene = new Scene({ seed })

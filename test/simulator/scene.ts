@@ -113,6 +113,12 @@ export class Scene {
     return this.calls.filter((c) => c.agent === agent)
   }
 
+  /** What came to a webhook, by its id or type; each as often as it was another delivery. */
+  arrived(agent: string, by: 'id' | 'type'): string[] {
+    const calls = this.callsOf(agent).map((c) => [c.headers['webhook-id'], String(JSON.parse(c.body)[by])] as const)
+    return [...new Map(calls).values()]
+  }
+
   // --- time -------------------------------------------------------------------------------------------------------------
 
   /** Lets this much time pass. */

@@ -9,8 +9,9 @@ import { scheduleInput } from '../../shared/schedule-input.ts'
 import type { SchemaInput } from '../../shared/schema.ts'
 import { fire } from '../../workers/fire.ts'
 import { sweep } from '../../workers/sweep.ts'
-import { type Faults, Invocation, noFaults } from './platform.ts'
+import { Invocation, noFaults } from './platform.ts'
 import { Scene } from './scene.ts'
+import { Dying, mixture } from './trouble.ts'
 
 const second = 1_000
 const minute = 60 * second
@@ -32,10 +33,7 @@ async function found(scene: Scene): Promise<Schedule> {
 }
 
 const states = ({ firings }: Schedule) => firings.map((f) => f.state.status)
-/** The messages that arrived, each as often as it was another delivery. */
-const arrived = (scene: Scene, agent = 'ada') => [
-  ...new Map(scene.callsOf(agent).map((c) => [c.headers['webhook-id'], JSON.parse(c.body).id as string])).values(),
-]
+const arrived = (scene: Scene, agent = 'ada') => scene.arrived(agent, 'id')
 const idsEvery = (ms: number, count: number) =>
   Array.from({ length: count }, (_, i) => `tick-${new Date(start + (i + 1) * ms).toISOString().replace('.000Z', 'Z')}`)
 
@@ -186,21 +184,7 @@ describe('trouble', () => {
         await schedule(scene, { at: '2026-01-01T01:00:00Z' })
         const invocation = new Invocation()
         const platform = scene.platform(invocation)
-        let calls = 0
-        const dying = <P extends object>(port: P): P =>
-          new Proxy(port, {
-            get:
-              (target, method) =>
-              async (...args: unknown[]) => {
-                calls += 1
-                const last = calls === at
-                if (last && took === 'before') invocation.alive = false
-                if (!invocation.alive) return new Promise(() => undefined)
-                const answer = await (target as Record<PropertyKey, (...a: unknown[]) => unknown>)[method]?.(...args)
-                if (last) invocation.alive = false
-                return invocation.alive ? answer : new Promise(() => undefined)
-              },
-          })
+        const dying = new Dying(invocation, at, took)
         // The alarm fires while nobody listens; then comes the one that dies.
         scene.sim.faults = { ...noFaults, queueLoses: 1 }
         await scene.pass(hour + 2 * second)
@@ -208,14 +192,14 @@ describe('trouble', () => {
         fire(
           {
             ...platform,
-            agent: (name) => dying(platform.agent(name)),
-            directory: () => dying(platform.directory()),
-            schedules: () => dying(platform.schedules()),
+            agent: (name) => dying.port(platform.agent(name)),
+            directory: () => dying.port(platform.directory()),
+            schedules: () => dying.port(platform.schedules()),
           },
           'tick',
         ).catch(() => undefined)
         await scene.pass(20 * minute)
-        if (calls >= at) deaths += 1
+        if (dying.calls >= at) deaths += 1
         const where = `dying ${took} call ${at}`
         expect(states(await found(scene)), where).toEqual(['published'])
         expect(arrived(scene), where).toEqual(['tick-2026-01-01T01:00:00Z'])
@@ -232,21 +216,7 @@ describe('trouble', () => {
       const { world } = scene
       await scene.webhook('ada')
       await schedule(scene, { cron: '*/5 * * * *', overlap: 'allow', catchUp: 'all', endAt: '2026-01-01T02:00:00Z' })
-      const some = (max: number) => (world.chance(0.5) ? world.random() * max : 0)
-      const faults: Partial<Faults> = {
-        callFailsBefore: some(0.2),
-        callFailsAfter: some(0.2),
-        objectCrash: some(0.2),
-        invocationCrash: some(0.05),
-        queueLoses: some(0.5),
-        queueDoubles: some(0.5),
-        queueSendFails: some(0.3),
-        queueSendHangs: some(0.1),
-        alarmEarly: some(0.3),
-        alarmTwice: some(0.5),
-        commitFails: some(0.1),
-      }
-      scene.sim.faults = { ...noFaults, ...faults }
+      scene.sim.faults = mixture(world)
       for (let i = 0; i < 6; i++)
         world.in(world.random() * 2 * hour, () => scene.sim.crashEverything(world.chance(0.5)))
       await scene.pass(2 * hour)
