@@ -209,11 +209,11 @@ export class MailboxStore {
     return { ...delivery, steps: delivery.steps.slice(-1), attempts: [], truncated: true }
   }
 
-  // A new life, and a deleted agent: the number that was given last is to be seen in no row of the open bucket, or in no record.
+  // The number of a new life may be in no row of the open bucket, where a rebuild looks for the last one.
   #saveLedger(draft: Draft): void {
     const { sequence } = draft.base
     const revived = [...draft.deliveries.values()].filter((d) => d.sequence > sequence && !draft.inserted.has(d.id))
-    if (this.#buckets.open === undefined || (revived.length === 0 && draft.agent !== null)) return
+    if (revived.length === 0) return
     this.#buckets.countRedriven(revived.length)
     this.#putBuckets(draft.sequence)
   }

@@ -259,6 +259,19 @@ describe('an audit', () => {
     })
   })
 
+  it('M1: still knows the number of the last redrive when that has ended, and the mailbox restarted', () => {
+    const home = new Home()
+    const id = home.accept('a') ?? ''
+    home.settle(id, fail())
+    home.object.buried([id])
+    expect(home.object.redrive(id, 'again').status).toBe('redriven')
+    home.settle(id)
+    expect(home.object.receipt(id)).toMatchObject({ status: 'completed', sequence: 2 })
+    home.restart()
+    expect(home.audit()).toMatchObject({ verdict: 'sound', accepted: 1, ended: 1, redriven: 1 })
+    expect(home.object.receipt(home.accept('b') ?? '')?.sequence).toBe(3)
+  })
+
   it('counts again from where it stands in a mailbox that was there before there was an audit, with the next sweep', () => {
     const home = new Home()
     for (const id of ['a', 'b', 'c']) home.settle(home.accept(id) ?? '')

@@ -5,6 +5,7 @@
 import {
   createExecutionContext,
   createMessageBatch,
+  createScheduledController,
   getQueueResult,
   runDurableObjectAlarm,
   runInDurableObject,
@@ -12,6 +13,7 @@ import {
 } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { expect, vi } from 'vitest'
+import { type Billed, dollarsFor } from '../../scripts/prices.ts'
 import { createSwitchboard } from '../../workers/switchboard.ts'
 import { adminKey, freshName } from './gateway.ts'
 import {
@@ -29,21 +31,20 @@ import {
 export const second = 1_000
 export const hour = 3_600 * second
 
-/** List price in US dollars for a million of each, from Cloudflare's pricing pages for Workers, Durable Objects and Queues. */
-const price = { workerRequest: 0.3, cpuMs: 0.02, objectRequest: 0.15, row: 1, queueOperation: 0.4, objectMs: 0.0016 }
-/** Allowances for what a test cannot measure: processor time of a publish and of a batch, and how long a call keeps an object awake. */
-const allowed = { cpuMs: 2, objectMs: 5 }
+const billedOf = (bill: Bill, messages: number): Billed => ({
+  messages,
+  workerRequests: bill.workerRequests,
+  objectRequests: objectCalls(bill) + bill.alarms,
+  rows: bill.rows,
+  queueOperations: queueOperations(bill),
+})
 
-/** Dollars for a million times what is on the bill. An alarm that runs is a request to its object. */
-export function dollars(bill: Bill): number {
-  const requests = objectCalls(bill) + bill.alarms
-  return (
-    bill.workerRequests * (price.workerRequest + allowed.cpuMs * price.cpuMs) +
-    requests * (price.objectRequest + allowed.objectMs * price.objectMs) +
-    bill.rows * price.row +
-    queueOperations(bill) * price.queueOperation
-  )
-}
+/** Dollars for a million times what is on the bill. */
+export const dollars = (bill: Bill): number => dollarsFor(billedOf(bill, 1))
+
+/** Holds docs/cost.md to what was counted: the page is made of these files (`npm run cost`). */
+export const toldInTheDocs = (name: string, bill: Bill, messages = 1): Promise<void> =>
+  expect(`${JSON.stringify(billedOf(bill, messages), null, 2)}\n`).toMatchFileSnapshot(`bills/${name}.json`)
 
 type Asked = Parameters<ReturnType<typeof createSwitchboard>['fetch']>[0]
 
@@ -54,6 +55,10 @@ export class Counted {
   /** Whose alarms are run: agents and publications, by name. */
   readonly agents: string[] = []
   readonly publications: string[] = []
+  /** Any others whose alarms are run. */
+  readonly others: DurableObjectStub<undefined>[] = []
+  /** What every webhook answers. */
+  answer = (): Response => new Response(null, { status: 204 })
   key = adminKey
   readonly env = wrappedEnv(this.bill, this.sent, {
     SWITCHBOARD_ADMIN_KEY: adminKey,
@@ -62,14 +67,24 @@ export class Counted {
   })
   readonly #worker = createSwitchboard({
     agents: [],
-    ports: (platform) => ({ ...platform, fetch: async () => new Response(null, { status: 204 }) }),
+    // Who waits for an answer asks again late enough to find it there, however busy the machine is.
+    ports: (platform) => ({
+      ...platform,
+      fetch: async () => this.answer(),
+      after: (ms, then) => platform.after(ms * 20, then),
+    }),
   })
-  readonly watched = watchPlatform(this.bill)
+  readonly watched: ReturnType<typeof watchPlatform>
 
-  async call(method: string, path: string, json?: unknown) {
+  /** `captures`: what objects send from their alarms is on the bill too, and moved by `drain`. */
+  constructor({ captures = false }: { readonly captures?: boolean } = {}) {
+    this.watched = captures ? watchPlatform(this.bill, this.sent) : watchPlatform(this.bill)
+  }
+
+  async call(method: string, path: string, json?: unknown, more: Readonly<Record<string, string>> = {}) {
     this.bill.workerRequests += 1
     const body = json === undefined ? null : JSON.stringify(json)
-    const headers = { Authorization: `Bearer ${this.key}`, 'Content-Type': 'application/json' }
+    const headers = { Authorization: `Bearer ${this.key}`, 'Content-Type': 'application/json', ...more }
     const request = new Request(`http://switchboard.test${path}`, { method, headers, body })
     const ctx = createExecutionContext()
     // The handler's type wants the request as workerd made it; one that a test makes has no `cf`.
@@ -120,6 +135,7 @@ export class Counted {
     const stubs = [
       ...this.agents.map((name) => env.AGENTS.getByName(name)),
       ...this.publications.map((id) => env.PUBLICATIONS.getByName(id)),
+      ...this.others,
     ] as DurableObjectStub<undefined>[]
     const due: { readonly at: number; readonly stub: DurableObjectStub<undefined> }[] = []
     for (const stub of stubs) {
@@ -127,6 +143,14 @@ export class Counted {
       if (at !== null && at <= until) due.push({ at, stub })
     }
     return due.sort((a, b) => a.at - b.at)
+  }
+
+  /** The hourly sweep, of the whole deployment. */
+  async sweep(): Promise<void> {
+    this.bill.workerRequests += 1
+    const ctx = createExecutionContext()
+    await this.#worker.scheduled(createScheduledController(), this.env, ctx)
+    await waitOnExecutionContext(ctx)
   }
 
   /** What the hourly sweep does with each agent. */

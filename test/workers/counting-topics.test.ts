@@ -6,7 +6,7 @@ import { runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { indexEntry } from '../../shared/directory.ts'
-import { Counted, dollars, hour, second } from './counted.ts'
+import { Counted, dollars, hour, second, toldInTheDocs } from './counted.ts'
 import { freshName } from './gateway.ts'
 import { type Bill, queueOperations } from './ledger.ts'
 
@@ -88,6 +88,7 @@ describe('a publish to a topic', () => {
     })
     expect(queueOperations(bill)).toBe(3)
     expect(dollars(bill)).toBeLessThan(12.1)
+    await toldInTheDocs('topic-1-leg', bill)
   })
 
   it('with ten legs costs ten times the direct message, and as much beside it as with one', async () => {
@@ -100,6 +101,7 @@ describe('a publish to a topic', () => {
     })
     expect(queueOperations(bill)).toBe(30)
     expect(dollars(bill) / 10).toBeLessThan(5.6)
+    await toldInTheDocs('topic-10-legs', bill, 10)
   })
 
   it(
@@ -116,6 +118,7 @@ describe('a publish to a topic', () => {
       // Batches of 25, and 400 legs to an invocation.
       expect(bill.workerRequests).toBe(1 + 40 + 2)
       expect(dollars(bill) / 1_000).toBeLessThan(4.9)
+      await toldInTheDocs('topic-1000-legs', bill, 1_000)
     },
     patienceMs,
   )

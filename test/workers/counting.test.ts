@@ -5,7 +5,7 @@
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { Counted, dollars, hour, second } from './counted.ts'
+import { Counted, dollars, hour, second, toldInTheDocs } from './counted.ts'
 import { newBill, queueOperations, wrappedEnv } from './ledger.ts'
 
 let counted: Counted
@@ -18,6 +18,7 @@ beforeEach(async () => {
 afterEach(async () => {
   const { evidence, stop } = await counted.watched
   stop()
+  vi.restoreAllMocks()
   vi.useRealTimers()
   // Whatever reached an object or a queue came through a binding that was counted.
   const { calls } = counted.bill
@@ -45,6 +46,7 @@ describe('a direct message', () => {
       queueDeletes: 1,
     })
     expect(dollars(bill)).toBeLessThan(6)
+    await toldInTheDocs('direct-alone', bill)
   })
 
   it('alone costs no more when its object was evicted meanwhile, and the publisher’s key is asked for anew', async () => {
@@ -61,6 +63,8 @@ describe('a direct message', () => {
   })
 
   it('a second for twenty seconds costs less each, because one alarm serves several', async () => {
+    // The same pauses each time, so that the alarms fall alike.
+    vi.spyOn(Math, 'random').mockReturnValue(0.5)
     const agent = await counted.warmedUp()
     const bill = await counted.count(async () => {
       for (let i = 0; i < 20; i++) {
@@ -76,6 +80,7 @@ describe('a direct message', () => {
     expect(bill.rows).toBeLessThanOrEqual(46)
     expect(bill.calls['DIRECTORY']).toBeLessThanOrEqual(4)
     expect(dollars(bill) / 20).toBeLessThan(5)
+    await toldInTheDocs('direct-one-a-second', bill, 20)
   })
 
   it('is one of ten in a batch to one agent: 2.1 rows and three tenths of the rest, under 3 dollars a million', async () => {
@@ -97,6 +102,7 @@ describe('a direct message', () => {
       queueDeletes: 1,
     })
     expect(dollars(bill) / 10).toBeLessThan(3)
+    await toldInTheDocs('direct-ten-in-a-batch', bill, 10)
   })
 })
 
@@ -148,6 +154,7 @@ describe('cleaning up', () => {
     })
     expect(bill.rows / hours).toBeGreaterThan(3)
     expect(bill.rows / hours).toBeLessThan(3.3)
+    await toldInTheDocs('direct-one-an-hour', bill, hours)
   })
 })
 

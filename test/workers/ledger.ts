@@ -108,6 +108,13 @@ function countedStub(bill: Bill, binding: string, stub: object): object {
   })
 }
 
+/** Which queue an object means. A reference to deliveries might be for either. */
+function queueOf(body: unknown): string {
+  if (typeof body !== 'object' || body === null || 'deliveries' in body)
+    throw new Error(`for which queue is ${JSON.stringify(body)}?`)
+  return queues.WORK
+}
+
 // A queue message is billed once for each 64 KB.
 const operationBytes = 64_000
 export const operationsOf = (body: unknown) => Math.ceil(Math.max(1, JSON.stringify(body).length) / operationBytes)
@@ -141,8 +148,14 @@ function ownMethods(prototype: object): [object, string][] {
   return [...names.map((name): [object, string] => [prototype, name]), ...ownMethods(Object.getPrototypeOf(prototype))]
 }
 
-/** Counts at the objects' classes, their storage and the queues themselves. For the whole isolate, until `stop`. */
-export async function watchPlatform(bill: Bill): Promise<{ readonly evidence: Evidence; stop(): void }> {
+/**
+ * Counts at the objects' classes, their storage and the queues themselves. For the whole isolate, until `stop`. With `sent`, what
+ * objects send from their alarms goes there, on the bill, instead of to the real queue.
+ */
+export async function watchPlatform(
+  bill: Bill,
+  captured?: Sent[],
+): Promise<{ readonly evidence: Evidence; stop(): void }> {
   const evidence: Evidence = { calls: {}, sends: 0 }
   const undo: (() => void)[] = []
   const patch = (target: object, name: string, around: (real: Patched[string]) => Patched[string]) => {
@@ -204,6 +217,7 @@ export async function watchPlatform(bill: Bill): Promise<{ readonly evidence: Ev
       name,
       (real) =>
         function (this: unknown, ...args) {
+          if (captured !== undefined) return countedQueue(bill, queueOf(args[0]), captured).send(args[0])
           evidence.sends += 1
           return real.apply(this, args)
         },
