@@ -37,7 +37,7 @@ export function partsOf(seed: number): readonly Part[] {
       shows: 'the simulated platform loses, doubles, reorders, delays and crashes, and every invariant holds',
       project: 'pure',
       files: ['test/simulator/simulator.test.ts', 'test/simulator/workflows.test.ts', 'test/shared/mailbox.test.ts'],
-      env: { STORIES: '400', STORIES_FROM: text, WALKS: '500' },
+      env: { STORIES: '250', STORIES_FROM: text, WALKS: '500' },
       budgetSeconds: 210,
     },
     {

@@ -20,7 +20,7 @@ import {
 import type { Breaker, ModelPolicy, Report, Wanted } from './broker-model.ts'
 import { Box, fail, gone, hold, incoming, iso, ok, retry, second, start, unsent } from './mailbox-fixtures.ts'
 
-const runs = Number(process.env.MODEL_RUNS ?? 150)
+const runs = Number(process.env.MODEL_RUNS ?? 400)
 const seed = Number(process.env.MODEL_SEED ?? 6_000)
 
 const policies: fc.Arbitrary<ModelPolicy> = fc.record({
@@ -32,7 +32,7 @@ const policies: fc.Arbitrary<ModelPolicy> = fc.record({
   leaseMs: fc.constant(2 * second),
   dedupeMs: fc.constantFrom(second, 3_600 * second),
   backoffMs: fc.constant(second),
-  failureThreshold: fc.integer({ min: 1, max: 3 }),
+  failureThreshold: fc.constantFrom(1, 1, 3),
   openMs: fc.constant(2 * second),
   maxOpenMs: fc.constantFrom(2 * second, 6 * second),
   probes: fc.integer({ min: 1, max: 2 }),

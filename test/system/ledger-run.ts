@@ -256,7 +256,7 @@ export class LedgerRun {
       ended: all.map(endedOf),
       effects: this.#receivers.effects,
       probing: await Promise.all(tempers.map((agent) => this.#probingOf(agent, receipts.get(agent) ?? []))),
-      kept: [...(await this.#kept()), ...keptOf(receipts.get('steady') ?? [])],
+      kept: [...(await this.#kept()), ...(await this.#audited()), ...keptOf(receipts.get('steady') ?? [])],
     }
   }
 
@@ -270,6 +270,14 @@ export class LedgerRun {
     // Of a batch the call is the probe.
     const starts = new Set(receipts.flatMap((r) => r.attempts.map((a: Told['body']) => Date.parse(a.startedAt))))
     return { agent, probes, windows, starts: [...starts] }
+  }
+
+  /** What the broker says of itself has to be even as well. */
+  async #audited(): Promise<Kept[]> {
+    const { items } = (await this.#ask('GET', '/v1/audit')).body
+    return items.map(({ agent, verdict }: Told['body']) => ({
+      ...{ what: `an audit of ${agent} that adds up`, wanted: 1, got: verdict === 'mismatch' ? 0 : 1 },
+    }))
   }
 
   async #kept(): Promise<Kept[]> {
