@@ -22,7 +22,7 @@ export function partsOf(seed: number): readonly Part[] {
       project: 'pure',
       files: ['test/simulator/linearizable.test.ts', 'test/simulator/ledger.test.ts'],
       env: {},
-      budgetSeconds: 30,
+      budgetSeconds: 20,
     },
     {
       name: 'model',
@@ -30,7 +30,7 @@ export function partsOf(seed: number): readonly Part[] {
       project: 'pure',
       files: ['test/shared/broker-model.test.ts'],
       env: { MODEL_RUNS: '4000', MODEL_SEED: text },
-      budgetSeconds: 120,
+      budgetSeconds: 90,
     },
     {
       name: 'stories',
@@ -38,16 +38,23 @@ export function partsOf(seed: number): readonly Part[] {
       project: 'pure',
       files: ['test/simulator/simulator.test.ts', 'test/simulator/workflows.test.ts', 'test/shared/mailbox.test.ts'],
       env: { STORIES: '250', STORIES_FROM: text, WALKS: '500' },
-      budgetSeconds: 210,
+      budgetSeconds: 180,
     },
     {
       name: 'running',
-      shows:
-        'the running Worker does as the model does, answers many callers as if one by one, and takes hostile calls',
+      shows: 'the running Worker does as the model does, and answers many callers as if one by one',
       project: 'workerd',
-      files: ['test/workers/broker-model.test.ts', 'test/workers/linearizable.test.ts', 'test/workers/fuzz.test.ts'],
-      env: { FUZZ_RUNS: '12', FUZZ_SEED: text },
-      budgetSeconds: 210,
+      files: ['test/workers/broker-model.test.ts', 'test/workers/linearizable.test.ts'],
+      env: { FUZZ_RUNS: '20', FUZZ_SEED: text },
+      budgetSeconds: 110,
+    },
+    {
+      name: 'fuzz',
+      shows: 'hostile calls to every operation are answered as the document tells, and change nothing',
+      project: 'workerd',
+      files: ['test/workers/fuzz.test.ts'],
+      env: { FUZZ_RUNS: '10', FUZZ_SEED: text },
+      budgetSeconds: 200,
     },
     {
       name: 'crashes',
@@ -55,7 +62,7 @@ export function partsOf(seed: number): readonly Part[] {
       project: 'system',
       files: ['test/system/crash', 'test/system/disk.test.ts'],
       env: { CRASH_SEED: text },
-      budgetSeconds: 210,
+      budgetSeconds: 190,
     },
     {
       name: 'ledger',

@@ -25,7 +25,7 @@ describe('the proof', () => {
   it('is the same for the same seed, and another for another', () => {
     expect(partsOf(7)).toEqual(partsOf(7))
     const seeded = partsOf(7).filter((one, i) => JSON.stringify(one.env) !== JSON.stringify(partsOf(8)[i]?.env))
-    expect(seeded.map(({ name }) => name)).toEqual(['model', 'stories', 'running', 'crashes', 'ledger'])
+    expect(seeded.map(({ name }) => name)).toEqual(['model', 'stories', 'running', 'fuzz', 'crashes', 'ledger'])
   })
 
   it.each<[string, Partial<Ran>]>([

@@ -29,6 +29,7 @@ export class Receivers {
   readonly #dice: () => number
   readonly #server: Server
   #calls = 0
+  #flaps = 0
 
   private constructor(dice: () => number) {
     this.#dice = dice
@@ -90,8 +91,9 @@ export class Receivers {
     const throwOf = this.#dice()
     switch (who) {
       case 'flappy':
-        // A while up, a while down, whatever the load.
-        return Date.now() % 2_000 < 1_200 ? (throwOf < 0.9 ? 'well' : 'hold') : 'fail'
+        // A while down, a while up: long enough to open its breaker, each time.
+        this.#flaps += 1
+        return Math.floor((this.#flaps - 1) / 5) % 2 === 0 ? 'fail' : throwOf < 0.9 ? 'well' : 'hold'
       case 'slow':
         return throwOf < 0.5 ? 'late' : 'well'
       case 'broken':

@@ -21,10 +21,9 @@ it(`seed ${seed}, ${kills} kills under load: nothing lost, doubled, out of order
   const { ledger, complaints } = await LedgerRun.ledgerOf(worker, plan)
   expect([...complaints, ...allOf(faultsOf(ledger))], `LEDGER_SEED=${seed}`).toEqual([])
   // A run in which nothing happened would pass as well.
-  const { promised, effects, probing, kept } = ledger
+  const { promised, effects, kept } = ledger
   expect(promised.length).toBeGreaterThan(24)
   expect(effects.length).toBeGreaterThan(24)
   expect(kept.length).toBeGreaterThan(4)
-  expect(probing.flatMap((one) => one.windows).length).toBeGreaterThan(0)
   console.log(JSON.stringify({ accepted: promised.length, calls: ledger.seen.length, effects: effects.length }))
 })
