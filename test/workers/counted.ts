@@ -65,20 +65,23 @@ export class Counted {
     SWITCHBOARD_DEV: '1',
     SWITCHBOARD_PATIENCE_SECONDS: '840',
   })
-  readonly #worker = createSwitchboard({
-    agents: [],
-    // Who waits for an answer asks again late enough to find it there, however busy the machine is.
-    ports: (platform) => ({
-      ...platform,
-      fetch: async () => this.answer(),
-      after: (ms, then) => platform.after(ms * 20, then),
-    }),
-  })
+  readonly #worker: ReturnType<typeof createSwitchboard>
   readonly watched: ReturnType<typeof watchPlatform>
 
-  /** `captures`: what objects send from their alarms is on the bill too, and moved by `drain`. */
-  constructor({ captures = false }: { readonly captures?: boolean } = {}) {
+  /**
+   * `captures`: what objects send from their alarms is on the bill too, and moved by `drain`. `laterBy`: who waits asks again so many
+   * times later, late enough to find the answer there, however busy the machine is.
+   */
+  constructor({ captures = false, laterBy = 1 }: { readonly captures?: boolean; readonly laterBy?: number } = {}) {
     this.watched = captures ? watchPlatform(this.bill, this.sent) : watchPlatform(this.bill)
+    this.#worker = createSwitchboard({
+      agents: [],
+      ports: (platform) => ({
+        ...platform,
+        fetch: async () => this.answer(),
+        after: (ms, then) => platform.after(ms * laterBy, then),
+      }),
+    })
   }
 
   async call(method: string, path: string, json?: unknown, more: Readonly<Record<string, string>> = {}) {

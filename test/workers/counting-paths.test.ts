@@ -15,7 +15,7 @@ beforeEach(async () => {
   // Ahead of the real clock, so that no alarm runs by itself.
   vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 24 * hour })
   vi.spyOn(Math, 'random').mockReturnValue(0.5)
-  counted = new Counted({ captures: true })
+  counted = new Counted({ captures: true, laterBy: 20 })
   await counted.watched
 })
 afterEach(async () => {

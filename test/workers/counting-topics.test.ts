@@ -11,7 +11,7 @@ import { freshName } from './gateway.ts'
 import { type Bill, queueOperations } from './ledger.ts'
 
 /** A thousand objects are a thousand files: a busy disk takes its time. */
-const patienceMs = 240_000
+const patienceMs = 480_000
 
 let counted: Counted
 beforeEach(async () => {
