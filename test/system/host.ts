@@ -131,10 +131,12 @@ export class Host {
     await this.#untilHealthy(url)
   }
 
-  /** What its processes hold in memory, all together; 0 while it is dead. */
-  residentBytes(): number {
+  /** What its processes hold in memory, all together, or those of one name; 0 while it is dead. */
+  residentBytes(name?: string): number {
     const group = this.#running?.group
-    const rows = processTable('pgid=,rss=').filter(([own]) => Number(own) === group)
+    const rows = processTable('pgid=,rss=,comm=').filter(
+      ([own, , comm]) => Number(own) === group && (name === undefined || comm === name),
+    )
     return rows.reduce((sum, [, kilobytes]) => sum + Number(kilobytes) * 1_024, 0)
   }
 
