@@ -9,6 +9,8 @@ const completed = (delivery: string, more: Partial<Ended> = {}): Ended => ({
 
 const call = (at: number, delivery: string) => ({ at, call: at, delivery })
 
+const span = (from: number, until: number) => ({ from, until })
+
 /** Two of one key, done one after the other, each with its effect; a probe in its window; what was promised, kept. */
 const good: Ledger = {
   promised: [
@@ -21,7 +23,14 @@ const good: Ledger = {
     { of: 'a', nonce: 'a-1', delivery: 'sink_a' },
     { of: 'b', nonce: 'b-1', delivery: 'sink_b' },
   ],
-  probing: [{ agent: 'ada', probes: 1, windows: [{ from: 5, until: 15 }], starts: [1, 2, 10, 15] }],
+  probing: [
+    {
+      agent: 'ada',
+      probes: 1,
+      windows: [{ from: 5, until: 15 }],
+      attempts: [span(1, 9), span(2, 9), span(10, 12), span(15, 16)],
+    },
+  ],
   kept: [{ what: 'a reply', wanted: 1, got: 1 }],
 }
 const none: Faults = { lost: [], doubled: [], outOfOrder: [], overAttempts: [], overProbes: [] }
@@ -56,6 +65,10 @@ describe('a ledger in which nothing is wrong', () => {
     [
       'may hold a batch that was lost with its broker, and goes again one by one',
       { seen: [call(1, 'a'), { ...call(2, 'b'), call: 1 }, call(10, 'a'), call(20, 'b')] },
+    ],
+    [
+      'may hold a probe that was answered with a hold, and the next',
+      { probing: good.probing.map((one) => ({ ...one, attempts: [span(5, 6), span(6, 7)] })) },
     ],
     ['may hold a second life', { ended: [completed('a', { endings: 2, lives: 2 }), completed('b')] }],
     [
@@ -110,7 +123,11 @@ describe('a ledger in which something is wrong', () => {
       'more starts than attempts and one',
       { seen: [1, 2, 3, 4, 5].map((at) => call(at, 'a')), promised: good.promised.slice(0, 1) },
     ],
-    ['overProbes', 'two probes in one window', { probing: good.probing.map((one) => ({ ...one, starts: [5, 14] })) }],
+    [
+      'overProbes',
+      'two probes in one window',
+      { probing: good.probing.map((one) => ({ ...one, attempts: [span(5, 15), span(14, 15)] })) },
+    ],
   ])('is told as %s: %s', (kind, _, more) => {
     const faults = faultsOf({ ...good, ...more })
     expect(faults[kind]).toHaveLength(1)

@@ -43,12 +43,17 @@ export interface Effect {
   readonly delivery: string
 }
 
-/** A breaker's half-open windows, and when attempts of its agent began. */
+export interface Span {
+  readonly from: number
+  readonly until: number
+}
+
+/** A breaker's half-open windows, and the attempts of its agent. */
 export interface Probing {
   readonly agent: string
   readonly probes: number
-  readonly windows: readonly { readonly from: number; readonly until: number }[]
-  readonly starts: readonly number[]
+  readonly windows: readonly Span[]
+  readonly attempts: readonly Span[]
 }
 
 /** Anything else that was promised to happen so often: a request's reply, a workflow's steps, a schedule's firings. */
@@ -146,11 +151,13 @@ function checkOrder(faults: Faults, promised: readonly Promised[], seen: Readonl
   }
 }
 
-// B2.
-function checkProbes(faults: Faults, { agent, probes, windows, starts }: Probing): void {
+// B2: at once, of those that began in the window. One that was answered with a hold says nothing, and the next may follow it.
+function checkProbes(faults: Faults, { agent, probes, windows, attempts }: Probing): void {
   for (const { from, until } of windows) {
-    const began = starts.filter((at) => from <= at && at < until).length
-    if (began > probes) faults.overProbes.push(`B2: ${began} probes of ${agent} between ${from} and ${until}`)
+    const began = attempts.filter((one) => from <= one.from && one.from < until)
+    const atOnce = began.map(({ from: at }) => began.filter((one) => one.from <= at && at < one.until).length)
+    const most = Math.max(0, ...atOnce)
+    if (most > probes) faults.overProbes.push(`B2: ${most} probes of ${agent} at once between ${from} and ${until}`)
   }
 }
 

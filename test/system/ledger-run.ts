@@ -4,7 +4,7 @@
  * (test/simulator/ledger.ts).
  */
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Ended, Kept, Ledger, Probing, Promised } from '../simulator/ledger.ts'
+import type { Ended, Kept, Ledger, Probing, Promised, Span } from '../simulator/ledger.ts'
 import { type Bundle, Host, hostAdminKey } from './host.ts'
 import { Receivers, tempers, workDone } from './ledger-receivers.ts'
 import type { Told } from './wire.ts'
@@ -268,8 +268,10 @@ export class LedgerRun {
         : [],
     )
     // Of a batch the call is the probe.
-    const starts = new Set(receipts.flatMap((r) => r.attempts.map((a: Told['body']) => Date.parse(a.startedAt))))
-    return { agent, probes, windows, starts: [...starts] }
+    const attempts = new Map<string, Span>()
+    for (const { startedAt, endedAt } of receipts.flatMap((receipt) => receipt.attempts))
+      attempts.set(`${startedAt} ${endedAt}`, { from: Date.parse(startedAt), until: Date.parse(endedAt) })
+    return { agent, probes, windows, attempts: [...attempts.values()] }
   }
 
   /** What the broker says of itself has to be even as well. */
