@@ -11,6 +11,8 @@
 import * as z from 'zod'
 import { type BudgetLimits, type BudgetUnit, budgetLimits, budgetUnit } from './budget-limits.ts'
 import { limits } from './limits.ts'
+import type { Head } from './message.ts'
+import { brokerSource } from './permissions.ts'
 import { tokensOf, type Usage } from './usage.ts'
 
 const metered = ['tokens', 'costUsd'] as const
@@ -52,6 +54,11 @@ export const readBudget = (stored: unknown): Budget => budgetRecord.parse(JSON.p
 export function newBudget(asked: BudgetLimits, since: number): Budget {
   const spent = { messages: 0, tokens: 0, costUsd: 0 }
   return { v: 1, limits: asked, since, spent, leases: [], holding: [], warned: [], told: [] }
+}
+
+/** The workflow whose budget a message's deliveries need and use. What the broker itself says is nobody's work. */
+export function payerOf({ source, workflowid }: Head): string | undefined {
+  return source === brokerSource || typeof workflowid !== 'string' ? undefined : workflowid
 }
 
 const warnAt = 0.8

@@ -2,6 +2,7 @@
  * What a completed attempt journals with its ack: its result, and the effects it asked for. Never here: carrying them out
  * (workers/effects.ts), when an attempt is complete (shared/settlement.ts).
  */
+import { payerOf } from './budget.ts'
 import type { Delivery } from './delivery.ts'
 import { type Effect, type EffectsInput, expandEffects, noticeOf, usageEffect } from './effects.ts'
 import { utf8Length } from './json.ts'
@@ -28,7 +29,7 @@ export function journalOf(
   if (awaitsAnswer(head.replyto) && !effects.some((e) => e.kind === 'reply'))
     effects.push(noticeOf(id, head, redrives, { status: 'completed', reason: 'no_reply', error: noReply(effects) }))
   const usage = parsed.ok ? parsed.value.usage : undefined
-  if (usage !== undefined && typeof head.workflowid === 'string') effects.push(usageEffect(1, usage, ticket))
+  if (usage !== undefined && payerOf(head) !== undefined) effects.push(usageEffect(1, usage, ticket))
   return {
     ...(isKept ? { result: outcome.result } : {}),
     ...(usage === undefined ? {} : { usage }),
@@ -39,7 +40,8 @@ export function journalOf(
 /** The workflow that has still to be told that this attempt is over: what it used is not in its journal. */
 export function unjournaled({ head, state }: Delivery): { workflow?: string } {
   const told = state.at === 'ended' && state.journal?.effects.some((e) => e.kind === 'usage') === true
-  return told || typeof head.workflowid !== 'string' ? {} : { workflow: head.workflowid }
+  const workflow = payerOf(head)
+  return told || workflow === undefined ? {} : { workflow }
 }
 
 /** Of one that is passed on: what deciding that has used. */
@@ -47,7 +49,7 @@ export function charged(delivery: Delivery, { effects: asked }: Done, ticket: st
   const parsed = parseEffects(asked)
   const usage = parsed.ok ? parsed.value.usage : undefined
   const { head, state } = delivery
-  if (usage === undefined || typeof head.workflowid !== 'string' || state.at !== 'ended') return delivery
+  if (usage === undefined || payerOf(head) === undefined || state.at !== 'ended') return delivery
   const effects = state.journal?.effects ?? []
   const journal = {
     openedAt: state.endedAt,

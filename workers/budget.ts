@@ -3,7 +3,7 @@
  * belongs to no workflow nothing. Never here: what a budget makes of it (shared/budget.ts).
  */
 import type { LeasedDelivery, Unfinished } from '../shared/agent-port.ts'
-import type { BudgetNews, BudgetPermit } from '../shared/budget.ts'
+import { type BudgetNews, type BudgetPermit, payerOf } from '../shared/budget.ts'
 import type { Effect, EffectStatus } from '../shared/effects.ts'
 import type { PublishInput } from '../shared/message.ts'
 import { type Outcome, parseEffects } from '../shared/outcome.ts'
@@ -29,15 +29,13 @@ export interface Budgeted {
 /** A workflow that does not answer lets nobody begin: what it cannot count it must not spend. */
 const silentWaitMs = 5_000
 
-/** Asks each workflow that has a budget once for all of these leases. What the broker itself says is nobody's work. */
+/** Asks each workflow that has a budget once for all of these leases. */
 export async function askBudgets(
   platform: Platform,
   agent: string,
   leases: readonly LeasedDelivery[],
 ): Promise<Budgeted> {
-  const byWorkflow = Map.groupBy(leases, ({ head }) =>
-    head.source === brokerSource || typeof head.workflowid !== 'string' ? '' : head.workflowid,
-  )
+  const byWorkflow = Map.groupBy(leases, ({ head }) => payerOf(head) ?? '')
   byWorkflow.delete('')
   if (byWorkflow.size === 0) return { begin: leases, held: [] }
   const held = await Promise.all(

@@ -201,6 +201,21 @@ describe('what is told', () => {
     // What the broker says of a workflow is not the workflow's work: it is not held by its budget, nor counted.
     expect((await seen(scene, 'w')).budget?.spent.messages).toBe(2)
   })
+
+  it('costs the workflow nothing, whatever whoever hears it uses (W4)', async () => {
+    const scene = new Scene()
+    for (const name of ['ada', 'person']) await scene.webhook(name, using(85))
+    const directory = scene.platform().directory()
+    await scene.done(directory.putAgent(indexEntry(await scene.agent('person'))))
+    const subscription = { agent: 'person', topic: 'switchboard.workflow.w' }
+    await scene.done(directory.putSubscription('s', subscription, { max: 10 }))
+    await workflow(scene, 'w', { tokens: 100 })
+    await sendSome(scene, 1, 'ada')
+    await scene.pass(5 * minute)
+    const heard = scene.callsOf('person').map(({ body }) => String(JSON.parse(body).type))
+    expect(heard).toContain('switchboard.workflow.budget_warning')
+    expect((await seen(scene, 'w')).budget?.spent).toMatchObject({ messages: 1, tokens: 85 })
+  })
 })
 
 describe('usage', () => {

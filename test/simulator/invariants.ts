@@ -217,7 +217,7 @@ const announcement =
 const speakers: readonly (readonly [RegExp, string])[] = [
   [announcement, 'switchboard'],
   [/^(wf\d+)-\d+$/, 'workflow/$1'],
-  [/^tick\d+-2026-.*$/, 'admin'],
+  [/^(?:tick\d+-2026-.*|rush\d+)$/, 'admin'],
   [/^ap-[a-z2-7]{26}-\d+$/, 'admin'],
   [/^g-[a-z2-7]{26}-\d+$/, asker],
   [/^s-[a-z2-7]{26}\.ended$/, 'switchboard'],

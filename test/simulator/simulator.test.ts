@@ -84,6 +84,11 @@ describe('the simulated platform loses, doubles, reorders, delays and crashes, a
     expect(ventures.approvals.size).toBeGreaterThan(0)
   })
 
+  it.each([187, 333])('W4: whoever is warned of a budget uses nothing of it (seed %i)', async (seed) => {
+    const { ventures } = await simulate(seed)
+    expect(ventures.workflows.size).toBeGreaterThan(0)
+  })
+
   it('M1 M2 S2: a publish to more than are kept by name reaches each of them once', async () => {
     let planned = 0
     for (let seed = 2_000; seed < 2_006; seed++) {

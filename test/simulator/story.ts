@@ -91,6 +91,8 @@ export class Story {
   readonly askers: Askers
   readonly ventures: Ventures
   readonly #workflows = new Map<string, SimStorage>()
+  /** Who worked for which workflow. */
+  readonly #workers = new Map<string, Set<string>>()
   /** Publications whose publisher saw a success. */
   readonly promised = new Set<string>()
   #peace = false
@@ -115,7 +117,7 @@ export class Story {
     this.platform.afterGather = (name, object, storage) => this.#guard(() => this.askers.watch(name, object, storage))
     this.platform.afterWorkflow = (name, storage) => {
       this.#workflows.set(name, storage)
-      this.#guard(() => checkStep(name, storage, this.#policies.size))
+      this.#guard(() => checkStep(name, storage, this.#workers.get(name)?.size ?? 0))
     }
     this.platform.afterPublication = (object, storage) =>
       this.#guard(() => checkArmed(object.report(), storage.alarmAt))
@@ -405,6 +407,9 @@ export class Story {
     const outage = this.#outageOf(agent)
     if (outage?.way === 'refuses') throw new Error('connection refused')
     const name = world.unique('call')
+    for (const { workflowid } of carried.map(({ event }) => event))
+      if (workflowid !== undefined)
+        this.#workers.set(workflowid, (this.#workers.get(workflowid) ?? new Set()).add(agent))
     for (const { delivery, event } of carried) this.#noteStart(agent, delivery, event.id, event.source, name)
     await world.sleep(world.random() * 50)
     if (outage?.way === 'fails') return { status: 500, body: 'down' }

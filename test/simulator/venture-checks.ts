@@ -13,7 +13,7 @@ import type { SimStorage } from './storage.ts'
 import { initialState, mostTokens } from './ventures.ts'
 import { checkWorkflow, type Stored } from './workflow-checks.ts'
 
-/** After each step: W1, W3, M6 by its rows; W4 by its budget. `agents` work for it, each using so much at most. */
+/** After each step: W1, W3, M6 by its rows; W4 by its budget. So many `agents` worked for it, each using so much at most. */
 export function checkStep(name: string, storage: SimStorage, agents: number): void {
   checkWorkflow(name, storage, initialState)
   const rows = (query: string) => storage.sql.exec(query).toArray()
@@ -22,7 +22,7 @@ export function checkStep(name: string, storage: SimStorage, agents: number): vo
   if (row === undefined) return
   const { spent, limits } = readBudget(row['record'])
   const past = spent.tokens - (limits.tokens ?? Number.POSITIVE_INFINITY)
-  must(past < agents * mostTokens, 'W4', () => `${name} spent ${spent.tokens} of ${limits.tokens} tokens`)
+  must(past < Math.max(1, agents * mostTokens), 'W4', () => `${name} spent ${spent.tokens} of ${limits.tokens} tokens`)
   const most = limits.messages ?? Number.POSITIVE_INFINITY
   must(spent.messages <= most, 'W4', () => `${name} began ${spent.messages} of ${most} messages`)
 }

@@ -11,6 +11,7 @@ import type { Opening } from '../../shared/workflow.ts'
 import { askApproval } from '../../workers/ask-approval.ts'
 import { askLegs } from '../../workers/gather.ts'
 import { performSoon } from '../../workers/perform.ts'
+import { publish } from '../../workers/publish.ts'
 import { scatter } from '../../workers/scatter.ts'
 import { tellApproval } from '../../workers/tell-approval.ts'
 import { asker } from './invariants.ts'
@@ -23,7 +24,12 @@ const person = { source: 'admin', permitted: true }
 
 /** Whoever works for a workflow uses so many tokens at most. */
 export const mostTokens = 20
-const smallBudgets = [{ tokens: 15 }, { tokens: 40, reserve: { tokens: mostTokens } }, { messages: 2 }] as const
+const smallBudgets = [
+  { tokens: 15 },
+  { tokens: 15 },
+  { tokens: 40, reserve: { tokens: mostTokens } },
+  { messages: 2 },
+] as const
 const largeBudget = { tokens: 1_000_000, messages: 1_000_000 }
 
 /** The state of every workflow when it begins. */
@@ -77,7 +83,7 @@ export class Ventures {
     some(0.35, 2, withinMs, () => this.#askPeople(names))
     some(0.3, 1, withinMs, () => this.#schedule(names))
     // Soon, so that others' messages may belong to it.
-    some(0.4, 2, withinMs / 10, () => this.#workflow())
+    some(0.4, 2, withinMs / 10, () => this.#workflow(names))
   }
 
   /** A workflow that a message may belong to. */
@@ -181,7 +187,7 @@ export class Ventures {
   }
 
   /** One with a budget that will not do, or one with a statechart; people pause it meanwhile. */
-  async #workflow(): Promise<void> {
+  async #workflow(names: readonly string[]): Promise<void> {
     const world = this.#world
     const id = world.unique('wf')
     const charted = world.chance(0.5)
@@ -197,9 +203,17 @@ export class Ventures {
       return true
     })
     this.workflows.add(id)
+    // Much at once for one of its agents.
+    if (world.chance(0.8)) await this.#rush(id, world.pick(names))
     if (!world.chance(0.3)) return
     await world.sleep(world.random() * 10 * second)
     if (!this.#peace) await this.#until((platform) => platform.workflow(id).pause(person, 'a person', 5 * second))
+  }
+
+  async #rush(workflowid: string, to: string): Promise<void> {
+    const inputs = Array.from({ length: 6 }, (_, i) => ({ to, type: 'test', data: { depth: 0, i }, workflowid }))
+    const named = inputs.map((input) => ({ ...input, id: this.#world.unique('rush') }))
+    await this.#until((platform) => publish(platform, admin, named))
   }
 
   /** As a client does: asks until somebody answers. A call whose invocation died never comes back. */
