@@ -11,6 +11,7 @@
 import type { Incoming } from './admission.ts'
 import { type Delivery, end, hasEnded, isLeaving, step, withStart } from './delivery.ts'
 import { limits } from './limits.ts'
+import { inLine } from './line.ts'
 import { agentOf, type Draft, deliveryOf, leaseOf, liveOf, put } from './mailbox.ts'
 import { messageSchema } from './message.ts'
 import { hand } from './upkeep.ts'
@@ -56,7 +57,11 @@ function fenced(draft: Draft, delivery: Delivery): Delivery {
     : { ...withStart(delivery, lease), leases: lease.number, closedToken: lease.token, closedBy: 'reassigned' }
 }
 
-/** Those of `ids` that are leaving, with their messages, as far as one answer may carry them. */
+/**
+ * Those of `ids` that are leaving, with their messages, as far as one answer may carry them: in the order of their line, and each
+ * behind what leaves before it, of its key and for the same agent, whoever else may be at that. So a key arrives in its order (M3),
+ * also where the move of an earlier one was cut off.
+ */
 export function departuresOf(
   draft: Draft,
   ids: readonly string[],
@@ -64,16 +69,46 @@ export function departuresOf(
 ): readonly Departure[] {
   const departures: Departure[] = []
   let bytes = 0
-  for (const id of ids) {
-    const delivery = deliveryOf(draft, id)
-    if (delivery?.state.at !== 'waiting' || delivery.state.leavingFor === undefined) continue
+  for (const { delivery, to } of inTheirOrder(draft, ids)) {
     bytes += delivery.bodyBytes
-    if (departures.length > 0 && bytes > limits.leaseBytes) break
-    const text = body(id)
-    const to = delivery.state.leavingFor
-    if (text !== undefined) departures.push({ id, to, incoming: incomingOf(delivery, text, to, agentOf(draft)?.name) })
+    if (departures.length > 0 && (bytes > limits.leaseBytes || departures.length >= departuresMax)) break
+    const text = body(delivery.id)
+    if (text !== undefined)
+      departures.push({ id: delivery.id, to, incoming: incomingOf(delivery, text, to, agentOf(draft)?.name) })
   }
   return departures
+}
+
+// The rest is asked for again by the alarm.
+const departuresMax = 100
+
+interface Leaving {
+  readonly delivery: Delivery
+  readonly to: string
+}
+
+function inTheirOrder(draft: Draft, ids: readonly string[]): Leaving[] {
+  const asked = ids.flatMap((id) => leavingOf(deliveryOf(draft, id)))
+  if (asked.length === 0) return []
+  const lastOf = new Map<string, Delivery>()
+  for (const { delivery, to } of asked) {
+    const last = lastOf.get(lineOf(delivery, to))
+    if (last === undefined || inLine(last, delivery) < 0) lastOf.set(lineOf(delivery, to), delivery)
+  }
+  const all = [...liveOf(draft)].flatMap(leavingOf).filter(({ delivery, to }) => {
+    const last = lastOf.get(lineOf(delivery, to))
+    return last !== undefined && inLine(delivery, last) <= 0
+  })
+  return all.sort((a, b) => inLine(a.delivery, b.delivery))
+}
+
+// What has no key is a line of its own. No agent's name holds a line break.
+const lineOf = ({ id, partitionKey }: Delivery, to: string) =>
+  partitionKey === undefined ? id : `${to}\n${partitionKey}`
+
+function leavingOf(delivery: Delivery | undefined): Leaving[] {
+  if (delivery?.state.at !== 'waiting' || delivery.state.leavingFor === undefined) return []
+  return [{ delivery, to: delivery.state.leavingFor }]
 }
 
 /**

@@ -154,4 +154,16 @@ describe('a message diverted from an open breaker', () => {
       expect([got, s.callsOf('down')]).toEqual([[1], []])
     })
   }
+
+  it('comes in the order of its key, also when the move of the first was cut off and the later ones moved at once (M3)', async () => {
+    const { scene: s, got } = await scene()
+    await s.webhook('down', undefined, { onOpen: { divert: 'bob' } })
+    await s.done(s.platform().agent('down').forceBreaker('open', 'admin'))
+    const inputs = numbered(4).map((data) => ({ to: 'down', type: 'test.note', data, partitionkey: 'k' }))
+    const [first, ...later] = inputs
+    await s.done(publish(dyingAt(s.platform(), 'bob', 'accept'), { kind: 'admin' }, [first]))
+    for (const input of later) await s.publish([input])
+    await s.pass(10 * minute)
+    expect([got, s.callsOf('down')]).toEqual([numbered(4), []])
+  })
 })
