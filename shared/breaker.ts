@@ -234,9 +234,10 @@ function noted(breaker: Breaker, to: Breaker['state']['at'], cause: string, now:
   return { ...breaker, history: [...breaker.history, transition].slice(-historyMax) }
 }
 
-/** Its latest moves, each with the epoch that it began. */
+/** Its latest moves, each with the epoch that it began. A person's word that moved nothing is in the history and is no move. */
 export function movesOf({ epoch, history }: Breaker): (Transition & { readonly epoch: number })[] {
-  return history.map((move, i) => ({ ...move, epoch: epoch - (history.length - 1 - i) }))
+  const moves = history.filter(({ from, to }) => from !== to)
+  return moves.map((move, i) => ({ ...move, epoch: epoch - (moves.length - 1 - i) }))
 }
 
 /** A person's word: `open` stays open until told otherwise, `closed` lets everything through, `auto` gives the machine its way again. */

@@ -16,6 +16,7 @@ import {
   defaultBreakerPolicy,
   elapse,
   force,
+  movesOf,
   newBreaker,
   tell,
   type Verdict,
@@ -493,6 +494,23 @@ describe('a person’s word', () => {
 })
 
 describe('the history', () => {
+  it('gives each move the epoch that it began, whatever people said in between that moved nothing', () => {
+    fc.assert(
+      fc.property(aWalk, (given) => {
+        const began: number[] = []
+        for (const { before, after } of walk(given)) {
+          if (after.epoch > before.epoch) began.push(after.epoch)
+          const moves = movesOf(after)
+          expect(moves.map(({ epoch }) => epoch)).toEqual(moves.length === 0 ? [] : began.slice(-moves.length))
+          if (before.history.length < 100 && after.epoch > before.epoch)
+            expect(moves.at(-1)).toMatchObject({ from: before.state.at, to: after.state.at })
+        }
+      }),
+    )
+    const told = new Told().force('open').force('auto')
+    expect(movesOf(told.breaker).map(({ to, epoch }) => [to, epoch])).toEqual([['open', told.breaker.epoch]])
+  })
+
   it('keeps the last hundred, with causes that are cut to what an operator reads (A72)', () => {
     const told = new Told({ failureThreshold: 1, openSeconds: 1, maxOpenSeconds: 1 })
     const long: Verdict = { kind: 'failure', cause: 'x'.repeat(5_000) }
