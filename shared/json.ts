@@ -18,10 +18,25 @@ export function parseJson(bytes: Uint8Array): Result<unknown, Fault> {
   const text = decodeUtf8(bytes, { keepBom: false })
   if (text === undefined) return err({ code: 'invalid_json', reason: 'the body is not UTF-8' })
   try {
-    return ok(JSON.parse(text))
+    const value: unknown = JSON.parse(text)
+    if (mayOverflow.test(text) && holdsInfinity(value))
+      return err({ code: 'invalid_json', reason: 'a number in it is larger than any double' })
+    return ok(value)
   } catch (error) {
     return err({ code: 'invalid_json', reason: reasonOf(error) })
   }
+}
+
+// Such a number is read as infinite and written as null, without a word to anybody. Few texts are looked at twice for that.
+const mayOverflow = /\de\+?\d{3}|\d{200}/i
+
+function holdsInfinity(value: unknown): boolean {
+  const left: unknown[] = [value]
+  for (let item = left.pop(); item !== undefined; item = left.pop()) {
+    if (item === Number.POSITIVE_INFINITY || item === Number.NEGATIVE_INFINITY) return true
+    if (typeof item === 'object' && item !== null) for (const child of Object.values(item)) left.push(child)
+  }
+  return false
 }
 
 // The engine's words, with the position when it tells one; without the piece of the body that it sometimes quotes, because

@@ -5,7 +5,7 @@
 import type { Context } from 'hono'
 import type * as z from 'zod'
 import { type Fault, issuesOf, problemOf } from '../shared/fault.ts'
-import { deeperThan } from '../shared/json.ts'
+import { boundDepth, parseJson as readValue } from '../shared/json.ts'
 import { limits } from '../shared/limits.ts'
 import type { Result } from '../shared/result.ts'
 import type { App } from './context.ts'
@@ -64,24 +64,7 @@ export function validate<Schema extends z.ZodType>(schema: Schema, value: unknow
 
 /** Bytes as JSON of bounded depth; no bytes are `undefined`. */
 export function parseJson(bytes: Uint8Array): unknown {
-  if (bytes.byteLength === 0) return undefined
-  const text = decodeUtf8(bytes)
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch (error) {
-    return refuse({ code: 'invalid_json', reason: error instanceof Error ? error.message : 'it does not parse' })
-  }
-  return deeperThan(value, limits.jsonDepth) ? refuse({ code: 'too_deep', limit: limits.jsonDepth }) : value
-}
-
-// A replacement character would change what was sent without anybody being told.
-function decodeUtf8(bytes: Uint8Array): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes)
-  } catch {
-    return refuse({ code: 'invalid_json', reason: 'it is not UTF-8' })
-  }
+  return bytes.byteLength === 0 ? undefined : unwrap(boundDepth(unwrap(readValue(bytes))))
 }
 
 function requireJsonType(c: Context<App>): void {

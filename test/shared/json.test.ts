@@ -27,6 +27,20 @@ describe('parseJson', () => {
     )
   })
 
+  it.each(['1e309', '-1e400', '[{"a":[1,-2E+999]}]', '9'.repeat(310), '1e0000000309'])(
+    'refuses %s, because it would be stored as null (A13)',
+    (text) => {
+      expect(parseJson(bytes(text))).toMatchObject({ ok: false, error: { code: 'invalid_json' } })
+    },
+  )
+
+  it.each(['1.7976931348623157e308', '1e-400', '"1e400"', `["${'7'.repeat(400)}"]`, '{"a":null}'])(
+    'reads %s, which is what it says',
+    (text) => {
+      expect(parseJson(bytes(text))).toEqual({ ok: true, value: JSON.parse(text) })
+    },
+  )
+
   it('tells a reason without quoting the body (because faults may be logged, and bodies may not)', () => {
     const body = `{"note": "my secret", "more": oops, "padding": "${'x'.repeat(100)}"}`
     const answer = parseJson(bytes(body))
