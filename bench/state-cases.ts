@@ -50,20 +50,19 @@ async function fresh(here: Deployment, count: number): Promise<readonly string[]
   )
 }
 
-/** Read, change, write under If-Match; who was too late has the newer state from the answer, and waits as long as it says. */
+/** Read, change, write under If-Match; who was too late waits as long as it is told, or longer at each try, and reads again. */
 function conditional(here: Deployment): Write {
   return async (workflow) => {
     const path = `/v1/workflows/${workflow}/state`
-    let { version, state } = stateOf((await here.client.send('GET', path)).text)
     for (let tries = 1; ; tries++) {
+      const { version, state } = stateOf((await here.client.send('GET', path)).text)
       const ifMatch = { 'if-match': `"${version}"` }
       const { status, text } = await here.client.send('PATCH', path, { n: state.n + 1 }, ifMatch)
       if (status === 200) return
       if (status !== 412) throw new Error(`${status} ${text}`)
-      const stale = JSON.parse(text) as { actual: number; state: { n: number }; retryAfterMs: number }
-      version = stale.actual
-      state = stale.state
-      const spreadMs = Math.max(stale.retryAfterMs, Math.min(longestPauseMs, firstPauseMs * 2 ** (tries - 1)))
+      // What its own route answers.
+      const { retryAfterMs } = JSON.parse(text) as { retryAfterMs: number }
+      const spreadMs = Math.max(retryAfterMs, Math.min(longestPauseMs, firstPauseMs * 2 ** (tries - 1)))
       await pause(Math.random() * spreadMs)
     }
   }

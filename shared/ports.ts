@@ -5,6 +5,7 @@
  */
 import type { AgentPort } from './agent-port.ts'
 import type { ApprovalsPort } from './approval-port.ts'
+import type { Bell } from './bell.ts'
 import type { DeadLettersPort } from './dead-letter.ts'
 import type { DirectoryPort } from './directory.ts'
 import type { DocumentPort } from './document.ts'
@@ -93,6 +94,8 @@ export interface Platform extends ChancePort {
   readonly isolate: Isolate
   /** Shared by all that this invocation does. */
   readonly allowance: Allowance
+  /** Rings with the id of a gather at which something arrived. */
+  readonly bell: Bell
   readonly settings: Settings
   /** The Worker's bindings and variables, for handlers. */
   readonly bindings: Readonly<Record<string, unknown>>

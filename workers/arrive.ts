@@ -43,6 +43,7 @@ export async function arriveFromJournal(
 ): Promise<EffectStatus> {
   const arrival = { by: agent, key, delivery: one.id, of: { id: one.head.id, source: one.head.source } }
   const standing = await platform.gather(gather).arrive(arrival, body)
+  platform.bell.ring(gather)
   platform.log('arrive', { gather, by: agent, delivery: one.id, standing })
   if (standing === 'stranger') {
     const detail = `${gatherAddress(gather)} asked somebody else`
@@ -65,6 +66,7 @@ export async function arriveNotice(
   const standing = await platform
     .gather(to.gather)
     .arrive({ ...arrival, failure: failureOf(agent, one.id, publish.data) })
+  platform.bell.ring(to.gather)
   platform.log('arrive', { gather: to.gather, by: agent, delivery: one.id, notice: standing })
   return { status: 'carried', deliveries: [] }
 }

@@ -4,6 +4,7 @@
  */
 import type { AgentPort } from '../shared/agent-port.ts'
 import type { ApprovalsPort } from '../shared/approval-port.ts'
+import { Bell } from '../shared/bell.ts'
 import type { DeadLettersPort } from '../shared/dead-letter.ts'
 import type { DirectoryPort } from '../shared/directory.ts'
 import type { DocumentPort } from '../shared/document.ts'
@@ -79,6 +80,7 @@ export function platformOf(env: Env, invocation: Invocation, roster: Roster, iso
       (ids['level'] === 'error' ? console.error : console.log)(JSON.stringify({ step, at: now(), ...ids })),
     isolate,
     allowance: { legs: limits.legsPerInvocation },
+    bell: new Bell(),
     settings: {
       adminKey: env.SWITCHBOARD_ADMIN_KEY === '' ? undefined : env.SWITCHBOARD_ADMIN_KEY,
       development: env.SWITCHBOARD_DEV === '1',

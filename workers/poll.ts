@@ -9,6 +9,8 @@ const longestPauseMs = 1_000
 
 export interface Waiting {
   readonly seconds: number
+  /** What the invocation's bell rings with when it is worth asking again at once. */
+  readonly about?: string
   /** The client's: there is nothing to wait for once it hung up. */
   readonly signal: AbortSignal
 }
@@ -16,7 +18,7 @@ export interface Waiting {
 /** The first answer that is done, or the last one that was had in time; undefined when the client was gone before the first. */
 export async function poll<T>(
   platform: Platform,
-  { seconds, signal }: Waiting,
+  { seconds, about, signal }: Waiting,
   ask: () => Promise<T>,
   isDone: (answer: T) => boolean,
 ): Promise<T | undefined> {
@@ -26,9 +28,22 @@ export async function poll<T>(
     answer = await ask()
     const leftMs = until - platform.now()
     if (signal.aborted || isDone(answer) || leftMs <= 0) break
-    await pause(platform, Math.min(pauseMs, leftMs))
+    await pause(platform, Math.min(pauseMs, leftMs), about)
   }
   return answer
 }
 
-const pause = (platform: Platform, ms: number) => new Promise<void>((resolve) => platform.after(ms, resolve))
+function pause(platform: Platform, ms: number, about: string | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = platform.after(ms, () => {
+      deaf()
+      resolve()
+    })
+    let deaf: () => void = () => undefined
+    if (about !== undefined)
+      deaf = platform.bell.listen(about, () => {
+        stop()
+        resolve()
+      })
+  })
+}

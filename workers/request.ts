@@ -97,7 +97,7 @@ export async function awaitReply(
   const isOver = (report: GatherReport | undefined) => report === undefined || report.gather.outcome !== undefined
   // One that is answered within a second is on no list, and its mailbox's word is not written down: the reply says it all.
   const stop = platform.after(confirmMs, () => confirm(platform, asked))
-  const report = await poll(platform, waiting, () => platform.gather(asked.id).report(), isOver)
+  const report = await poll(platform, { ...waiting, about: asked.id }, () => platform.gather(asked.id).report(), isOver)
   stop()
   if (report !== undefined && !isOver(report)) confirm(platform, asked)
   return report

@@ -15,6 +15,7 @@ import { ResourceObject } from '../../durable-objects/resource.ts'
 import { SchedulesObject } from '../../durable-objects/schedules.ts'
 import { WorkflowObject } from '../../durable-objects/workflow.ts'
 import { WorkflowIndexObject } from '../../durable-objects/workflow-index.ts'
+import { Bell } from '../../shared/bell.ts'
 import type { Breaker } from '../../shared/breaker.ts'
 import type { Gather } from '../../shared/gather.ts'
 import { limits } from '../../shared/limits.ts'
@@ -201,6 +202,7 @@ export class SimPlatform {
       log: () => undefined,
       isolate: this.#isolate,
       allowance: { legs: limits.legsPerInvocation },
+      bell: new Bell(),
       settings: { adminKey: 'admin', development: true, patienceMs: 0 },
       bindings: {},
     }
