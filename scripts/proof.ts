@@ -10,7 +10,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
-import { isGreen, type Part, partsOf, type Ran, repeatOf, tableOf } from './proof-plan.ts'
+import { boundMs, isGreen, type Part, partsOf, type Ran, repeatOf, tableOf } from './proof-plan.ts'
 import { vitestReport } from './test-report.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -27,7 +27,8 @@ function main(): number {
   const parts = wanted === undefined ? all : all.filter(({ name }) => name === wanted)
   if (parts.length === 0) return refuse(`There is no part \`${wanted}\`: ${all.map(({ name }) => name).join(', ')}.`)
   console.log(`SEED=${seed}`)
-  const ran = parts.map((part) => told(seed, run(part)))
+  const deadline = performance.now() + boundMs
+  const ran = parts.map((part) => told(seed, run(part, deadline)))
   console.log(`\n${tableOf(seed, ran).join('\n')}`)
   return ran.every(isGreen) ? 0 : 1
 }
@@ -44,10 +45,11 @@ function told(seed: number, ran: Ran): Ran {
   return ran
 }
 
-function run(part: Part): Ran {
+function run(part: Part, deadline: number): Ran {
   const folder = mkdtempSync(join(tmpdir(), 'switchboard-proof-'))
   const report = join(folder, 'report.json')
   const begun = performance.now()
+  const leftMs = Math.max(1, Math.floor(deadline - begun))
   try {
     const entry = join('node_modules', 'vitest', 'vitest.mjs')
     const args = ['run', '--project', part.project, '--reporter=json', `--outputFile=${report}`, ...part.files]
@@ -56,12 +58,18 @@ function run(part: Part): Ran {
     const vitest = spawnSync(process.execPath, [entry, ...args], {
       cwd: root,
       env: { ...rest, ...part.env },
-      timeout: part.budgetSeconds * 1_000,
+      timeout: leftMs,
       encoding: 'utf8',
     })
     const seconds = (performance.now() - begun) / 1_000
     if (vitest.error !== undefined)
-      return { part, passed: 0, red: [], broken: `no end within ${part.budgetSeconds} s`, seconds }
+      return {
+        part,
+        passed: 0,
+        red: [],
+        broken: `no end within the ${(leftMs / 1_000).toFixed(0)} s that were left`,
+        seconds,
+      }
     return { part, ...readReport(report, vitest.status, vitest.stderr), seconds }
   } finally {
     rmSync(folder, { recursive: true, force: true })

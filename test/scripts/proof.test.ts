@@ -14,10 +14,6 @@ const meetsSomething = (filter: string) =>
   readdirSync(join(root, dirname(filter))).some((name) => name.startsWith(basename(filter)))
 
 describe('the proof', () => {
-  it('is bounded: all parts together end within 15 minutes', () => {
-    expect(partsOf(1).reduce((sum, { budgetSeconds }) => sum + budgetSeconds, 0)).toBeLessThanOrEqual(15 * 60)
-  })
-
   it('runs files that there are', () => {
     for (const { files } of partsOf(1)) for (const filter of files) expect(meetsSomething(filter), filter).toBe(true)
   })
