@@ -69,6 +69,7 @@ const samples: readonly [Fault, number, { retryable?: true; headers?: Record<str
   [{ code: 'invalid_url', url: 'x', reason: 'y' }, 422, {}],
   [{ code: 'stale_lease', delivery: 'd', reason: 'x' }, 409, {}],
   [{ code: 'already_settled', delivery: 'd', ended: 'completed' }, 409, {}],
+  [{ code: 'data_forgotten', delivery: 'd' }, 410, {}],
   [{ code: 'not_redrivable', delivery: 'd', ended: 'completed' }, 409, {}],
   [{ code: 'agent_has_mail', agent: 'a', depth: 1 }, 409, {}],
   [{ code: 'wrong_kind', agent: 'a', kind: 'pull', needed: 'webhook' }, 409, {}],
