@@ -176,6 +176,20 @@ describe('a collector', () => {
     expect(scene.logged).toContainEqual({ step: 'trace.dropped', ids: { spans: 7, why: 'too many at once' } })
   })
 
+  it('gets at most so many links of one span, the first (A112)', async () => {
+    const scene = traced()
+    const { tracing } = scene.platform()
+    const own = `00-${caller.trace}-${'a'.repeat(16)}-01`
+    const linked = Array.from({ length: limits.spanLinks + 1 }, (_, i) => {
+      return `00-${caller.trace}-${(i + 1).toString(16).padStart(16, '0')}-01`
+    })
+    tracing?.begun(own, undefined, linked)
+    tracing?.sent({ id: 'm', to: 'x', type: 't', correlationid: 'c', traceparent: own })
+    await scene.pass(second)
+    const [span] = spansOf(scene)
+    expect(span?.links?.map((link) => link.spanId)).toEqual(linked.slice(0, -1).map((one) => one.split('-')[2]))
+  })
+
   it('is told the headers that OpenTelemetry’s own variables would say', () => {
     expect(collectorHeaders('Authorization=Bearer%20x, x-team = a ,=b,broken,odd=%zz')).toEqual({
       authorization: 'Bearer x',
