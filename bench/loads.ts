@@ -33,6 +33,7 @@ export interface Load {
   readonly agents: number
   /** Messages to a call. */
   readonly batch?: number
+  readonly forMs?: number
 }
 
 type Worked = Pick<Contender, 'cpuMs'>
@@ -70,12 +71,12 @@ export async function publishOnly(side: Publisher, load: Load): Promise<Figures>
   })
 }
 
-async function publishAll(side: Publisher, { callers, agents, batch = 1 }: Load) {
+async function publishAll(side: Publisher, { callers, agents, batch = 1, forMs = loadMs }: Load) {
   const run = freshRun()
   const beganAt = performance.now()
   let published = 0
   const caller = async () => {
-    while (performance.now() < beganAt + loadMs) {
+    while (performance.now() < beganAt + forMs) {
       const ids = Array.from({ length: batch }, (_, i) => `${run}-${published + i}`)
       published += batch
       await side.publish?.(ids, agents)

@@ -37,7 +37,7 @@ function accepting(ring: Ring): Case[] {
 let boxes = 0
 
 // A new mailbox each time, so that none is fuller than another. Nobody pulls from it.
-async function acceptedHere({ here }: Ring, load: Load): Promise<Figures> {
+export async function acceptedHere({ here }: Ring, load: Load): Promise<Figures> {
   boxes += 1
   const box = `box-${boxes}`
   await here.enrol(box, { kind: 'pull', policy: { depth: 100_000 } })

@@ -35,7 +35,8 @@ export async function suite(words: readonly string[]): Promise<void> {
   }
 }
 
-async function prepare(here: Deployment, sink: Sink): Promise<void> {
+/** Registers whom the cases write to. */
+export async function prepare(here: Deployment, sink: Sink): Promise<void> {
   await here.enrolMany('agent', agents)
   await here.enrolMany('fan', 100)
   await each([...Array(100).keys()], 8, async (i) => {
@@ -46,7 +47,8 @@ async function prepare(here: Deployment, sink: Sink): Promise<void> {
   await here.enrol('oracle', { kind: 'webhook', url: `${sink.url}/reply` })
 }
 
-async function report(cases: readonly Case[]): Promise<void> {
+/** Measures each case; a table for people and a line of JSON for programs. */
+export async function report(cases: readonly Case[]): Promise<void> {
   const began = new Date()
   const measured: Measured[] = []
   for (const one of cases) {
