@@ -41,6 +41,8 @@ await answers(`http://127.0.0.1:${ingress}/restate/health`)
 process.send?.({ ingress: `http://127.0.0.1:${ingress}` })
 
 async function serve(): Promise<void> {
+  // It would write two lines a message, which nobody reads.
+  process.env['RESTATE_LOGGING'] = 'ERROR'
   const sdk = load<Sdk>(packages, '@restatedev/restate-sdk')
   const post = poster(sink)
   const handlers = {
