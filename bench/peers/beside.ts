@@ -20,6 +20,8 @@ type Start = (sink: Sink) => Promise<Peer>
 
 const starts: Readonly<Record<string, Start>> = { restate, 'pg-boss': pgBoss }
 
+const whyLinesMax = 8
+
 /** Runs the cases whose names have one of these words in them; without words all. */
 export async function besidePeers(words: readonly string[]): Promise<void> {
   const sink = await Sink.start()
@@ -40,7 +42,9 @@ export async function besidePeers(words: readonly string[]): Promise<void> {
     const before = syncMs()
     await report(cases)
     const disk = { syncMs: { before, after: syncMs() } }
-    console.log(JSON.stringify({ beside: others.map(({ name }) => name), versions, disk }))
+    const beside = others.map(({ name }) => name)
+    const without = Object.keys(starts).filter((name) => !beside.includes(name))
+    console.log(JSON.stringify({ beside, without, versions, disk }))
   } finally {
     await Promise.all([here, ...others, sink].map((one) => one.stop()))
   }
@@ -64,5 +68,5 @@ function syncMs(): number {
 
 function missing(name: string, error: unknown): undefined {
   const why = error instanceof Error ? error.message : String(error)
-  process.stderr.write(`without ${name}: ${why}\n`)
+  process.stderr.write(`without ${name}: ${why.split('\n').slice(0, whyLinesMax).join('\n  ')}\n`)
 }

@@ -3,7 +3,7 @@
  * project: whoever only builds or tests it never loads them (docs/decisions/0043). Never here: what is done with them.
  */
 import { execFile } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
@@ -36,8 +36,12 @@ export async function installed(peer: keyof typeof versions): Promise<string> {
   writeFileSync(join(fresh, 'package.json'), JSON.stringify({ private: true, dependencies }))
   // No scripts of theirs: none is needed, and one of them only reports the install to its makers.
   const words = ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--no-package-lock']
-  await promisify(execFile)('npm', words, { cwd: fresh, timeout: patienceMs })
-  renameSync(fresh, folder)
+  try {
+    await promisify(execFile)('npm', words, { cwd: fresh, timeout: patienceMs })
+    renameSync(fresh, folder)
+  } finally {
+    rmSync(fresh, { recursive: true, force: true })
+  }
   return folder
 }
 
