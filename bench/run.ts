@@ -12,7 +12,7 @@ import { suite } from './suite.ts'
 const words = process.argv.slice(2)
 const [first, minutes, seed] = words
 if (first === 'bulkhead') await bulkhead()
-else if (first === 'load') await load()
+else if (first === 'load') await load(words[1])
 else if (first === 'peers') await besidePeers(words.slice(1))
 else if (first === 'soak') await soak(Number(minutes ?? 10), Number(seed ?? 1))
 else await suite(words)
