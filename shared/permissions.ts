@@ -81,6 +81,12 @@ export function mayTell(principal: Principal, workflow: string): boolean {
   return allows(principal, 'send', `workflow:${workflow}`) && allows(principal, 'writeState', workflow)
 }
 
+/** May this principal say of a message that it belongs to a workflow, whose budget then pays and whose chart is told of refusals? */
+export function mayJoin(principal: Principal, workflow: string): boolean {
+  if (principal.kind === 'workflow' && principal.id === workflow) return true
+  return allows(principal, 'writeState', workflow)
+}
+
 /** May this principal publish as `source`? (S1) */
 export function maySpeakAs(principal: Principal, source: string): boolean {
   return (

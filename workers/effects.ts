@@ -167,9 +167,10 @@ function prepareEffect(
           permissions: { ...agent.permissions, send: ['*'], publish: ['*'], writeState: ['*'] },
         }
       : { kind: 'agent', name: agent.name, permissions: agent.permissions }
-  const { tracestate } = one.head
+  const { tracestate, workflowid } = one.head
   const traceparent = platform.tracing?.within(one.id) ?? one.head.traceparent
   const prepared = prepare(platform, speaker, effect.publish, {
+    ...(workflowid === undefined ? {} : { within: workflowid }),
     ...(traceparent === undefined ? {} : { traceparent }),
     ...(tracestate === undefined ? {} : { tracestate }),
   })

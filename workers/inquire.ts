@@ -112,11 +112,12 @@ class Inquiry {
   }
 
   #options(idempotencyKey: string) {
-    const { tracestate } = this.#lease.head
+    const { tracestate, workflowid } = this.#lease.head
     const traceparent = this.#platform.tracing?.within(this.#lease.id) ?? this.#lease.head.traceparent
     return {
       idempotencyKey,
       waits: true,
+      ...(workflowid === undefined ? {} : { within: workflowid }),
       ...(traceparent === undefined ? {} : { traceparent }),
       ...(tracestate === undefined ? {} : { tracestate }),
     }

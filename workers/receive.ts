@@ -122,7 +122,8 @@ export async function receiveScatter(
   incoming: Incoming,
   failed: boolean,
 ): Promise<boolean> {
-  const happening = happeningOf(workflow, incoming)
+  const about = outgoingNumber(workflow, incoming.message.causationid)
+  const happening = { ...happeningOf(workflow, incoming), ...(about === undefined ? {} : { about }) }
   const told = failed ? { ...happening, type: 'agent_error' } : happening
   const received = await receive(platform, workflow, told, incoming.key, incoming.contentHash)
   return received.status !== 'full'
@@ -143,9 +144,10 @@ async function receive(
   return received
 }
 
+// What a publisher says that it answers is no word of the broker's: whoever writes `agent_error` by hand has nothing sent again.
 function happeningOf(workflow: string, { message }: Incoming, answers?: Unfinished): Happening {
-  const { type, data, source: by, id, traceparent, causationid } = message
-  const about = answers === undefined ? outgoingNumber(workflow, causationid) : aboutOf(workflow, answers)
+  const { type, data, source: by, id, traceparent } = message
+  const about = answers === undefined ? undefined : aboutOf(workflow, answers)
   return {
     ...{ type, by, id },
     ...(data === undefined ? {} : { data }),

@@ -21,7 +21,7 @@ import {
   topicReply,
 } from '../shared/message.ts'
 import { ownerOf } from '../shared/observer.ts'
-import { allows, brokerSource, maySpeakAs, mayTell, ownSource, type Principal } from '../shared/permissions.ts'
+import { allows, brokerSource, mayJoin, maySpeakAs, mayTell, ownSource, type Principal } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
 import { err, ok, type Result, unreachable } from '../shared/result.ts'
 import type { SchemaWarning } from '../shared/schema.ts'
@@ -40,6 +40,8 @@ export interface PublishOptions {
   readonly directoryVersion?: number
   /** Its id was made by the broker, and is never released. */
   readonly brokerMade?: true
+  /** The workflow of the delivery that led to it: what follows from that belongs there too. */
+  readonly within?: string
 }
 
 export interface PublishReceipt {
@@ -94,7 +96,7 @@ export function prepare(
   if (!parsed.success) return err({ code: 'invalid_request', issues: issuesOf(parsed.error) })
   const input = parsed.data
 
-  const allowed = authorisePublish(principal, input)
+  const allowed = authorisePublish(principal, input, options.within)
   if (!allowed.ok) return allowed
   const routed = routeOf(input, principal)
   if (!routed.ok) return routed
@@ -132,7 +134,10 @@ function sendsOf(principal: Principal): { readonly sends?: readonly string[] } {
   return { sends: principal.permissions.send }
 }
 
-function authorisePublish(principal: Principal, input: PublishInput): Result<void, Fault> {
+function authorisePublish(principal: Principal, input: PublishInput, within: string | undefined): Result<void, Fault> {
+  const { workflowid } = input
+  if (workflowid !== undefined && workflowid !== within && !mayJoin(principal, workflowid))
+    return err({ code: 'forbidden', action: 'change', subject: workflowid })
   if (input.source !== undefined && (input.source === brokerSource || !maySpeakAs(principal, input.source))) {
     const allowed = principal.kind === 'admin' ? ['*'] : [ownSource(principal), ...principal.permissions.sources]
     return err({ code: 'foreign_source', claimed: input.source, allowed: [...new Set(allowed)] })

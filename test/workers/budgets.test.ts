@@ -49,6 +49,31 @@ describe('(TC5) a workflow with a budget', () => {
     expect(kinds).toEqual(['created', 'budget_warning', 'paused'])
   })
 
+  it('pays for nobody who may not change it, and hears nothing of what they are refused', async () => {
+    const own = { permissions: { writeState: [] } }
+    const [mallory, accomplice] = [await pullAgent({}, own), await pullAgent({}, own)]
+    const id = await workflow({ budget: { messages: 1 } })
+    const json = { to: accomplice.name, type: 'test.note', workflowid: id }
+    for (const [path, body] of [
+      ['/v1/messages', json],
+      ['/v1/requests', json],
+      ['/v1/scatters', { ...json, to: [accomplice.name] }],
+    ] as const)
+      expect(await call('POST', path, { key: mallory.key, json: body })).toMatchObject({
+        status: 403,
+        body: { code: 'forbidden', action: 'change', subject: id },
+      })
+    expect(await leaseOne(accomplice)).toBeUndefined()
+  })
+
+  it('pays for what its own mail leads to, whoever is allowed to write to it', async () => {
+    const [ann, bob] = [await pullAgent({}, { permissions: { writeState: [] } }), await pullAgent()]
+    const id = await workflow({ budget: { messages: 5 } })
+    await sendId(ann.name, { workflowid: id })
+    await ack(ann, { effects: { messages: [{ to: bob.name, type: 'test.next' }] } })
+    await expect.poll(async () => (await leaseOne(bob))?.message.workflowid).toBe(id)
+  })
+
   it('is not resumed as it is, and goes on when it is raised', async () => {
     const ann = await pullAgent()
     const id = await workflow({ budget: { messages: 1 } })

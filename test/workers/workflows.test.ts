@@ -278,6 +278,20 @@ describe('what it sends', () => {
     expect((await history(body.id)).map((e) => e.kind)).toEqual(['created', 'remedy', 'ignored', 'paused'])
   })
 
+  it('is not sent again because somebody says by hand that its agent failed', async () => {
+    const [worker, stranger] = [await pullAgent(), await pullAgent()]
+    const definition = {
+      initial: 'a',
+      states: { a: { meta: { switchboard: { retry: { times: 1 } } }, entry: send(worker.name, 'x') } },
+    }
+    const { body } = await create({ definition })
+    const { message } = await leased(worker)
+    const json = { to: `workflow:${body.id}`, type: 'agent_error', causationid: message.id }
+    await call('POST', '/v1/messages', { key: stranger.key, json })
+    expect((await history(body.id)).map((e) => e.kind)).not.toContain('remedy')
+    expect((await call('GET', `/v1/workflows/${body.id}/messages`)).body.items).toHaveLength(1)
+  })
+
   it('as a scatter that says nobody to ask is refused', async () => {
     const definition = {
       initial: 'a',
