@@ -9,7 +9,7 @@
  */
 import { type Delivery, hasEnded, hasOpenJournal } from './delivery.ts'
 import { canonical } from './json.ts'
-import { inLine, isReady, rank } from './line.ts'
+import { batchedAmong, inLine, isReady, rank } from './line.ts'
 import { type Draft, deliveryOf, leaseOf, leasesOf, liveOf, releaseOf, releasesOf } from './mailbox.ts'
 import type { Policy } from './policy.ts'
 import { batchOf, goesAlone, ripeAtOf } from './ripe.ts'
@@ -22,8 +22,7 @@ interface Candidate {
 /** Does any of them share its call? Of a mailbox that batches nothing it costs no more than a look. */
 export function hasBatches(draft: Draft, policy: Policy): boolean {
   if (policy.batch !== undefined) return true
-  for (const { batch } of liveOf(draft)) if (batch !== undefined) return true
-  return false
+  return batchedAmong(draft) > 0
 }
 
 /** At most `places` batches that may go now, the first in line first. None is empty, none mixes keys, nor what asked for another kind. */

@@ -2,17 +2,25 @@
  * The line: which deliveries may start now, and which of them goes first. Never here: how many may go (shared/mailbox.ts), or
  * letting them go (shared/release.ts).
  */
-import { type Delivery, hasEnded, hasOpenJournal, isLeaving } from './delivery.ts'
+import { type Delivery, hasEnded, hasOpenJournal, isLeaving, isLive } from './delivery.ts'
 import { type Draft, leaseOf, liveOf, releaseOf } from './mailbox.ts'
+import { byLine, WaitingLine } from './waiting-line.ts'
 
 /** The first `count` deliveries that may start now, in order: priority with ageing, then the time they became due, then sequence. */
 export function nextInLine(draft: Draft, count: number, now: number): Delivery[] {
   if (count <= 0) return []
-  const blocked = keysInUse(draft, now)
-  const ready: Delivery[] = []
-  for (const delivery of liveOf(draft)) {
-    if (isReady(draft, delivery, now) && releaseOf(draft, delivery.id) === undefined && isHeadOfKey(blocked, delivery))
+  const isHead = headOfKeys(draft, now)
+  const mayGo = (d: Delivery) => isReady(draft, d, now) && releaseOf(draft, d.id) === undefined && isHead(d)
+  const ready = [...draft.deliveries.values()].filter((d) => isLive(d) && mayGo(d))
+  // The first of each priority: no other can be among the first of all.
+  for (const lane of WaitingLine.of(draft.base).lanes()) {
+    let found = 0
+    for (const delivery of lane) {
+      if (draft.deliveries.has(delivery.id) || !mayGo(delivery)) continue
       ready.push(delivery)
+      found += 1
+      if (found >= count) break
+    }
   }
   ready.sort((a, b) => rank(b, now) - rank(a, now) || inLine(a, b))
   return ready.slice(0, count)
@@ -42,15 +50,23 @@ export function rank(delivery: Delivery, now: number): number {
   return delivery.priority + Math.max(0, Math.floor((now - delivery.lineAt) / 60_000))
 }
 
-export function inLine(a: Delivery, b: Delivery): number {
-  return a.lineAt - b.lineAt || a.sequence - b.sequence
+export const inLine = byLine
+
+/** How many live deliveries bring a batch of their own, as they are after this draft. */
+export function batchedAmong(draft: Draft): number {
+  let { batched } = WaitingLine.of(draft.base)
+  for (const [id, delivery] of draft.deliveries) {
+    if (draft.base.live.get(id)?.batch !== undefined) batched -= 1
+    if (isLive(delivery) && delivery.batch !== undefined) batched += 1
+  }
+  return batched
 }
 
 /**
  * M3: for each partition key, the one delivery that may go: the first in line. A predecessor in flight, or whose effects are
  * not yet carried, keeps its key to itself, even if the clock stepped back meanwhile. A message not yet due is not yet in line.
  */
-export function keysInUse(draft: Draft, now: number): Map<string, Delivery> {
+function keysInUse(draft: Draft, now: number): Map<string, Delivery> {
   const heads = new Map<string, Delivery>()
   const holds = (delivery: Delivery) => hasEnded(delivery) || leaseOf(draft, delivery.id) !== undefined
   for (const delivery of liveOf(draft)) {
@@ -64,6 +80,12 @@ export function keysInUse(draft: Draft, now: number): Map<string, Delivery> {
   return heads
 }
 
-export function isHeadOfKey(heads: ReadonlyMap<string, Delivery>, delivery: Delivery): boolean {
-  return delivery.partitionKey === undefined || heads.get(delivery.partitionKey)?.id === delivery.id
+/** Which of those with a key may go. All that is live is looked at when the first of them is asked about, and not without need. */
+export function headOfKeys(draft: Draft, now: number): (delivery: Delivery) => boolean {
+  let heads: ReadonlyMap<string, Delivery> | undefined
+  return ({ id, partitionKey }) => {
+    if (partitionKey === undefined) return true
+    heads ??= keysInUse(draft, now)
+    return heads.get(partitionKey)?.id === id
+  }
 }

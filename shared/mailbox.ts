@@ -15,6 +15,7 @@ import { type Gate, gateAdmits, gateDueAt, gateTold, newGate } from './gate.ts'
 import { overdueAtOf } from './ladder.ts'
 import type { Batch, Lease } from './lease.ts'
 import { ripeAtOf } from './ripe.ts'
+import { WaitingLine } from './waiting-line.ts'
 
 /** A reference to it is on the queue, or was and may be lost. */
 export interface Release {
@@ -41,6 +42,8 @@ export interface Mailbox {
   readonly agent: AgentRecord | undefined
   readonly gate: Gate
   readonly live: ReadonlyMap<string, Delivery>
+  /** Made of what is live, for those who need it in order. */
+  readonly line?: WaitingLine
   readonly leases: ReadonlyMap<string, Lease>
   readonly releases: ReadonlyMap<string, Release>
   readonly chores: ReadonlyMap<string, Chore>
@@ -103,8 +106,9 @@ export function begin(base: Mailbox): Draft {
 /** Lays a saved draft over its mailbox. Linear in the changes: the maps belong to the caller, who gave up the old mailbox. */
 export function apply(draft: Draft): Mailbox {
   const { base } = draft
-  const live = base.live as Map<string, Delivery>
+  const [live, line] = [base.live as Map<string, Delivery>, WaitingLine.of(base)]
   for (const [id, delivery] of draft.deliveries) {
+    line.note(live.get(id), isLive(delivery) ? delivery : undefined)
     if (isLive(delivery)) live.set(id, delivery)
     else live.delete(id)
   }
@@ -112,6 +116,7 @@ export function apply(draft: Draft): Mailbox {
     agent: draft.agent === null ? undefined : (draft.agent ?? base.agent),
     gate: draft.gate,
     live,
+    line,
     leases: laid(base.leases, draft.leases),
     releases: laid(base.releases, draft.releases),
     chores: laid(base.chores, draft.chores),

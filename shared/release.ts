@@ -9,8 +9,19 @@ import { gateElapsed, isGateShut } from './gate.ts'
 import { type Grant, grant, grantTogether, type Terms } from './grant.ts'
 import type { Lease } from './lease.ts'
 import { limits } from './limits.ts'
-import { inLine, isExpired, isHeadOfKey, isReady, keysInUse, nextInLine } from './line.ts'
-import { agentOf, type Draft, deliveryOf, freePlaces, leaseOf, leasesOf, liveOf, put, releaseOf } from './mailbox.ts'
+import { headOfKeys, inLine, isExpired, isReady, nextInLine } from './line.ts'
+import {
+  agentOf,
+  type Draft,
+  deliveryOf,
+  freePlaces,
+  leaseOf,
+  leasesOf,
+  liveOf,
+  put,
+  releaseOf,
+  releasesOf,
+} from './mailbox.ts'
 import { narrowed } from './narrowing.ts'
 import { leaseMs } from './policy.ts'
 import { batchOf } from './ripe.ts'
@@ -34,10 +45,10 @@ export function release(draft: Draft, now: number): References {
     return []
   }
   const chosen: Delivery[] = []
-  for (const delivery of liveOf(draft)) {
-    const before = releaseOf(draft, delivery.id)
-    if (before === undefined || before.retryAt > now) continue
-    draft.releases.set(delivery.id, {
+  for (const [id, before] of [...releasesOf(draft)]) {
+    const delivery = deliveryOf(draft, id)
+    if (before.retryAt > now || delivery === undefined || !isLive(delivery)) continue
+    draft.releases.set(id, {
       at: before.at,
       tries: before.tries + 1,
       retryAt: now + releaseRetryMs(before.tries + 1),
@@ -106,7 +117,7 @@ export function take(draft: Draft, ids: readonly string[], token: string, now: n
   const grants: Grant[] = []
   const unfinished: string[] = []
   const rest: string[] = []
-  const heads = keysInUse(draft, now)
+  const isHead = headOfKeys(draft, now)
   draft.gate = gateElapsed(draft.gate, now)
   const parked = agent === undefined || isShut(draft, agent, now)
   const unique = withMates(draft, ids, token)
@@ -148,7 +159,7 @@ export function take(draft: Draft, ids: readonly string[], token: string, now: n
     if (released) draft.releases.set(id, null)
     // What waits for its batch to fill is not to be had by a reference that its mailbox has forgotten.
     if (!released && agent !== undefined && batchOf(agent.policy, delivery) !== undefined) continue
-    if (parked || agent === undefined || !isReady(draft, delivery, now) || !isHeadOfKey(heads, delivery)) continue
+    if (parked || agent === undefined || !isReady(draft, delivery, now) || !isHead(delivery)) continue
     if (!hasPlace(draft, released, now)) continue
     bytes += delivery.bodyBytes
     grants.push({ delivery, lease: grant(draft, agent, delivery, termsOf(agent, delivery, token, before?.at), now) })

@@ -40,13 +40,14 @@ export async function consume(
   handlers: ReadonlyMap<string, AnyAgent>,
   messages: readonly QueuedMessage[],
 ): Promise<void> {
-  const slots = new Slots((ms, then) => platform.after(ms, then))
+  const read = messages.map((message) => ({ message, parsed: reference.safeParse(message.body) }))
+  const agents = new Set(read.map(({ parsed }) => parsed.data?.agent))
+  const slots = new Slots((ms, then) => platform.after(ms, then), agents.size === 1)
   const byAgent = new Map<string, Mail[]>()
   const suspects: Mail[] = []
   const admitted: Promise<Rest>[] = []
 
-  for (const message of messages) {
-    const parsed = reference.safeParse(message.body)
+  for (const { message, parsed } of read) {
     if (!parsed.success) {
       // Not ours, or of a version from the future. Retried, then the dead-letter queue shows it; the mailbox repeats what is its own.
       platform.log('consume.unreadable', { attempts: message.attempts })

@@ -1,7 +1,8 @@
 /**
  * Connection slots. The platform lets six connections of one invocation wait for response headers; a seventh waits unseen,
  * with its deadline running. So at most four webhooks wait here at once, two per agent, and the last free slot is for an agent that
- * has none: one dead agent leaves room for the living, and so do two. Never here: the request (workers/webhook.ts).
+ * has none: one dead agent leaves room for the living, and so do two. Who is alone in its invocation is in nobody's way, and has
+ * all four. Never here: the request (workers/webhook.ts).
  */
 
 export const slotsInAll = 4
@@ -17,10 +18,13 @@ export class Slots {
   readonly #after: (ms: number, then: () => void) => () => void
   readonly #used = new Map<string, number>()
   #total = 0
+  readonly #forOne: boolean
   #waiters: Waiter[] = []
 
-  constructor(after: (ms: number, then: () => void) => () => void) {
+  /** `forOne`: all that this invocation delivers is for one agent, and it has all slots. */
+  constructor(after: (ms: number, then: () => void) => () => void, forOne = false) {
     this.#after = after
+    this.#forOne = forOne
   }
 
   /** A slot, as the function that gives it back; undefined when none was free within `waitMs`. */
@@ -66,6 +70,7 @@ export class Slots {
   #next(): Waiter | undefined {
     const free = slotsInAll - this.#total
     if (free <= 0) return undefined
+    if (this.#forOne) return this.#waiters[0]
     const first = this.#waiters.find((w) => this.#usedBy(w) === 0)
     return first ?? (free > 1 ? this.#waiters.find((w) => this.#usedBy(w) < slotsPerAgent) : undefined)
   }

@@ -68,6 +68,21 @@ describe('a request in virtual time', () => {
     expect(scene.sim.counts.sends).toBe(sends)
   })
 
+  it('(A49) is answered once the reply is there, not when it would have asked again', async () => {
+    const scene = new Scene()
+    await scene.webhook('writer', () => json({ reply: { data: 'done' } }))
+    const [platform, beganAt] = [scene.platform(), scene.world.now]
+    const pausesOver: number[] = []
+    const after: Platform['after'] = (ms, then) =>
+      platform.after(ms, () => {
+        pausesOver.push(ms)
+        then()
+      })
+    const told = await scene.done(request(scene, { to: 'writer' }, { ...platform, after }))
+    expect([told.status, pausesOver]).toEqual(['replied', []])
+    expect(scene.world.now - beganAt).toBeLessThan(50)
+  })
+
   it('a gateway that dies on the express lane is the broker’s failure: no attempt is counted, and the reply still comes', async () => {
     const scene = new Scene()
     const invocation = new Invocation()

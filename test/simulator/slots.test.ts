@@ -3,9 +3,9 @@ import { describe, expect, it } from 'vitest'
 import { Slots, slotsInAll, slotsPerAgent } from '../../workers/slots.ts'
 import { World } from './world.ts'
 
-function stage() {
+function stage(forOne = false) {
   const world = new World(1)
-  const slots = new Slots((ms, then) => world.in(ms, then))
+  const slots = new Slots((ms, then) => world.in(ms, then), forOne)
   const got: string[] = []
   const back = new Map<string, () => void>()
   /** Asks for one; notes who got it, or that nobody came. */
@@ -26,6 +26,16 @@ describe('the slots of one invocation', () => {
     await pass(0)
     expect([slotsInAll, slotsPerAgent]).toEqual([4, 2])
     expect(got).toEqual(['a1', 'a2', 'b', 'c'])
+  })
+
+  it('are four for the one agent of an invocation that has no other, in turn', async () => {
+    const { ask, got, back, pass } = stage(true)
+    for (const label of ['a1', 'a2', 'a3', 'a4', 'a5']) ask('a', label)
+    await pass(0)
+    expect(got).toEqual(['a1', 'a2', 'a3', 'a4'])
+    back.get('a2')?.()
+    await pass(0)
+    expect(got).toEqual(['a1', 'a2', 'a3', 'a4', 'a5'])
   })
 
   it('go to who came first, except that an agent that has one is passed over for one that has none', async () => {

@@ -1,0 +1,95 @@
+/** Memory's index of what waits (shared/waiting-line.ts), held against a look at all that is live. */
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { Delivery } from '../../shared/delivery.ts'
+import { inLine, isReady, nextInLine, rank } from '../../shared/line.ts'
+import { begin, liveOf, releaseOf } from '../../shared/mailbox.ts'
+import { WaitingLine } from '../../shared/waiting-line.ts'
+import { Box, incoming, minute, ok } from './mailbox-fixtures.ts'
+
+const all = (line: WaitingLine): string[] => [...line.lanes()].flatMap((lane) => [...lane].map((d) => d.id))
+
+/** As it is without an index: all that is live, sorted. */
+function naively(box: Box, count: number): string[] {
+  const draft = begin(box.mailbox)
+  const ready = [...liveOf(draft)].filter((d) => isReady(draft, d, box.now) && releaseOf(draft, d.id) === undefined)
+  ready.sort((a, b) => rank(b, box.now) - rank(a, box.now) || inLine(a, b))
+  return ready.slice(0, count).map((d) => d.id)
+}
+
+describe('the line of a mailbox', () => {
+  it('gives those that a look at all would give, in the same order, whatever happened before (M3)', () => {
+    const step = fc.oneof(
+      fc.record({
+        do: fc.constant('accept' as const),
+        priority: fc.integer({ min: 0, max: 9 }),
+        n: fc.integer({ min: 1, max: 5 }),
+      }),
+      fc.record({ do: fc.constant('work' as const), n: fc.integer({ min: 1, max: 4 }) }),
+      fc.record({ do: fc.constant('wait' as const), n: fc.integer({ min: 1, max: 3 }) }),
+    )
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const box = new Box({ policy: { concurrency: 3 } })
+        let made = 0
+        for (const one of steps) {
+          if (one.do === 'accept')
+            box.accept(Array.from({ length: one.n }, () => incoming(`m${made++}`, { priority: one.priority })))
+          else if (one.do === 'wait') box.wait(one.n * minute)
+          else for (const { delivery } of box.take(box.released().slice(0, one.n)).grants) box.settle(delivery.id, ok())
+          for (const count of [1, 3, Number.POSITIVE_INFINITY])
+            expect(nextInLine(begin(box.mailbox), count, box.now).map((d) => d.id)).toEqual(naively(box, count))
+        }
+      }),
+      { numRuns: 100 },
+    )
+  })
+})
+
+describe('the index', () => {
+  const delivery = (n: number, lineAt = 0): Delivery => {
+    const box = new Box({ policy: { concurrency: 1 } })
+    box.accept([incoming(`d${n}`)])
+    const [made] = box.mailbox.live.values()
+    return { ...made!, id: `d${n}`, sequence: n, lineAt, priority: 4 }
+  }
+
+  it('forgets those that are gone, wherever they stood, and goes on where a walk met them', () => {
+    const live = new Map(Array.from({ length: 400 }, (_, n) => [`d${n}`, delivery(1)] as const))
+    for (const [i, id] of [...live.keys()].entries()) live.set(id, { ...delivery(1), id, sequence: i })
+    const line = WaitingLine.of({ live })
+    for (let i = 1; i < 390; i++) {
+      line.note(live.get(`d${i}`), undefined)
+      live.delete(`d${i}`)
+    }
+    const left = ['d0', ...Array.from({ length: 10 }, (_, i) => `d${390 + i}`)]
+    expect(all(line)).toEqual(left)
+    expect(all(line)).toEqual(left)
+  })
+
+  it('puts what comes late by the time at which it became due', () => {
+    const live = new Map<string, Delivery>()
+    const line = WaitingLine.of({ live })
+    for (const [n, lineAt] of [
+      [1, 5],
+      [2, 9],
+      [3, 7],
+      [4, 5],
+      [5, 1],
+    ] as const) {
+      const one = delivery(n, lineAt)
+      line.note(undefined, one)
+      live.set(one.id, one)
+    }
+    expect(all(line)).toEqual(['d5', 'd1', 'd4', 'd3', 'd2'])
+  })
+
+  it('is made anew for a map that it does not know', () => {
+    const live = new Map([['d1', delivery(1)]])
+    const line = WaitingLine.of({ live })
+    expect(WaitingLine.of({ live, line })).toBe(line)
+    live.set('d2', delivery(2))
+    expect(all(WaitingLine.of({ live, line }))).toEqual(['d1', 'd2'])
+    expect(WaitingLine.of({ live: new Map(live), line })).not.toBe(line)
+  })
+})
