@@ -42,11 +42,16 @@ const ends: ReadonlySet<string> = new Set(['completed', 'failed', 'dead_lettered
  * wake its mailbox, and mailboxes must wake by themselves (M6).
  */
 export async function arrived(run: Run): Promise<void> {
-  let missing: readonly Missing[] = []
-  const came = await within(patienceMs, async () => {
-    missing = await missingOf(run)
-    return missing.length === 0
-  })
+  let missing = await missingOf(run)
+  let came = true
+  // Behind a breaker that opens again with each probe they come one by one: patience is for each, not for all.
+  while (came && missing.length > 0) {
+    const before = missing.length
+    came = await within(patienceMs, async () => {
+      missing = await missingOf(run)
+      return missing.length < before
+    })
+  }
   if (!came)
     throw new Error(`never came: ${missing.map(({ what }) => what).join(', ')}\n${await evidence(run, missing)}`)
 }
