@@ -108,8 +108,11 @@ export function buildApp(
 
 // Before the caller is asked who they are: which routes there are is no secret, and a wrong path deserves to be told so.
 function requireRoute(app: Hono<App>): MiddlewareHandler<App> {
+  // All are registered by the first call. To split them at each one would cost more than whatever else the gateway does to it.
+  let split: readonly Served[] | undefined
   return async (c, next) => {
-    const allow = allowedMethods(app.routes, c.req.path)
+    split ??= servedBy(app.routes)
+    const allow = allowedMethods(split, c.req.path)
     if (allow.length === 0) refuse({ code: 'route_not_found', path: c.req.path })
     if (c.req.method === 'OPTIONS') return c.body(null, 204, { Allow: allow.join(', ') })
     if (!allow.includes(c.req.method)) refuse({ code: 'method_not_allowed', method: c.req.method, allow })
@@ -117,13 +120,21 @@ function requireRoute(app: Hono<App>): MiddlewareHandler<App> {
   }
 }
 
-/** What is served at this path, as the registered routes have it; nothing when there is no such path. */
-export function allowedMethods(
-  routes: readonly { readonly method: string; readonly path: string }[],
-  path: string,
-): readonly string[] {
+/** A registered route, ready to be compared with a path. */
+export interface Served {
+  readonly method: string
+  readonly pattern: readonly string[]
+}
+
+/** Those that are served; middleware is not. */
+export function servedBy(routes: readonly { readonly method: string; readonly path: string }[]): Served[] {
+  return routes.flatMap(({ method, path }) => (method === 'ALL' ? [] : [{ method, pattern: path.split('/') }]))
+}
+
+/** What is served at this path; nothing when there is no such path. */
+export function allowedMethods(routes: readonly Served[], path: string): readonly string[] {
   const parts = path.split('/')
-  const served = routes.filter(({ method, path: pattern }) => method !== 'ALL' && fits(pattern.split('/'), parts))
+  const served = routes.filter(({ pattern }) => fits(pattern, parts))
   const methods = new Set(served.map(({ method }) => method))
   if (methods.has('GET')) methods.add('HEAD')
   return [...methods]

@@ -179,8 +179,12 @@ function bytes(n: number): Uint8Array {
   return crypto.getRandomValues(new Uint8Array(n))
 }
 
+const hexOfByte = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+
 function hex(data: Uint8Array): string {
-  return Array.from(data, (b) => b.toString(16).padStart(2, '0')).join('')
+  let text = ''
+  for (const byte of data) text += hexOfByte[byte]
+  return text
 }
 
 function base64url(data: Uint8Array): string {

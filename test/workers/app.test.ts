@@ -2,7 +2,7 @@
 import { exports } from 'cloudflare:workers'
 import { describe, expect, it, vi } from 'vitest'
 import { limits } from '../../shared/limits.ts'
-import { allowedMethods } from '../../workers/app.ts'
+import { allowedMethods, servedBy } from '../../workers/app.ts'
 import { adminKey, call, freshName, pullAgent } from './gateway.ts'
 import { ownSwitchboard } from './switchboard.ts'
 
@@ -56,11 +56,11 @@ describe('a route', () => {
   })
 
   it('with a parameter does not stand for an empty one, or for two', () => {
-    const routes = [
+    const routes = servedBy([
       { method: 'ALL', path: '/*' },
       { method: 'GET', path: '/agents/:agent' },
       { method: 'PUT', path: '/agents/:agent' },
-    ]
+    ])
     expect(allowedMethods(routes, '/agents/ann')).toEqual(['GET', 'PUT', 'HEAD'])
     for (const path of ['/agents/', '/agents', '/agents/ann/', '/agents/ann/x'])
       expect(allowedMethods(routes, path)).toEqual([])
