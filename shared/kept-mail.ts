@@ -42,7 +42,9 @@ export function foundBy(draft: Draft, now: number): AgentRecord | undefined {
 
 /** Whoever was registered now has the mail that was kept, and what its policy wants of that. */
 export function inherit(draft: Draft, heir: AgentRecord, now: number): void {
-  if (draft.base.agent?.left === undefined) return
+  const left = draft.base.agent?.left
+  // After its time only what was leaving is still there, and it is finished as that.
+  if (left === undefined || left.until <= now) return
   for (const delivery of [...liveOf(draft)]) {
     if (hasEnded(delivery)) continue
     const inherited = { ...delivery, incarnation: heir.incarnation }

@@ -2,14 +2,15 @@
  * Reassign: a delivery moves to another agent's mailbox, because its agent is deleted or took too long.
  *
  *   waiting ──leave──► leaving ──there accepted──► cancelled here, with a step `reassigned`
- *                         └──unknown or full───► waiting, as before
+ *                         └──unknown or full───► waiting, as before; a dead letter where its agent is gone
  *
  * Leaving is stored before anybody is asked, and fences whoever works on it: from then on nothing is released, taken or settled
  * here, so that what the other mailbox accepts is done once. A crash in between leaves a chore, which the alarm asks for (M1, M6).
  * Never here: asking the other mailbox (workers/reassign.ts).
  */
 import type { Incoming } from './admission.ts'
-import { type Delivery, end, hasEnded, isLeaving, step, withStart } from './delivery.ts'
+import { type Delivery, end, endDead, hasEnded, isLeaving, step, withStart } from './delivery.ts'
+import { parseDeliveryId } from './ids.ts'
 import { limits } from './limits.ts'
 import { inLine } from './line.ts'
 import { agentOf, type Draft, deliveryOf, leaseOf, liveOf, put } from './mailbox.ts'
@@ -73,8 +74,7 @@ export function departuresOf(
     bytes += delivery.bodyBytes
     if (departures.length > 0 && (bytes > limits.leaseBytes || departures.length >= departuresMax)) break
     const text = body(delivery.id)
-    if (text !== undefined)
-      departures.push({ id: delivery.id, to, incoming: incomingOf(delivery, text, to, agentOf(draft)?.name) })
+    if (text !== undefined) departures.push({ id: delivery.id, to, incoming: incomingOf(delivery, text, to) })
   }
   return departures
 }
@@ -116,8 +116,10 @@ function leavingOf(delivery: Delivery | undefined): Leaving[] {
  * duplicate there, because the key is made of the delivery's id; and no publisher can have used it, because a publisher's key
  * holds no control characters.
  */
-function incomingOf(delivery: Delivery, text: string, to: string, from: string | undefined): Incoming {
+function incomingOf(delivery: Delivery, text: string, to: string): Incoming {
   const stored = messageSchema.parse(JSON.parse(text))
+  // Its agent may be gone by now, and its id still says whose it is.
+  const from = parseDeliveryId(delivery.id)?.agent
   const { expirytime, ...rest } = stored.to === from ? { ...stored, to } : stored
   // A redrive took its expiry from it: it must not expire by it now.
   const message = delivery.expiresAt === undefined || expirytime === undefined ? rest : { ...rest, expirytime }
@@ -146,7 +148,10 @@ export function departed(draft: Draft, news: readonly Departed[], now: number): 
       const moved = step(fenced(draft, delivery), { step: 'reassigned', at: now, detail: one.became })
       put(draft, end(moved, 'cancelled', now, { reassignedTo: one.became }))
     } else if (delivery.state.leavingFor === one.to) {
-      put(draft, step({ ...delivery, state: { at: 'waiting' } }, { step: 'held', at: now, detail: one.stays }))
+      const back = step({ ...delivery, state: { at: 'waiting' } }, { step: 'held', at: now, detail: one.stays })
+      // Whoever has its name by now is somebody else.
+      const isAtHome = agentOf(draft)?.incarnation === delivery.incarnation
+      put(draft, isAtHome ? back : endDead(back, 'dead_lettered', 'agent_deleted', now))
     } else continue
     draft.chores.set(one.id, null)
   }

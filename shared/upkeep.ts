@@ -287,12 +287,12 @@ export function forceBreaker(draft: Draft, to: Breaker['forced'], by: string, no
     draft.gate = { ...draft.gate, breaker: force(draft.gate.breaker, agent.policy.breaker, to, by, now) }
 }
 
-/** What becomes of a deleted agent's mail: everything that has not ended dies, and can be redriven nowhere else. */
+/** What becomes of a deleted agent's mail: all that has not ended dies, but what is leaving: the other mailbox may have it (M2). */
 export function abandon(draft: Draft, now: number, reason: 'agent_deleted' | 'agent_left' = 'agent_deleted'): void {
   draft.gate = newGate
   for (const [id] of fleetingOf(draft)) draft.fleeting.set(id, null)
   for (const delivery of [...liveOf(draft)]) {
-    if (hasEnded(delivery)) continue
+    if (hasEnded(delivery) || isLeaving(delivery)) continue
     draft.leases.set(delivery.id, null)
     draft.releases.set(delivery.id, null)
     put(draft, endDead(delivery, 'dead_lettered', reason, now))

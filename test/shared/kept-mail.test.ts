@@ -66,6 +66,17 @@ describe('mail of an agent that left', () => {
     expect(box.tick().chores).toEqual([id])
   })
 
+  it('that is leaving when its time is over is finished as that, and not for who comes too late (M2, A101)', () => {
+    const box = new Box()
+    const id = box.put('a')
+    box.step((draft, now) => leave(draft, 'bob', 1, now))
+    go(box)
+    box.wait(hour)
+    register(box)
+    expect(box.receipt(id)).toMatchObject({ status: 'held', because: 'on its way to `bob`' })
+    expect(box.delivery(id).incarnation).toBe('first')
+  })
+
   it('is not for who comes too late, even before the alarm has rung (A101)', () => {
     const box = new Box()
     const id = box.put('a')

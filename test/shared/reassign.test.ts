@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { begin } from '../../shared/mailbox.ts'
 import { type Departed, departed, departuresOf, leave } from '../../shared/reassign.ts'
-import { cancel } from '../../shared/upkeep.ts'
+import { abandon, cancel } from '../../shared/upkeep.ts'
 import { Box, fail, hour, incoming, iso, minute, ok, retry, second, start } from './mailbox-fixtures.ts'
 
 const leaveOf = (box: Box, max = 100, to = 'bob') => box.step((draft, now) => leave(draft, to, max, now))
@@ -175,5 +175,45 @@ describe('what became of it', () => {
     leaveOf(box, 1, 'carol')
     tell(box, full(id))
     expect(box.receipt(id).because).toBe('on its way to `carol`')
+  })
+})
+
+describe('of an agent that is deleted meanwhile', () => {
+  const deleted = () => {
+    const box = new Box()
+    const id = box.put('a', { to: 'ada' })
+    leaveOf(box)
+    box.step((draft, now) => {
+      abandon(draft, now)
+      draft.agent = null
+    })
+    return { box, id }
+  }
+
+  it('what is leaving does not die beside the work that the other mailbox may have: its move is finished (M2)', () => {
+    const { box, id } = deleted()
+    expect(box.receipt(id)).toMatchObject({ status: 'held', because: 'on its way to `bob`' })
+    expect(box.tick(box.due()).chores).toEqual([id])
+    const [departure] = departuresIn(box, [id])
+    expect([departure?.to, departure?.incoming.message.to]).toEqual(['bob', 'bob'])
+    tell(box, { id, became: 'bob_x' })
+    expect(box.receipt(id)).toMatchObject({ status: 'cancelled', reassignedTo: 'bob_x' })
+    expect([box.mailbox.depth, box.due()]).toEqual([0, undefined])
+  })
+
+  it('what the other mailbox refuses dies with it, and is buried (M1)', () => {
+    const { box, id } = deleted()
+    tell(box, full(id))
+    expect(box.delivery(id).state).toMatchObject({ status: 'dead_lettered', reason: 'agent_deleted', buried: false })
+    expect(box.tick(box.due()).chores).toEqual([id])
+  })
+
+  it('what the other mailbox refuses is not for whoever has the name by now', () => {
+    const { box, id } = deleted()
+    box.step((draft) => {
+      draft.agent = new Box({ incarnation: 'second' }).mailbox.agent ?? null
+    })
+    tell(box, full(id))
+    expect([box.released(), box.delivery(id).state]).toMatchObject([[], { reason: 'agent_deleted' }])
   })
 })
