@@ -93,7 +93,9 @@ export const agentRecord = z.strictObject({
   left: z.strictObject({ since: z.number(), until: z.number() }).exactOptional(),
   /** It came back then, and what it does not want is being put aside (shared/catch-up.ts). */
   catchingUp: z.strictObject({ how: catchUpPolicy, from: z.number() }).exactOptional(),
-  /** The call that had it catch up last: its repeat does not do so again. */
+  /** The calls that resumed it last, the newest at the end: a repeat of one lifts and puts aside nothing that came in between. */
+  resumeTokens: z.array(z.string()).exactOptional(),
+  /** The same, as older records have it: of one call. */
   catchUpToken: z.string().exactOptional(),
   createdAt: z.number(),
   updatedAt: z.number(),
@@ -131,6 +133,7 @@ export function enrol(current: AgentRecord | undefined, e: Enrolment): AgentReco
           ...(current.heldBecause && { heldBecause: current.heldBecause }),
           ...(current.catchingUp && { catchingUp: current.catchingUp }),
           ...(current.catchUpToken && { catchUpToken: current.catchUpToken }),
+          ...(current.resumeTokens && { resumeTokens: current.resumeTokens }),
         }
   return {
     v: 1,
@@ -204,6 +207,17 @@ type Pause = NonNullable<AgentRecord['paused']>
 /** A pause with an end is over when its time is, without anybody lifting it. */
 function isPaused(agent: AgentRecord, now: number): agent is AgentRecord & { paused: Pause } {
   return agent.paused !== undefined && (agent.paused.until === undefined || agent.paused.until > now)
+}
+
+/** Is this call one of those that resumed it last? */
+export function hasResumed(agent: AgentRecord, token: string | undefined): boolean {
+  if (token === undefined) return false
+  return agent.catchUpToken === token || agent.resumeTokens?.includes(token) === true
+}
+
+export function withResumed(agent: AgentRecord, token: string | undefined): AgentRecord {
+  if (token === undefined) return agent
+  return { ...agent, resumeTokens: [...(agent.resumeTokens ?? []), token].slice(-limits.resumesRemembered) }
 }
 
 /** Paused, with this reason from now on. Who is paused already has been since then. */

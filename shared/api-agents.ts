@@ -120,6 +120,13 @@ const operating: readonly Operation[] = [
     summary: 'Resume: lift a pause and a hold',
     description:
       'With `catchUp` what it does not want of the mail that is due is put aside first: each ends as `cancelled`, `because` `skipped_on_catch_up`. What is in flight or not yet due is left alone.',
+    headers: [
+      {
+        name: 'Idempotency-Key',
+        description: `With the same key and body it is done once: a repeat changes nothing, and shows the agent as it is by then. The last ${limits.resumesRemembered} calls are remembered.`,
+        schema: z.string().min(1).max(limits.idempotencyKeyLength),
+      },
+    ],
     body: json(resumeRequest, true),
     answers: [{ status: 200, description: 'Its mail goes on.', schema: agentAnswer }],
     faults: ['forbidden', 'agent_not_found'],

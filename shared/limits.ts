@@ -96,6 +96,8 @@ export const limits = {
   /** How far back an agent that was away may want its mail, and how much is put aside in one step of its mailbox. */
   catchUpBackSeconds: 31_536_000,
   catchUpPerStep: 500,
+  /** Calls that resumed an agent, so that a repeat of one is known. */
+  resumesRemembered: 8,
   /** Names that are told of those nearly like one that nobody has; of how many such names at once, and of how many they are looked for. */
   suggestions: 3,
   suggestedFor: 10,

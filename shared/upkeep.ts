@@ -4,7 +4,7 @@
  */
 
 import type { Stored } from './admission.ts'
-import { type AgentRecord, isHere, paused, verifyRetryMs } from './agent.ts'
+import { type AgentRecord, hasResumed, isHere, paused, verifyRetryMs, withResumed } from './agent.ts'
 import { type Breaker, force } from './breaker.ts'
 import { beginCatchUp } from './catch-up.ts'
 import type { CatchUp } from './catch-up-policy.ts'
@@ -268,14 +268,14 @@ export function pause(draft: Draft, reason: string, untilMs: number | undefined,
 
 /**
  * Lifts a pause and a hold, also that of the deliveries whose answers asked for it: an operator who says "resume" means now. `wanted`:
- * of the mail that came meanwhile; left out, what the policy says of one that was paused. `token` names the call.
+ * of the mail that came meanwhile; left out, what the policy says of one that was paused. `token` names the call: its repeat does nothing.
  */
 export function resume(draft: Draft, now: number, token?: string, wanted?: CatchUp): void {
   const agent = agentOf(draft)
-  if (agent === undefined || (token !== undefined && agent.catchUpToken === token)) return
+  if (agent === undefined || hasResumed(agent, token)) return
   const { paused, heldUntil: _held, heldBecause: _because, ...rest } = agent
   const how = wanted ?? (paused === undefined ? undefined : agent.policy.catchUp)
-  draft.agent = how === undefined || token === undefined ? rest : { ...rest, catchUpToken: token }
+  draft.agent = withResumed(rest, token)
   beginCatchUp(draft, how, now)
   for (const delivery of [...liveOf(draft)]) if (isOnHold(delivery, now)) put(draft, { ...delivery, dueAt: now })
 }

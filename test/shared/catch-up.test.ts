@@ -24,6 +24,22 @@ const ends = (box: Box, ids: readonly string[]) =>
   ids.map((id) => (box.delivery(id).state.at === 'waiting' ? 'live' : box.receipt(id).because))
 const skipped = 'skipped_on_catch_up'
 
+describe('a call that resumes', () => {
+  it('is known when it is repeated, also after another one, and then does nothing (A116)', () => {
+    const box = awayBox()
+    resumeBox(box, 'skip', 'one')
+    resumeBox(box, undefined, 'two')
+    pauseBox(box)
+    const id = box.put('a')
+    for (const token of ['one', 'two']) {
+      resumeBox(box, 'skip', token)
+      expect(box.receipt(id).status).toBe('parked')
+    }
+    for (let n = 0; n < limits.resumesRemembered; n++) resumeBox(box, 'all', `other ${n}`)
+    expect(agentOf(begin(box.mailbox))?.resumeTokens).toHaveLength(limits.resumesRemembered)
+  })
+})
+
 describe('an agent that comes back', () => {
   it('gets all of its mail, unless it says otherwise (A116)', () => {
     for (const wanted of [undefined, 'all' as const]) {

@@ -417,6 +417,27 @@ describe('an agent that was away', () => {
   })
 })
 
+describe('a resume with an Idempotency-Key', () => {
+  it('puts aside once: its repeat leaves alone what came in between, another key or wish does not (A116)', async () => {
+    const ann = await pullAgent()
+    const resume = (key: string, catchUp: string) =>
+      call('POST', `/v1/agents/${ann.name}/resume`, { json: { catchUp }, headers: { 'idempotency-key': key } })
+    const old = await sendId(ann.name)
+    expect((await resume('one', 'skip')).status).toBe(200)
+    expect((await receipt(old)).because).toBe('skipped_on_catch_up')
+    const young = await sendId(ann.name)
+    await call('POST', `/v1/agents/${ann.name}/pause`)
+    const repeated = await resume('one', 'skip')
+    expect([repeated.status, repeated.body.paused]).toMatchObject([200, { reason: expect.any(String) }])
+    expect((await receipt(young)).status).toBe('parked')
+    expect((await resume('one', 'all')).body.paused).toBeUndefined()
+    expect((await receipt(young)).status).toBe('held')
+    await resume('two', 'skip')
+    expect((await receipt(young)).because).toBe('skipped_on_catch_up')
+    expect((await resume('k'.repeat(256), 'skip')).body.issues).toMatchObject([{ path: 'Idempotency-Key' }])
+  })
+})
+
 describe('an agent that nobody is', () => {
   it('is 404 with names nearly like it, and only of agents that the caller may send to (A82)', async () => {
     const base = freshName()

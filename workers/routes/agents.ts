@@ -16,7 +16,7 @@ import { directoryVersion } from '../../shared/api-operation.ts'
 import { isCallbackAgent } from '../../shared/callback.ts'
 import { indexEntry, publicKey, type RegisteredAgent } from '../../shared/directory.ts'
 import type { Figures } from '../../shared/figures.ts'
-import { agentName } from '../../shared/ids.ts'
+import { agentName, digest } from '../../shared/ids.ts'
 import { keyBytes, secretText } from '../../shared/keys.ts'
 import { limits } from '../../shared/limits.ts'
 import { mayOperate } from '../../shared/permissions.ts'
@@ -110,10 +110,20 @@ agents.post('/agents/:agent/resume', async (c) => {
   const { name } = (await known(c, 'resume')).agent
   const { catchUp } = await readJson(c, resumeRequest)
   const platform = c.get('platform')
-  const resumed = await platform.agent(name).resume(platform.token(), catchUp)
+  const key = keyOf(c)
+  // With what it asks for, so that no other wish is taken for its repeat.
+  const token = key === undefined ? platform.token() : digest(`${key}\n${JSON.stringify(catchUp ?? null)}`)
+  const resumed = await platform.agent(name).resume(token, catchUp)
   enqueue(platform, name, resumed.references)
   return c.json(shownAgent(c, resumed.agent ?? unknownAgent(name)), 200)
 })
+
+function keyOf(c: Context<App>): string | undefined {
+  const key = c.req.header('idempotency-key') ?? c.get('idempotencyKey')
+  if (key === undefined || (key.length > 0 && key.length <= limits.idempotencyKeyLength)) return key
+  const message = `must have 1 to ${limits.idempotencyKeyLength} characters`
+  return refuse({ code: 'invalid_request', issues: [{ path: 'Idempotency-Key', message }] })
+}
 
 agents.post('/agents/:agent/verify', async (c) => {
   const { name, kind } = (await known(c, 'verify')).agent
