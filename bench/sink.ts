@@ -50,14 +50,14 @@ export class Sink {
     this.#cameAt.clear()
   }
 
-  /** Resolves when so many different ones have come since the last `forget`. */
-  async came(count: number): Promise<void> {
+  /** Resolves when so many different ones have come since the last `forget`; no later than its patience is over, or it throws. */
+  async came(count: number, forMs: number = patienceMs): Promise<void> {
     if (this.#cameAt.size >= count) return
     let timer: NodeJS.Timeout | undefined
     await new Promise<void>((resolve, reject) => {
       this.#awaited = { count, done: resolve }
-      const late = () => reject(new Error(`of ${count} messages ${this.#cameAt.size} came within a minute`))
-      timer = setTimeout(late, patienceMs)
+      const late = () => reject(new Error(`of ${count} messages ${this.#cameAt.size} came within ${forMs / 1_000} s`))
+      timer = setTimeout(late, forMs)
     })
     clearTimeout(timer)
   }
