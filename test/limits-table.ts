@@ -79,6 +79,7 @@ export const measures = {
   editsKept: ['shared/edit.test.ts', 'and one more keeps the first original'],
   keepMailDefaultSeconds: [routes, 'is kept for a day when nobody says'],
   catchUpPerStep: ['shared/catch-up.test.ts', 'is put aside so many at a step'],
+  resumesRemembered: ['shared/catch-up.test.ts', 'is known when it is repeated, also after another one, and th'],
   suggestions: ['shared/suggestion.test.ts', 'are at most three'],
   suggestedFor: [simulated, 'looked for of so many names at once'],
   namesCompared: [simulated, 'names are compared up to a number'],
