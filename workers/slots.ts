@@ -30,19 +30,24 @@ export class Slots {
   /** A slot, as the function that gives it back; undefined when none was free within `waitMs`. */
   acquire(agent: string, waitMs: number): Promise<(() => void) | undefined> {
     return new Promise((resolve) => {
+      let granted = false
+      let stop: () => void = () => undefined
       const waiter: Waiter = {
         agent,
         grant: () => {
+          granted = true
           stop()
           resolve(this.#held(agent))
         },
       }
-      const stop = this.#after(waitMs, () => {
+      this.#waiters.push(waiter)
+      this.#serve()
+      // Most need not wait, and a timer is not free.
+      if (granted) return
+      stop = this.#after(waitMs, () => {
         this.#waiters = this.#waiters.filter((w) => w !== waiter)
         resolve(undefined)
       })
-      this.#waiters.push(waiter)
-      this.#serve()
     })
   }
 
