@@ -21,9 +21,10 @@ import type { Head } from './message.ts'
 import type { Outcome } from './outcome.ts'
 import type { Departed, Departure } from './reassign.ts'
 import type { Receipt, ReceiptStatus } from './receipt.ts'
+import type { Redriven } from './redrive.ts'
 import type { References } from './release.ts'
 import type { Report, Settlement } from './settlement.ts'
-import type { Cancelled, CarriedEffect, Redriven } from './upkeep.ts'
+import type { Cancelled, CarriedEffect } from './upkeep.ts'
 
 /** A lease as the consumer gets it: the delivery with its body, and what the agent's record says about how to deliver. */
 export interface LeasedDelivery {

@@ -1,6 +1,6 @@
 /**
  * Edit: what a person changes of a dead letter's message before it is redriven, and what is kept of it: who, when, what, and the
- * data as its publisher sent it. Never here: who may edit (workers/routes/dead-letters.ts), the redrive (shared/upkeep.ts).
+ * data as its publisher sent it. Never here: who may edit (workers/routes/dead-letters.ts), the redrive (shared/redrive.ts).
  */
 import * as z from 'zod'
 import { agentName, digest } from './ids.ts'
@@ -38,6 +38,8 @@ const edit = z.strictObject({
   life: z.int(),
   data: z.boolean(),
   to: z.string().exactOptional(),
+  /** The digest of what was asked for, by which a repeat is known. */
+  asked: z.string().exactOptional(),
 })
 export type Edit = z.infer<typeof edit>
 
@@ -55,6 +57,21 @@ export interface Editing {
   readonly body?: string
   readonly original?: Edits['original']
   readonly to?: string
+  /** What was asked for, and for which life, so that a repeat is told from another edit. */
+  readonly asked?: Asked
+}
+
+export interface Asked {
+  readonly digest: string
+  readonly life: number
+}
+
+/** What somebody asks of one life: the first redrive begins life 1. */
+export const askedOf = (asked: EditInput, life: number): Asked => ({ digest: digest(JSON.stringify(asked)), life })
+
+/** Was this very edit made for that life? Of an older record nobody knows what was asked for. */
+export function wasMade(edits: Edits | undefined, { digest, life }: Asked): boolean {
+  return edits?.made.some((one) => one.life === life && (one.asked === undefined || one.asked === digest)) === true
 }
 
 export const isEdit = (asked: EditInput): boolean =>
@@ -80,11 +97,12 @@ export function originalOf({ data, data_base64 }: Message): NonNullable<Edits['o
 /** Notes one more edit. The first original stays, and so does the newest of many edits. */
 export function withEdit(
   edits: Edits | undefined,
-  { by, body, original, to }: Editing,
+  { by, body, original, to, asked }: Editing,
   life: number,
   at: number,
 ): Edits {
-  const made = [...(edits?.made ?? []), { at, by, life, data: body !== undefined, ...(to === undefined ? {} : { to }) }]
+  const what = { ...(to === undefined ? {} : { to }), ...(asked === undefined ? {} : { asked: asked.digest }) }
+  const made = [...(edits?.made ?? []), { at, by, life, data: body !== undefined, ...what }]
   const first = edits?.original ?? original
   return { ...(first === undefined ? {} : { original: first }), made: made.slice(-limits.editsKept) }
 }
@@ -100,11 +118,11 @@ export function withoutData(edits: Edits): Edits {
 export function publicEdits({ original, made }: Edits) {
   return {
     ...(original === undefined ? {} : { original }),
-    made: made.map((one) => ({ ...one, at: new Date(one.at).toISOString() })),
+    made: made.map(({ asked: _asked, ...one }) => ({ ...one, at: new Date(one.at).toISOString() })),
   }
 }
 
 export const editsAnswer = z.strictObject({
   original: original.optional().describe('What its publisher sent, without its data where that is large.'),
-  made: z.array(edit.extend({ at: z.iso.datetime() })),
+  made: z.array(edit.omit({ asked: true }).extend({ at: z.iso.datetime() })),
 })

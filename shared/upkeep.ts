@@ -4,7 +4,7 @@
  */
 
 import type { Stored } from './admission.ts'
-import { type AgentRecord, hasResumed, isHere, paused, verifyRetryMs, withResumed } from './agent.ts'
+import { type AgentRecord, hasResumed, paused, verifyRetryMs, withResumed } from './agent.ts'
 import { type Breaker, force } from './breaker.ts'
 import { beginCatchUp } from './catch-up.ts'
 import type { CatchUp } from './catch-up-policy.ts'
@@ -20,11 +20,10 @@ import {
   isUnburied,
   step,
 } from './delivery.ts'
-import { type Editing, withEdit, withoutData } from './edit.ts'
+import { withoutData } from './edit.ts'
 import type { EffectStatus } from './effects.ts'
 import { newGate } from './gate.ts'
 import { endRestOfKeys } from './head-of-line.ts'
-import { utf8Length } from './json.ts'
 import type { Alert } from './ladder.ts'
 import { isOnHold } from './line.ts'
 import {
@@ -39,7 +38,6 @@ import {
   liveOf,
   put,
 } from './mailbox.ts'
-import { headOf, messageSchema } from './message.ts'
 import { expire } from './release.ts'
 import { silent } from './settlement.ts'
 
@@ -190,65 +188,6 @@ export function cancel(draft: Draft, id: string, stored: Stored, now: number): C
   draft.releases.set(id, null)
   put(draft, end(lease === undefined ? delivery : { ...delivery, leases: lease.number }, 'cancelled', now))
   return { status: 'cancelled' }
-}
-
-export type Redriven =
-  | { readonly status: 'redriven' }
-  | { readonly status: 'not_redrivable'; readonly ended: string }
-  | { readonly status: 'full'; readonly depth: number; readonly max: number }
-  | { readonly status: 'unknown' }
-
-/**
- * Gives a dead letter a new life: same id, attempts afresh, at the tail of its line (M3); the same message, unless somebody edited
- * it. `token` names the call.
- */
-export function redrive(
-  draft: Draft,
-  id: string,
-  token: string,
-  stored: Stored,
-  now: number,
-  editing?: Editing,
-): Redriven {
-  const agent = agentOf(draft)
-  const delivery = deliveryOf(draft, id) ?? stored(id)
-  if (!isHere(agent) || delivery === undefined) return { status: 'unknown' }
-  if (delivery.redriveToken === token) return { status: 'redriven' }
-  if (!isDeadLetter(delivery) || delivery.state.purged === true || delivery.incarnation !== agent.incarnation) {
-    return { status: 'not_redrivable', ended: delivery.state.at === 'ended' ? delivery.state.status : 'still alive' }
-  }
-  if (draft.depth >= agent.policy.depth) return { status: 'full', depth: draft.depth, max: agent.policy.depth }
-  const { expiresAt: _expired, overdueAt: _told, recalled: _recalled, single: _single, ...rest } = delivery
-  draft.sequence += 1
-  const revived: Delivery = {
-    ...rest,
-    sequence: draft.sequence,
-    lineAt: now,
-    dueAt: now,
-    attempt: 0,
-    suspect: false,
-    releasedAtAccept: false,
-    redrives: delivery.redrives + 1,
-    redriveToken: token,
-    state: { at: 'waiting', ...(editing?.to === undefined ? {} : { leavingFor: editing.to }) },
-  }
-  if (editing?.body !== undefined) draft.edited.set(id, editing.body)
-  const detail = `life ${revived.redrives + 1}; the one before ended as ${delivery.state.reason ?? delivery.state.status}`
-  put(
-    draft,
-    step(editing === undefined ? revived : changed(revived, editing, now), { step: 'redriven', at: now, detail }),
-  )
-  draft.chores.set(id, null)
-  return { status: 'redriven' }
-}
-
-function changed(revived: Delivery, editing: Editing, now: number): Delivery {
-  const { by, body, to } = editing
-  const what = [...(body === undefined ? [] : ['its data']), ...(to === undefined ? [] : [`its addressee: ${to}`])]
-  const noted = { ...revived, edits: withEdit(revived.edits, editing, revived.redrives, now) }
-  const told = step(noted, { step: 'edited', at: now, detail: `${by} changed ${what.join(' and ')}` })
-  if (body === undefined) return told
-  return { ...told, head: headOf(messageSchema.parse(JSON.parse(body))), bodyBytes: utf8Length(body) }
 }
 
 /** Forgets a dead letter's body; its key stays remembered. */

@@ -4,7 +4,7 @@
  * Never here: burying (workers/bury.ts), the platform's own dead-letter route (workers/nudge.ts).
  */
 import type { DeadLetter, DeadLetterFilter } from '../shared/dead-letter.ts'
-import { type EditInput, type Editing, edited, originalOf } from '../shared/edit.ts'
+import { askedOf, type EditInput, type Editing, edited, originalOf } from '../shared/edit.ts'
 import type { Fault } from '../shared/fault.ts'
 import { type LetterName, parseDeadLetterId } from '../shared/ids.ts'
 import { boundDepth, utf8Length } from '../shared/json.ts'
@@ -44,7 +44,7 @@ const fullRetrySeconds = 5
 
 /**
  * Gives a dead letter a new life: mailbox first, index second. Its id names one death of one delivery, so repeating it after
- * it worked answers the same again and changes nothing.
+ * it worked answers the same again and changes nothing; with another edit than it worked with, it is told that this was not made.
  */
 export async function redrive(
   platform: Platform,
@@ -62,10 +62,11 @@ export async function redrive(
   const receipt = await mailbox.receipt(delivery)
   if (receipt === undefined) return refuseForgotten(platform, letterId, delivery)
   // A later life than this letter's: it was redriven before, and only the index may not know it yet.
-  if (receipt.redrives > name.redrives) return exhumed(platform, letterId, delivery)
+  const isLater = receipt.redrives > name.redrives
+  if (isLater && edition === undefined) return exhumed(platform, letterId, delivery)
   if (receipt.redrives < name.redrives) return err(noLetter(letterId))
 
-  const editing = edition === undefined ? ok(undefined) : await edit(platform, agent, delivery, edition)
+  const editing = edition === undefined ? ok(undefined) : await edit(platform, name, edition, isLater)
   if (!editing.ok) return editing
   const redriven = await mailbox.redrive(delivery, letterId, editing.value)
   switch (redriven.status) {
@@ -73,6 +74,9 @@ export async function redrive(
       enqueue(platform, agent, redriven.references ?? [])
       if (editing.value?.to !== undefined) await sendOn(platform, agent, delivery)
       return exhumed(platform, letterId, delivery)
+    case 'not_edited':
+      await platform.deadLetters().remove(letterId)
+      return err({ code: 'not_redrivable', delivery, ended: receipt.status, reason: notEdited })
     case 'not_redrivable':
       return err({
         code: 'not_redrivable',
@@ -168,18 +172,21 @@ async function exhumed(platform: Platform, id: string, delivery: string): Promis
 /** The message as it is to be delivered: of a size, a depth and a form as at its publish. */
 async function edit(
   platform: Platform,
-  agent: string,
-  delivery: string,
-  { asked, by }: Edition,
+  { agent, delivery, redrives }: LetterName,
+  { asked: wanted, by }: Edition,
+  isLater: boolean,
 ): Promise<Result<Editing | undefined, Fault>> {
-  const { to } = asked
+  const asked = askedOf(wanted, redrives + 1)
+  // Its mailbox knows whether this very edit was made then.
+  if (isLater) return ok({ by, asked })
+  const { to } = wanted
   if (to !== undefined && !(await isThere(platform, to))) return err({ code: 'agent_not_found', agent: to })
   const sent = to === undefined || to === agent ? {} : { to }
   const text = await platform.agent(agent).body(delivery)
   const before = text === undefined ? undefined : messageSchema.parse(JSON.parse(text))
-  const message = before === undefined ? undefined : edited(before, asked, by)
+  const message = before === undefined ? undefined : edited(before, wanted, by)
   // Without its body it cannot be redriven either, and that is told there.
-  if (before === undefined || message === undefined) return ok({ by, ...sent })
+  if (before === undefined || message === undefined) return ok({ by, asked, ...sent })
   const shallow = boundDepth(message)
   if (!shallow.ok) return shallow
   const body = JSON.stringify(message)
@@ -189,7 +196,7 @@ async function edit(
   // A key of no delivery's, so that the schemas judge it as the new message that it is.
   const incoming = { message, body, key: `${delivery}\nedited`, contentHash: '', hops: 0, brokerMade: true }
   const [judged] = await conform(platform, [ok({ to: { kind: 'agent', agent: to ?? agent }, incoming })])
-  return judged === undefined || judged.ok ? ok({ by, ...sent, body, original: originalOf(before) }) : judged
+  return judged === undefined || judged.ok ? ok({ by, asked, ...sent, body, original: originalOf(before) }) : judged
 }
 
 async function isThere(platform: Platform, agent: string): Promise<boolean> {
@@ -240,5 +247,8 @@ async function refuseForgotten(platform: Platform, letterId: string, delivery: s
 // Dead, and still not redrivable: what there was to deliver is no longer there.
 const isDead = (ended: string) => ended === 'dead_lettered' || ended === 'expired'
 const bodyGone = 'Its body is gone: it was purged, or its agent was deleted.'
+
+const notEdited =
+  'It was redriven before, without this change, which was not made. If it dies again, edit its next letter; otherwise publish a corrected message yourself.'
 
 const noLetter = (id: string): Fault => ({ code: 'not_found', what: 'dead letter', id })

@@ -1,7 +1,7 @@
 /** Editing a dead letter's message before its redrive, and what is kept of it. Never here: who may edit (test/workers/dead-letter-edits.test.ts). */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type EditInput, edited, editInput, originalOf } from '../../shared/edit.ts'
+import { askedOf, type EditInput, edited, editInput, originalOf } from '../../shared/edit.ts'
 import { utf8Length } from '../../shared/json.ts'
 import { limits } from '../../shared/limits.ts'
 import type { Message } from '../../shared/message.ts'
@@ -97,6 +97,20 @@ describe('a redrive with an edit', () => {
     expect(box.redrive(id, 'letter', { by: 'admin', body: other }).status).toBe('redriven')
     const again = box.redrive(id, 'letter', { by: 'admin', body: text.replace('Ulm', 'Rome') })
     expect([again.status, box.bodies.get(id), box.receipt(id).edits?.made.length]).toEqual(['redriven', other, 1])
+  })
+
+  it('that another redrive came before is told so, and a repeat of that other is not (A95)', () => {
+    const { box, id, text } = dead()
+    const [bonn, rome] = [{ data: { city: 'Bonn' } }, { data: { city: 'Rome' } }]
+    const body = text.replace('Ulm', 'Bonn')
+    const ask = (asked: EditInput) => box.redrive(id, 'letter', { by: 'admin', body, asked: askedOf(asked, 1) }).status
+    const late = { status: 'not_edited', life: 1 }
+    expect([ask(bonn), ask(rome), ask(bonn), box.bodies.get(id)]).toEqual(['redriven', late.status, 'redriven', body])
+    box.run(id, fail())
+    expect(box.redrive(id, 'next').status).toBe('redriven')
+    expect([ask(bonn), ask(rome)]).toEqual(['redriven', late.status])
+    expect(box.redrive(id, 'next', { by: 'admin', asked: askedOf(bonn, 2) })).toEqual({ ...late, life: 2 })
+    expect(box.receipt(id).edits?.made).toEqual([{ at: expect.any(String), by: 'admin', life: 1, data: true }])
   })
 
   it('and one more keeps the first original: what its publisher sent (A95)', () => {

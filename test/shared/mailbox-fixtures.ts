@@ -15,9 +15,10 @@ import type { Message } from '../../shared/message.ts'
 import type { AttemptError, Outcome } from '../../shared/outcome.ts'
 import type { AgentKind, PolicyInput } from '../../shared/policy.ts'
 import { type Receipt, receiptOf } from '../../shared/receipt.ts'
+import { type Redriven, redrive } from '../../shared/redrive.ts'
 import { lease, type References, release, type Taken, take } from '../../shared/release.ts'
 import { type Settlement, settle } from '../../shared/settlement.ts'
-import { type CarriedEffect, carried, type Redriven, redrive, type Tick, tick } from '../../shared/upkeep.ts'
+import { type CarriedEffect, carried, type Tick, tick } from '../../shared/upkeep.ts'
 
 export const start = Date.UTC(2026, 0, 1)
 export const second = 1_000

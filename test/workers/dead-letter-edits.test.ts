@@ -35,6 +35,25 @@ describe('a redrive with an edit', () => {
     })
   })
 
+  it('after another redrive is refused as not made; the repeat of one that was made is not (A95)', async () => {
+    const agent = await pullAgent()
+    const id = await dead(agent, { data: { city: 'Ulm' } })
+    const answers = await Promise.all([redrive(id, { data: 1 }), redrive(id, { data: 2 }), redrive(id)])
+    const { message } = await leaseOne(agent)
+    const made = message.data === 1 ? 0 : message.data === 2 ? 1 : undefined
+    for (const [n, { status, body }] of answers.slice(0, 2).entries())
+      expect([status, n === made ? body.status : body.code]).toEqual(
+        n === made ? [200, 'redriven'] : [409, 'not_redrivable'],
+      )
+    expect(answers[2]?.status).toBe(200)
+    const again = await dead(agent, { data: { city: 'Ulm' } })
+    const statuses = []
+    for (const asked of [{ data: 1 }, { data: 2 }, { data: 1 }, {}]) statuses.push((await redrive(again, asked)).status)
+    expect(statuses).toEqual([200, 409, 200, 200])
+    const refused = await redrive(again, { to: (await pullAgent()).name })
+    expect(refused.body).toMatchObject({ code: 'not_redrivable', detail: expect.stringContaining('was not made') })
+  })
+
   it('that dies again tells of its edits on its new letter (A95)', async () => {
     const agent = await pullAgent()
     const id = await dead(agent, { data: 1 })
