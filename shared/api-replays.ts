@@ -19,6 +19,9 @@ const replayAnswer = z.strictObject({
     .describe('What came of it before.'),
 })
 
+export const replayShown = replayAnswer.extend({ dryRun: z.literal(true) })
+export const replaySent = replayAnswer.extend({ delivery: z.string() })
+
 export const replayOperations: readonly Operation[] = [
   {
     method: 'post',
@@ -41,12 +44,12 @@ export const replayOperations: readonly Operation[] = [
       {
         status: 200,
         description: 'A dry run: what would be sent.',
-        schema: replayAnswer.extend({ dryRun: z.literal(true) }),
+        schema: replayShown,
       },
       {
         status: 202,
         description: 'It is sent. The receipt tells what the agent did.',
-        schema: replayAnswer.extend({ delivery: z.string() }),
+        schema: replaySent,
         headers: [{ name: 'Location', description: 'The receipt.', schema: z.string() }],
       },
     ],

@@ -30,7 +30,7 @@ import { binaryData, messageOperations } from './api-messages.ts'
 import { observerOperations } from './api-observers.ts'
 import type { Operation } from './api-operation.ts'
 import { promiseAnswer, promiseOperations } from './api-promises.ts'
-import { replayOperations } from './api-replays.ts'
+import { replayOperations, replaySent, replayShown } from './api-replays.ts'
 import { requestAnswer, requestOperations } from './api-requests.ts'
 import { resourceBreakerAnswer, resourceOperations } from './api-resources.ts'
 import { scatterAnswer, scatterOperations } from './api-scatters.ts'
@@ -132,6 +132,8 @@ export const answerNames: Readonly<Record<string, z.ZodType>> = {
   Leased: leaseAnswer,
   Settled: settledAnswer,
   DeadLetter: letterAnswer,
+  ReplayShown: replayShown,
+  ReplaySent: replaySent,
   DeadLetters: lettersAnswer,
   DeadLetterGroups: groupsAnswer,
   Redriven: redriveAnswer,
