@@ -58,19 +58,23 @@ async function carry(platform: Platform, name: string, agent: AgentRecord | unde
   }
   const byTarget = new Map<string, { effect: Effect; incoming: Incoming }[]>()
   const toMany: { effect: Effect; to: Many; incoming: Incoming }[] = []
-  const descent = agent === undefined ? undefined : await handDown(platform, one)
-  for (const effect of one.effects) {
-    if (effect.state.status !== 'pending') continue
+  let descending: Promise<Descent | undefined> | undefined
+  const descent = (effect: Effect) => {
+    if (!isSpreading(effect)) return undefined
+    descending ??= handDown(platform, one)
+    return descending
+  }
+  const begin = async (effect: Effect) => {
     const carrying = carryItself(platform, name, agent, one, effect)
     if (carrying !== undefined) {
       const done = await carrying
       if (done !== undefined) states.set(effect.n, done)
-      continue
+      return
     }
     const prepared =
       agent === undefined
         ? refused('agent_deleted', `${name} was deleted`)
-        : await conforming(platform, prepareEffect(platform, agent, one, effect, descent))
+        : await conforming(platform, prepareEffect(platform, agent, one, effect, await descent(effect)))
     if ('status' in prepared) states.set(effect.n, prepared)
     else if (prepared.to.kind === 'gather')
       arrived(
@@ -87,30 +91,67 @@ async function carry(platform: Platform, name: string, agent: AgentRecord | unde
       byTarget.set(target, [...(byTarget.get(target) ?? []), { effect, incoming: prepared.incoming }])
     }
   }
+  for (const effect of one.effects)
+    if (effect.state.status === 'pending') await alone(platform, one, [effect], states, () => begin(effect))
   await Promise.all(
-    [...byTarget].map(async ([target, items]) => {
-      // The token is the journal's own, so a repeat of this very call is recognised as one.
-      const answer = await accept(
+    [...byTarget].map(([target, items]) =>
+      alone(
         platform,
-        target,
-        items.map((i) => i.incoming),
-        `effects.${one.id}`,
-      )
-      enqueue(platform, target, answer.references)
-      items.forEach(({ effect }, place) => {
-        const admission = answer.admissions[place]
-        const state = admission === undefined ? undefined : stateOf(target, admission, platform.now() - one.openedAt)
-        if (state !== undefined) states.set(effect.n, state)
-      })
-    }),
+        one,
+        items.map((i) => i.effect),
+        states,
+        () => send(platform, one, target, items, states),
+      ),
+    ),
   )
-  for (const { effect, to, incoming } of toMany) {
-    const published = await publishMany(platform, to, incoming)
-    if (published.ok)
-      arrived(effect.n, { status: 'carried', deliveries: published.value.deliveries.map((d) => d.id) }, incoming)
-    else states.set(effect.n, refused(published.error.code, problemOf(published.error).body.detail))
-  }
+  for (const { effect, to, incoming } of toMany)
+    await alone(platform, one, [effect], states, async () => {
+      const published = await publishMany(platform, to, incoming)
+      if (published.ok)
+        arrived(effect.n, { status: 'carried', deliveries: published.value.deliveries.map((d) => d.id) }, incoming)
+      else states.set(effect.n, refused(published.error.code, problemOf(published.error).body.detail))
+    })
   await tell(platform, name, one, states)
+}
+
+/** What cannot be carried hides nothing of what can, and is given up and told after a day, whatever the reason (E1). */
+async function alone(
+  platform: Platform,
+  one: Unfinished,
+  effects: readonly Effect[],
+  states: Map<number, EffectStatus>,
+  work: () => Promise<void>,
+): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    platform.log('carry.failed', { delivery: one.id, effects: effects.map((e) => e.n), error: String(error) })
+    if (platform.now() - one.openedAt < effectGiveUpMs) return
+    const given = refused('unavailable', `it could not be carried for a day; the last try failed: ${String(error)}`)
+    for (const { n } of effects) if (!states.has(n)) states.set(n, given)
+  }
+}
+
+async function send(
+  platform: Platform,
+  one: Unfinished,
+  target: string,
+  items: readonly { readonly effect: Effect; readonly incoming: Incoming }[],
+  states: Map<number, EffectStatus>,
+): Promise<void> {
+  // The token is the journal's own, so a repeat of this very call is recognised as one.
+  const answer = await accept(
+    platform,
+    target,
+    items.map((i) => i.incoming),
+    `effects.${one.id}`,
+  )
+  enqueue(platform, target, answer.references)
+  items.forEach(({ effect }, place) => {
+    const admission = answer.admissions[place]
+    const state = admission === undefined ? undefined : stateOf(target, admission, platform.now() - one.openedAt)
+    if (state !== undefined) states.set(effect.n, state)
+  })
 }
 
 // An effect that is no message of the agent's own; undefined for one that is.
@@ -214,7 +255,8 @@ function stateOf(target: string, admission: Admission, ageMs: number): EffectSta
 
 const refused = (reason: string, detail: string) => ({ status: 'refused', reason, detail }) as const
 
-// A refusal becomes a dead letter before the journal is told, so that a crash in between repeats it rather than forgets it.
+// What was carried is noted first: no trouble with telling a refusal has it carried again. A refusal becomes a dead letter before the
+// journal is told, so that a crash in between repeats it rather than forgets it.
 async function tell(
   platform: Platform,
   name: string,
@@ -222,11 +264,27 @@ async function tell(
   states: ReadonlyMap<number, EffectStatus>,
 ): Promise<void> {
   const known = one.effects.map((e) => ({ ...e, state: states.get(e.n) ?? e.state }))
+  const news: CarriedEffect[] = [...states].map(([n, state]) => ({ n, state }))
+  const refusals = news.filter(({ state }) => state.status === 'refused')
+  const note = async (some: readonly CarriedEffect[]) => {
+    const answer = await platform.agent(name).carried(one.id, some)
+    enqueue(platform, name, answer.references)
+  }
+  if (refusals.length > 0 && refusals.length < news.length)
+    await note(news.filter(({ state }) => state.status !== 'refused'))
   const letters = known.flatMap((e) => deadLetterOfEffect(name, one.id, one.head, e, platform.now()) ?? [])
   if (letters.length > 0) await platform.deadLetters().bury(letters)
-  await tellRefusals(platform, name, one, known)
-  const news: CarriedEffect[] = [...states].map(([n, state]) => ({ n, state }))
-  const answer = await platform.agent(name).carried(one.id, news)
+  await tellWorkflow(platform, name, one, known)
+  await note(refusals.length > 0 ? refusals : news)
   platform.log('carry', { agent: name, delivery: one.id, effects: known.map((e) => `${e.n} ${e.state.status}`) })
-  enqueue(platform, name, answer.references)
+}
+
+// A day to carry, and another one to tell: then the receipt and the dead letter have to do.
+async function tellWorkflow(platform: Platform, name: string, one: Unfinished, known: readonly Effect[]) {
+  try {
+    await tellRefusals(platform, name, one, known)
+  } catch (error) {
+    if (platform.now() - one.openedAt < 2 * effectGiveUpMs) throw error
+    platform.log('tell.failed', { agent: name, delivery: one.id, error: String(error) })
+  }
 }

@@ -52,6 +52,49 @@ describe('effects', () => {
     expect(scene.callsOf('bob')).toHaveLength(1)
   })
 
+  it('that can never be placed hide nothing of the others, and are refused and told after a day (E1)', async () => {
+    const { trouble, ports } = failing('bob', 'accept')
+    const scene = new Scene({ ports })
+    await scene.webhook(
+      'ada',
+      asking({ to: 'bob', type: 'next' }, { to: 'carl', type: 'next' }, { to: 'bob', type: 'x' }),
+    )
+    await scene.webhook('bob')
+    await scene.webhook('carl')
+    const id = await scene.send('ada')
+    const statuses = async () => (await scene.receipt(id)).effects?.map((e) => e.state.status)
+    await scene.pass(30 * second)
+    expect(await statuses()).toEqual(['pending', 'carried', 'pending'])
+    expect(scene.callsOf('carl')).toHaveLength(1)
+    await scene.pass(day)
+    expect(trouble.tried).toBeGreaterThan(100)
+    expect(await statuses()).toEqual(['refused', 'carried', 'refused'])
+    const given = { status: 'refused', reason: 'unavailable', detail: expect.stringContaining('no answer') }
+    expect((await scene.receipt(id)).effects?.[0]?.state).toEqual(given)
+    expect((await scene.letters()).map((l) => l.id).sort()).toEqual([`${id}-e1`, `${id}-e3`])
+    await scene.pass(day)
+    expect(scene.callsOf('carl')).toHaveLength(1)
+  })
+
+  it('that were carried are noted though the refusal of another cannot be told yet (E1)', async () => {
+    const trouble = { on: true }
+    const bury = () => Promise.reject(new Error('no answer'))
+    const ports = (platform: Platform): Partial<Platform> => ({
+      deadLetters: () => (trouble.on ? { ...platform.deadLetters(), bury } : platform.deadLetters()),
+    })
+    const scene = new Scene({ ports })
+    await scene.webhook('ada', asking({ to: 'nobody', type: 'next' }, { to: 'carl', type: 'next' }))
+    await scene.webhook('carl')
+    const id = await scene.send('ada')
+    const statuses = async () => (await scene.receipt(id)).effects?.map((e) => e.state.status)
+    await scene.pass(30 * second)
+    expect(await statuses()).toEqual(['pending', 'carried'])
+    trouble.on = false
+    await scene.pass(600 * second)
+    expect(await statuses()).toEqual(['refused', 'carried'])
+    expect((await scene.letters()).map((l) => l.id)).toEqual([`${id}-e1`])
+  })
+
   it('whose carrying was not noted are carried again and arrive once (M2)', async () => {
     const { trouble, ports } = failing('ada', 'carried')
     const scene = new Scene({ ports })
