@@ -19,7 +19,8 @@ const attributeText = (max: number) =>
     .string()
     .max(max)
     .refine((t) => /^[^\p{Cc}\p{Cs}\p{NChar}]*$/u.test(t), 'must hold no control characters')
-const nonEmpty = (max: number) => attributeText(max).min(1)
+/** An attribute's text that says something: at most `max` characters, none of them a control character. */
+export const nonEmpty = (max: number) => attributeText(max).min(1)
 const timestamp = z.iso.datetime({ offset: true, error: 'must be an RFC 3339 time such as 2026-01-31T12:00:00Z' })
 
 /** CloudEvents 1.0.2, "Attributes": lower-case letters and digits; a name is at most 20 characters. */

@@ -10,7 +10,7 @@ import type { GatherReport } from './gather-port.ts'
 import { utf8Length } from './json.ts'
 import type { LegFailure } from './leg-failure.ts'
 import { limits } from './limits.ts'
-import { type Message, messageSchema } from './message.ts'
+import { type Message, messageSchema, nonEmpty } from './message.ts'
 
 const callback = z.strictObject({
   url: z.string().min(1).max(limits.urlLength).describe('Public and https, as any webhook.'),
@@ -59,6 +59,7 @@ export const requestInput = z
   .looseObject({
     to: z.string().min(1).max(limits.topicLength).describe('An agent’s name, or `capability:<skill>`.'),
     type: z.string().min(1).max(limits.typeLength),
+    id: nonEmpty(limits.idLength).optional().describe('The asker’s own: repeated, it is the same request.'),
     data: z.unknown().optional(),
     ...own,
   })

@@ -9,7 +9,7 @@ import type { Join } from './join.ts'
 import { utf8Length } from './json.ts'
 import { isJsonObject, type JsonObject } from './json-pointer.ts'
 import { limits } from './limits.ts'
-import type { Message } from './message.ts'
+import { type Message, nonEmpty } from './message.ts'
 import { err, ok, type Result } from './result.ts'
 
 const destination = z.string().min(1).max(limits.topicLength)
@@ -78,6 +78,7 @@ export const scatterInput = z
       .union([destination, z.array(destination).max(limits.scatterAgents)])
       .describe('Agents by name, one or several, or `capability:<skill>`: all healthy ones that have it.'),
     type: messageType,
+    id: nonEmpty(limits.idLength).optional().describe('The asker’s own: repeated, it is the same scatter.'),
     data: z.unknown().optional().describe('What everybody gets; with items an object, in which theirs are `items`.'),
     ...own,
   })

@@ -12,6 +12,8 @@ import {
   publishInput,
   type Stamp,
 } from '../../shared/message.ts'
+import { requestInput } from '../../shared/request.ts'
+import { scatterInput } from '../../shared/scatter.ts'
 
 const least = { to: 'writer', type: 'draft' }
 const stamp: Stamp = {
@@ -290,5 +292,18 @@ describe('contentHash', () => {
     [{ chain: ['a', 'b'] }, { chain: ['b', 'a'] }],
   ])('tells %j from %j (same key, other content is another message)', (a, b) => {
     expect(contentHash(parse(a))).not.toBe(contentHash(parse(b)))
+  })
+})
+
+describe('the id of a request and of a scatter', () => {
+  it('has the bounds of a message’s id: it names one as that does', () => {
+    for (const body of [publishInput, requestInput, scatterInput]) {
+      const pathsFor = (id: unknown) =>
+        body.safeParse({ ...least, id }).error?.issues.map((issue) => issue.path.join('.'))
+      for (const id of ['', 'a\nreassigned', 'a\u0000', '\ud800', 'x'.repeat(limits.idLength + 1), 7])
+        expect([id, pathsFor(id)]).toEqual([id, ['id']])
+      expect(pathsFor('x'.repeat(limits.idLength))).toBeUndefined()
+      expect(pathsFor(undefined)).toBeUndefined()
+    }
   })
 })
