@@ -66,6 +66,18 @@ describe('reassigned mail', () => {
       expect((await s.done(s.platform().agent('ann').describe()))?.figures.depth).toBe(0)
     })
 
+    it(`is done once when the process dies ${when} and its agent is deleted meanwhile (M1, M2)`, async () => {
+      const { scene: s, got } = await scene()
+      const id = await s.send('ann', { data: 1 })
+      await s.done(reassignMail(dyingAt(s.platform(), name, method), 'ann', 'bob')).catch(() => undefined)
+      expect(await s.done(s.platform().agent('ann').retire('dead'))).toEqual({ status: 'retired' })
+      await s.pass(10 * minute)
+      expect(got).toEqual([1])
+      const { status, reassignedTo = '' } = await s.receipt(id)
+      expect([status, (await s.receipt(reassignedTo)).status]).toEqual(['cancelled', 'completed'])
+      expect(await s.letters()).toEqual([])
+    })
+
     it(`is done once when the process dies ${when} and the call is repeated at once`, async () => {
       const { scene: s, got } = await scene()
       for (const data of numbered(3)) await s.send('ann', { data, partitionkey: 'k' })
