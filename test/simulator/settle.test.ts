@@ -46,7 +46,8 @@ describe('the outcomes of ten deliveries taken together', () => {
   })
 
   it('that come one by one travel as they come (because a finished one frees a place)', async () => {
-    expect(await tenAt(() => second)).toEqual([2, 2, 2, 2, 2])
+    // Alone in its batch, the agent has all four slots.
+    expect(await tenAt(() => second)).toEqual([4, 4, 2])
   })
 
   it('do not wait for the slowest of them', async () => {
