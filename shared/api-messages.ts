@@ -20,7 +20,7 @@ import {
   receiptsQuery,
   settledAnswer,
 } from './api-bodies.ts'
-import { directoryVersion, type Operation, type Parameter } from './api-operation.ts'
+import { directoryVersion, type Operation, type Parameter, streamed } from './api-operation.ts'
 import type { FaultCode } from './fault.ts'
 import { limits } from './limits.ts'
 import { publishInput } from './message.ts'
@@ -125,9 +125,9 @@ const receipts: readonly Operation[] = [
     who: 'party',
     summary: 'Read a receipt: what became of a delivery',
     description:
-      'With `until` it waits for a rung of the ladder queued, dispatched, delivered, claimed, completed. A rung stays reached when a later attempt begins again from below; `delivered`, an answer of the agent, is never taken for `claimed`, which is held by token. When the time is over the receipt is answered as it is.',
+      'With `until` it waits for a rung of the ladder queued, dispatched, delivered, claimed, completed. A rung stays reached when a later attempt begins again from below; `delivered`, an answer of the agent, is never taken for `claimed`, which is held by token. When the time is over the receipt is answered as it is. As a stream it is told again at each step, until that rung or the end.',
     query: receiptQuery,
-    answers: [{ status: 200, description: 'The receipt.', schema: receiptAnswer }],
+    answers: [{ status: 200, description: 'The receipt.', schema: receiptAnswer, other: streamed }],
     faults: ['forbidden', 'not_found'],
   },
   {

@@ -101,9 +101,11 @@ export const directoryVersion = {
   schema: z.string().regex(/^[0-9]{1,15}$/),
 } as const satisfies Parameter
 
-/** An answer that may be had as server-sent events: how it stands, and how it ended. */
+/** An answer that may be had as server-sent events: how it stands, how a receipt goes on, and how it ended. */
 export const streamed = {
-  'text/event-stream': z.string().describe('An event named after its `status`, now and when it has ended.'),
+  'text/event-stream': z
+    .string()
+    .describe('An event named after its `status`: now, at each step of a receipt, and when it has ended.'),
 } as const
 
 /** Lists are read page by page. */

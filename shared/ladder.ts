@@ -30,6 +30,14 @@ export function hasReached(receipt: Climbed, asked: Rung): boolean {
   return rung.options.slice(rung.options.indexOf(asked)).some((passed) => seen.has(passed))
 }
 
+/** Did it take a step since? A step is never taken back; where a receipt has too many, the oldest are left out. */
+export function hasMoved(receipt: Climbed, before: Climbed): boolean {
+  const last = ({ steps }: Climbed) => JSON.stringify(steps.at(-1))
+  return (
+    receipt.status !== before.status || receipt.steps.length !== before.steps.length || last(receipt) !== last(before)
+  )
+}
+
 /** A rung that is to be reached in time: a policy's `alert`. */
 export interface Deadline {
   readonly rung: Rung

@@ -1,5 +1,5 @@
 /**
- * Stream an end: how something stands now, and how it ended, as server-sent events. The gateway asks again at growing pauses; no
+ * Stream an end: how something stands now, how it moves where that is asked for, and how it ended, as server-sent events. The gateway asks again at growing pauses; no
  * object holds a call open. Never here: what is waited for.
  */
 import { limits } from '../shared/limits.ts'
@@ -15,6 +15,8 @@ export interface Awaited<T> {
   readonly first: T
   readonly ask: () => Promise<T | undefined>
   readonly isOver: (found: T) => boolean
+  /** Is this worth telling after that? Without it only the end is. */
+  readonly hasMoved?: (found: T, told: T) => boolean
   readonly view: (found: T) => { readonly status: string }
 }
 
@@ -25,7 +27,7 @@ const quietSeconds = 15
 export function streamEnd<T>(
   platform: Platform,
   { seconds, signal }: Waiting,
-  { first, ask, isOver, view }: Awaited<T>,
+  { first, ask, isOver, hasMoved = () => false, view }: Awaited<T>,
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder()
   const closed = new AbortController()
@@ -35,18 +37,23 @@ export function streamEnd<T>(
     start: async (controller) => {
       const say = (text: string) => closed.signal.aborted || controller.enqueue(encoder.encode(text))
       const tell = (found: T) => {
-        const told = view(found)
-        say(`event: ${told.status}\ndata: ${JSON.stringify(told)}\n\n`)
+        const seen = view(found)
+        say(`event: ${seen.status}\ndata: ${JSON.stringify(seen)}\n\n`)
       }
       try {
         tell(first)
+        let told = first
+        const isNews = (one: T) => isOver(one) || hasMoved(one, told)
         for (let found: T | undefined = first; found !== undefined && !isOver(found) && !closed.signal.aborted; ) {
           const leftSeconds = (until - platform.now()) / 1_000
           if (leftSeconds <= 0) break
           const waiting = { seconds: Math.min(quietSeconds, leftSeconds), signal: closed.signal }
-          found = await poll(platform, waiting, ask, (one) => one === undefined || isOver(one))
-          if (found !== undefined && isOver(found)) tell(found)
-          else say(': still here\n\n')
+          found = await poll(platform, waiting, ask, (one) => one === undefined || isNews(one))
+          if (found === undefined || !isNews(found)) say(': still here\n\n')
+          else {
+            tell(found)
+            told = found
+          }
         }
       } catch (error) {
         platform.log('stream.failed', { error: String(error) })

@@ -1,7 +1,7 @@
 /** The receipt ladder: what counts as having come how far. Never here: how receipts come about (test/shared/receipt.test.ts). */
 import { describe, expect, it } from 'vitest'
 import { extend } from '../../shared/extend.ts'
-import { hasReached, isAtEnd, type Rung, rung } from '../../shared/ladder.ts'
+import { hasMoved, hasReached, isAtEnd, type Rung, rung } from '../../shared/ladder.ts'
 import { cancel } from '../../shared/upkeep.ts'
 import { Box, fail, hour, later, ok, retry } from './mailbox-fixtures.ts'
 
@@ -68,5 +68,22 @@ describe('a delivery has reached', () => {
     expect(isAtEnd(box.receipt(id))).toBe(false)
     box.step((draft, now) => cancel(draft, id, box.stored, now))
     expect([isAtEnd(box.receipt(id)), reached(box, id)]).toEqual([true, []])
+  })
+})
+
+describe('a receipt has moved', () => {
+  const step = (name: string, at = 1) => ({ step: name, at })
+  const seen = { status: 'held', steps: [step('accepted'), step('held')] }
+
+  it.each([
+    ['by another status', { ...seen, status: 'queued' }],
+    ['by a step more', { ...seen, steps: [...seen.steps, step('held', 2)] }],
+    ['by another last step, where the oldest are left out', { ...seen, steps: [step('accepted'), step('held', 2)] }],
+  ])('%s', (_, now) => {
+    expect(hasMoved(now, seen)).toBe(true)
+  })
+
+  it('by nothing else (A17)', () => {
+    expect(hasMoved({ ...seen, steps: [...seen.steps] }, seen)).toBe(false)
   })
 })

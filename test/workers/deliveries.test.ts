@@ -1,8 +1,10 @@
 /** Receipts, cancelling, and settling by token over HTTP. */
+import { exports } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import { limits } from '../../shared/limits.ts'
 import {
   type Answered,
+  adminKey,
   type Body,
   call,
   freshName,
@@ -117,6 +119,37 @@ describe('waiting for a rung (TC2)', () => {
     const [{ id }, stranger] = [await leased(), await pullAgent()]
     const { status, body } = await until(id, 'completed&waitSeconds=20', stranger.key)
     expect([status, body.code]).toEqual([403, 'forbidden'])
+  })
+
+  it('is told of each rung as it is reached, to whom may read, until the end or the one that was asked for (A17)', async () => {
+    const agent = await pullAgent()
+    const id = await sendId(agent.name)
+    const headers = { Accept: 'text/event-stream' }
+    const asked = new Request(`http://switchboard.test/v1/deliveries/${id}`, {
+      headers: { ...headers, Authorization: `Bearer ${adminKey}` },
+    })
+    const stream = await exports.default.fetch(asked)
+    expect(stream.headers.get('Content-Type')).toBe('text/event-stream')
+    const reader = stream.body!.pipeThrough(new TextDecoderStream()).getReader()
+    let text = ''
+    const told = async (status: string) => {
+      while (!text.includes(`event: ${status}\n`)) {
+        const { value, done } = await reader.read()
+        if (done) throw new Error(`the stream ended without ${status}: ${text}`)
+        text += value
+      }
+    }
+    await told('held')
+    const toClaimed = call('GET', `/v1/deliveries/${id}?until=claimed`, { headers })
+    const { token } = await leaseOne(agent)
+    await told('claimed')
+    expect(String((await toClaimed).body)).toMatch(/event: claimed\ndata: .*\n\n$/)
+    await settle('ack', id, agent.key, { token })
+    await told('completed')
+    expect((await reader.read()).done).toBe(true)
+    const again = await call('GET', `/v1/deliveries/${id}`, { headers })
+    expect(String(again.body)).toMatch(/^event: completed\ndata: .*\n\n$/)
+    expect((await call('GET', `/v1/deliveries/${id}`, { headers, key: (await pullAgent()).key })).status).toBe(403)
   })
 
   it('asks for a rung that there is, no longer than a proxy allows', async () => {

@@ -8,7 +8,7 @@ import { ackBytes } from '../../shared/api-messages.ts'
 import { attributed } from '../../shared/blame.ts'
 import { parseDeliveryId } from '../../shared/ids.ts'
 import { utf8Length } from '../../shared/json.ts'
-import { hasReached, isAtEnd } from '../../shared/ladder.ts'
+import { hasMoved, hasReached, isAtEnd } from '../../shared/ladder.ts'
 import { limits } from '../../shared/limits.ts'
 import type { Outcome } from '../../shared/outcome.ts'
 import { mayOperate, mayRead } from '../../shared/permissions.ts'
@@ -22,12 +22,19 @@ import { enqueue } from '../enqueue.ts'
 import { poll } from '../poll.ts'
 import { readJson, refuse, validate } from '../problem.ts'
 import { settle } from '../settle.ts'
+import { streamEnd, streamHeaders, wantsStream } from '../stream-end.ts'
 
 export const deliveries = new Hono<App>()
 
 deliveries.get('/deliveries/:id', async (c) => {
   const { until, waitSeconds: seconds = 0 } = validate(receiptQuery, c.req.query())
   const ask = () => readable(c, 'read the receipt of')
+  if (wantsStream(c.req.header('accept'))) {
+    const waiting = { seconds, signal: c.req.raw.signal }
+    const isOver = (receipt: Receipt) => isAtEnd(receipt) || (until !== undefined && hasReached(receipt, until))
+    const climbing = { first: await ask(), ask, isOver, hasMoved, view: (receipt: Receipt) => receipt }
+    return c.body(streamEnd(c.get('platform'), waiting, climbing), 200, streamHeaders)
+  }
   if (until === undefined) return c.json(await ask(), 200)
   const isDone = (receipt: Receipt) => hasReached(receipt, until) || isAtEnd(receipt)
   const receipt = await poll(c.get('platform'), { seconds, signal: c.req.raw.signal }, ask, isDone)
