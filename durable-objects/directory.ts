@@ -229,7 +229,7 @@ export class DirectoryObject extends StandingDirectory implements Synchronous<Di
   candidates(audience: Audience, cursor: string | undefined, limit: number, version?: number) {
     const all =
       audience.kind === 'topic'
-        ? this.#subscriptions.subscribed(audience.topic, version).filter((c) => c.agent !== audience.except)
+        ? this.#subscriptions.subscribed(audience, version)
         : this.#everybody(audience.except, audience.sender ?? audience.except, version)
     const items = all.filter((c) => cursor === undefined || c.agent > cursor)
     const page = items.slice(0, limit)

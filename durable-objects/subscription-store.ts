@@ -7,8 +7,10 @@ import { canonical } from '../shared/json.ts'
 import { readPatterns } from '../shared/permissions.ts'
 import type { SqlPort, SqlValue } from '../shared/ports.ts'
 import {
+  type Audience,
   type Candidate,
   candidatesOf,
+  isCatching,
   isSilenced,
   type KnownSubscription,
   readSubscription,
@@ -43,7 +45,7 @@ export class SubscriptionStore {
     now: number,
   ): Subscription {
     if (before !== undefined && isSame(before, input)) return before
-    const { filter, granted, ...rest } = input
+    const { filter, granted, catchAll = false, ...rest } = input
     const version = this.nextVersion()
     // A new filter on the same topic is no new subscription: what is under way still meets it.
     const kept = before !== undefined && before.agent === input.agent && before.topic === input.topic
@@ -52,6 +54,7 @@ export class SubscriptionStore {
       id,
       ...rest,
       ...(filter === undefined ? {} : { filter }),
+      ...(catchAll ? { catchAll } : {}),
       version,
       since: kept ? before.since : version,
       updatedAt: now,
@@ -105,10 +108,11 @@ export class SubscriptionStore {
     return rows.map(readKnown)
   }
 
-  /** Who is subscribed to the topic, by name. With a version: without those who came since. */
-  subscribed(topic: string, version: number | undefined): Candidate[] {
+  /** Who is subscribed to the topic, by name; or who catches what is published there. With a version: without those who came since. */
+  subscribed(audience: Extract<Audience, { kind: 'topic' }>, version: number | undefined): Candidate[] {
     const all = this.#all()
-    return candidatesOf(version === undefined ? all : all.filter((s) => s.since <= version), topic)
+    const met = version === undefined ? all : all.filter((s) => s.since <= version)
+    return candidatesOf(met, audience.topic, isCatching(audience)).filter((c) => c.agent !== audience.except)
   }
 
   version(): number {
@@ -147,6 +151,7 @@ function readKnown(row: Record<string, unknown>): KnownSubscription {
 }
 
 function isSame(before: Subscription, input: SubscriptionInput & { readonly granted: boolean }): boolean {
-  const { agent, topic, filter, select, maxBytes, batch, granted = false } = before
-  return canonical({ ...input }) === canonical({ agent, topic, filter, select, maxBytes, batch, granted })
+  const { agent, topic, filter, select, maxBytes, batch, granted = false, catchAll = false } = before
+  const known = { agent, topic, filter, select, maxBytes, batch, granted, catchAll }
+  return canonical({ catchAll: false, ...input }) === canonical(known)
 }

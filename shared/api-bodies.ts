@@ -62,7 +62,11 @@ export const publishAnswer = z.strictObject({
     .int()
     .optional()
     .describe('Only for a publish to many: how many it is for. Over 100, `deliveries` stays empty.'),
-  why: z.string().optional().describe('Only for `capability:`: why this agent, and how much it has to do.'),
+  why: z
+    .string()
+    .optional()
+    .describe('Only for `capability:`: why this agent, and how much it has to do; and for one that was caught: why.'),
+  caught: z.literal(true).optional().describe('Only for a topic: it reached nobody but subscriptions with `catchAll`.'),
   warnings: z.array(schemaWarning).readonly().optional().describe('What does not fit a schema that only warns.'),
   standing: z
     .enum(['counted', 'duplicate', 'late'])

@@ -23,6 +23,10 @@ export const subscriptionAnswer = z.strictObject({
   batch: batchPolicy
     .optional()
     .describe('How what comes by this subscription shares its calls, in place of its agent’s policy.'),
+  catchAll: z
+    .literal(true)
+    .optional()
+    .describe('Only for what reaches nobody else and would be a dead letter for that.'),
   version: z.int().describe('Grows with every change in the directory.'),
   silenced: z
     .literal(true)
@@ -61,7 +65,8 @@ export const publicationAnswer = z.strictObject({
   id: z.string(),
   message: messageSchema.describe('The message without its data.'),
   openedAt: z.iso.datetime(),
-  why: z.string().optional().describe('Of `capability:`: why this agent.'),
+  why: z.string().optional().describe('Of `capability:`: why this agent. Of one that was caught: why that.'),
+  caught: z.literal(true).optional().describe('It reached nobody but subscriptions with `catchAll`.'),
   fanout: z.int().describe('How many it is for; while a long one is still open, at most so many.'),
   accepted: z.int(),
   refused: z.int(),
@@ -98,7 +103,7 @@ const subscriptions: readonly Operation[] = [
     who: 'subscriber',
     summary: 'Subscribe an agent to a topic, or change that',
     description:
-      'The agent gets what is published from then on to a topic that the pattern matches, if it passes the filter. Matching through several subscriptions is one delivery.',
+      'The agent gets what is published from then on to a topic that the pattern matches, if it passes the filter. Matching through several subscriptions is one delivery. With `catchAll` it gets only what reaches nobody else.',
     body: { types: { 'application/json': subscriptionInput }, limitBytes: limits.requestBytes },
     answers: [
       { status: 201, description: 'Created.', schema: subscriptionAnswer, headers: [directoryVersion] },

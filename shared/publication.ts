@@ -13,8 +13,7 @@ import { digest } from './ids.ts'
 import { limits } from './limits.ts'
 import { type Lineage, lineageSchema } from './lineage.ts'
 import type { Head } from './message.ts'
-import type { ReceiptStatus } from './receipt.ts'
-import { audience } from './subscription.ts'
+import { audience, catchingOf, isCatching } from './subscription.ts'
 
 const leg = z.strictObject({
   agent: z.string(),
@@ -43,6 +42,8 @@ export const publicationRecord = z.strictObject({
   sender: z.string().exactOptional(),
   /** Why its one leg is for this agent, where it was chosen among several. */
   why: z.string().exactOptional(),
+  /** Its legs are for who catches what reaches nobody else. */
+  caught: z.literal(true).exactOptional(),
   openedAt: z.number(),
   /** Up to a hundred by name; with a plan, only those that are not simply accepted. */
   legs: z.array(leg),
@@ -79,6 +80,7 @@ export interface Opening {
   readonly lineage?: Lineage
   readonly sender?: string
   readonly why?: string
+  readonly caught?: true
   readonly agents: readonly string[]
   readonly plan?: Omit<Plan, 'done'>
   /** Reaching nobody is a dead letter, unless the publisher said that it does not matter. */
@@ -114,6 +116,17 @@ function reachedNobody(publication: Publication): boolean {
   return publication.closedAt !== undefined && publication.accepted + publication.refused === 0
 }
 
+/** Nobody was reached but whoever catches such messages. */
+export function isCaught(publication: Publication): boolean {
+  return publication.caught === true && !reachedNobody(publication)
+}
+
+/** Why it is for those that it is for, where that is not plain. */
+export function whyOf(publication: Publication): string | undefined {
+  const { why, head } = publication
+  return why ?? (isCaught(publication) ? `caught: \`${head.topic ?? ''}\` reached nobody else` : undefined)
+}
+
 /** It reached nobody and its publisher did not say that this does not matter: its body is kept, so that it can be redriven. */
 export function isDead(publication: Publication): boolean {
   return reachedNobody(publication) && publication.head.onunroutable !== 'drop'
@@ -128,7 +141,9 @@ export const publicationKeptMs = 86_400_000
 export interface Progress {
   readonly legs: readonly Leg[]
   /** With a plan: the page that these legs are of. `from` is where it began, `cursor` where it ended. */
-  readonly page?: { readonly from?: string; readonly cursor?: string; readonly done: boolean }
+  readonly page?: { readonly from?: string; readonly cursor?: string; readonly done: boolean; readonly catching?: true }
+  /** With a plan: none of its pages reached anybody, and so many may catch it. */
+  readonly catching?: { readonly total: number }
   /** That nobody was reached has become a dead letter. */
   readonly told?: true
 }
@@ -139,6 +154,7 @@ export interface Progress {
  */
 export function progress(publication: Publication, news: Progress, now: number): Publication {
   if (publication.closedAt !== undefined || isOldPage(publication.plan, news.page)) return publication
+  if (news.catching !== undefined) return turned(publication, news.catching.total)
   const known = new Map(publication.legs.map((l) => [l.agent, l.state]))
   let { accepted, refused } = publication
   for (const { agent, state } of news.legs) {
@@ -161,7 +177,16 @@ export function progress(publication: Publication, news: Progress, now: number):
 // Pages are told in order, each from where the one before it ended: whatever else is told comes late or twice.
 function isOldPage(plan: Plan | undefined, page: Progress['page']): boolean {
   if (page === undefined) return false
-  return plan === undefined || plan.done || plan.cursor !== page.from
+  if (plan === undefined || plan.done || plan.cursor !== page.from) return true
+  return isCatching(plan.audience) !== (page.catching === true)
+}
+
+// From who listens to who catches, once, and only when nobody who listens was reached.
+function turned(publication: Publication, fanout: number): Publication {
+  const { plan } = publication
+  const audience = plan === undefined || !isUnheard(publication) ? undefined : catchingOf(plan.audience)
+  if (plan === undefined || audience === undefined) return publication
+  return { ...publication, plan: { audience, version: plan.version, done: false }, fanout, caught: true }
 }
 
 function planAfter(plan: Plan | undefined, page: Progress['page']): { plan?: Plan } {
@@ -224,48 +249,6 @@ export function deadLetterOfPublication(publication: Publication): DeadLetter {
     message: publication.head,
   }
 }
-
-// --- what its sender may wait for -------------------------------------------------------------------------------------
-
-/** Until how many of its legs are completed. */
-export type AckMode =
-  | { readonly kind: 'all' }
-  | { readonly kind: 'any' }
-  | { readonly kind: 'quorum'; readonly count: number }
-
-/** `all`, `any`, or `quorum:<n>`. */
-export function parseAckMode(text: string): AckMode | undefined {
-  if (text === 'all' || text === 'any') return { kind: text }
-  const count = Number(/^quorum:([1-9][0-9]{0,8})$/.exec(text)?.[1])
-  return Number.isNaN(count) ? undefined : { kind: 'quorum', count }
-}
-
-/** How a leg stands. `forgotten`: its mailbox no longer has a receipt. Without one it is pending, refused, or not known now. */
-export interface LegFate {
-  readonly leg: Leg
-  readonly receipt?: ReceiptStatus | 'forgotten'
-}
-
-export type Satisfied = 'yes' | 'no' | 'pending'
-
-/**
- * Has it been acked as asked? `no` once that can no longer come true; a redrive may make a `yes` of it still. Reaching nobody
- * satisfies nothing. Not for a plan, whose legs are counted and not named.
- */
-export function satisfied(mode: AckMode, publication: Publication, fates: readonly LegFate[]): Satisfied | undefined {
-  if (publication.plan !== undefined) return undefined
-  const done = fates.filter((f) => f.receipt === 'completed').length
-  const failed = fates.filter(isFailed).length
-  const needed = mode.kind === 'all' ? Math.max(1, fates.length) : mode.kind === 'any' ? 1 : mode.count
-  if (done >= needed) return 'yes'
-  return fates.length - failed < needed ? 'no' : 'pending'
-}
-
-function isFailed({ leg, receipt }: LegFate): boolean {
-  return leg.state.status === 'refused' || (receipt !== undefined && lost.has(receipt))
-}
-
-const lost: ReadonlySet<string> = new Set(['failed', 'dead_lettered', 'expired', 'cancelled', 'forgotten'])
 
 /** One publish to many. */
 export interface PublicationPort {

@@ -7,7 +7,7 @@ import { type BatchPolicy, batchInput, resolveBatch } from './batch-policy.ts'
 import { type Filter, filterSchema, passes } from './filter.ts'
 import { agentName } from './ids.ts'
 import { covers } from './permissions.ts'
-import { moreSpecific, topicMatches, topicPattern } from './topic.ts'
+import { isReserved, moreSpecific, topicMatches, topicPattern } from './topic.ts'
 import { type View, viewOf, viewShape } from './view.ts'
 
 /** Chosen by whoever subscribes, so that putting it again is no second one. */
@@ -16,14 +16,23 @@ export const subscriptionId = z
   .regex(/^[A-Za-z0-9_-]{1,64}$/, 'a subscription’s id is 1 to 64 of A-Z, a-z, 0-9, _ and -')
 
 /** The body of PUT /v1/subscriptions/{subscription}. */
-export const subscriptionInput = z.strictObject({
-  agent: agentName,
-  topic: topicPattern,
-  filter: filterSchema.optional(),
-  ...viewShape,
-  /** In place of its agent's policy, for what comes by this subscription. */
-  batch: batchInput.exactOptional(),
-})
+export const subscriptionInput = z
+  .strictObject({
+    agent: agentName,
+    topic: topicPattern,
+    filter: filterSchema.optional(),
+    ...viewShape,
+    /** In place of its agent's policy, for what comes by this subscription. */
+    batch: batchInput.exactOptional(),
+    catchAll: z
+      .boolean()
+      .exactOptional()
+      .describe('It is given what reaches nobody else and would be a dead letter for that, and nothing besides.'),
+  })
+  .refine(({ catchAll, topic }) => catchAll !== true || !isReserved(topic), {
+    path: ['catchAll'],
+    error: 'what the broker says of itself is never caught',
+  })
 export type SubscriptionInput = z.infer<typeof subscriptionInput>
 
 export const subscriptionRecord = z.strictObject({
@@ -34,6 +43,7 @@ export const subscriptionRecord = z.strictObject({
   filter: z.custom<Filter>((f) => typeof f === 'object' && f !== null).exactOptional(),
   ...viewShape,
   batch: batchInput.exactOptional(),
+  catchAll: z.literal(true).exactOptional(),
   /** The directory's version when it was last put. */
   version: z.int(),
   /** The version since which this agent has this topic: a publication under way does not meet later ones. */
@@ -57,11 +67,28 @@ export function isSilenced({ topic, granted }: Subscription, allowed: readonly s
 
 /** Whom a publish to many is for. */
 export const audience = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('topic'), topic: z.string(), except: z.string().exactOptional() }),
+  z.strictObject({
+    kind: z.literal('topic'),
+    topic: z.string(),
+    except: z.string().exactOptional(),
+    /** Not whoever listens: whoever catches what nobody listens to. */
+    catching: z.literal(true).exactOptional(),
+  }),
   /** Every agent, less the message's source, and less the agent that sent it where it spoke under another name. */
   z.strictObject({ kind: z.literal('all'), except: z.string(), sender: z.string().exactOptional() }),
 ])
 export type Audience = z.infer<typeof audience>
+
+/** Is it those who catch? */
+export function isCatching(audience: Audience): boolean {
+  return audience.kind === 'topic' && audience.catching === true
+}
+
+/** Who catches what these do not hear. Undefined where nobody may: only a topic is caught, and none of the broker's own. */
+export function catchingOf(audience: Audience): Audience | undefined {
+  if (audience.kind !== 'topic' || audience.catching === true || isReserved(audience.topic)) return undefined
+  return { ...audience, catching: true }
+}
 
 interface Batching {
   readonly batch?: z.infer<typeof batchInput>
@@ -89,6 +116,16 @@ export function reaches(candidate: Candidate, message: Readonly<Record<string, u
   return meant(candidate, message) !== undefined
 }
 
+/** Those of a page whom the message reaches, by name. Nobody catches its own, or a lost answer would come back to its sender for ever. */
+export function reached(
+  { items }: Candidates,
+  audience: Audience,
+  message: Readonly<Record<string, unknown>>,
+): string[] {
+  const others = isCatching(audience) ? items.filter((c) => c.agent !== message['source']) : items
+  return others.filter((c) => reaches(c, message)).map((c) => c.agent)
+}
+
 /** What of the message's data this candidate asked for: as the subscription says by which it is reached. Undefined: all. */
 export function viewFor(candidate: Candidate, message: Readonly<Record<string, unknown>>): View | undefined {
   const by = meant(candidate, message)
@@ -109,10 +146,11 @@ function bySpecificity(candidate: Candidate) {
   return [...candidate.subscriptions].sort((a, b) => moreSpecific(a.topic, b.topic))
 }
 
-/** Groups the subscriptions that match a topic by agent, in the order of names. */
-export function candidatesOf(subscriptions: readonly Subscription[], topic: string): Candidate[] {
+/** Groups the subscriptions that match a topic by agent, in the order of names: those that listen, or those that catch. */
+export function candidatesOf(subscriptions: readonly Subscription[], topic: string, catching = false): Candidate[] {
   const byAgent = new Map<string, Subscription[]>()
   for (const s of subscriptions) {
+    if ((s.catchAll === true) !== catching) continue
     if (topicMatches(s.topic, topic)) byAgent.set(s.agent, [...(byAgent.get(s.agent) ?? []), s])
   }
   return [...byAgent].sort(([a], [b]) => (a < b ? -1 : 1)).map(([agent, own]) => ({ agent, subscriptions: own }))
@@ -121,7 +159,7 @@ export function candidatesOf(subscriptions: readonly Subscription[], topic: stri
 /** What is shown of one. */
 export function publicSubscription({ id, agent, topic, filter, version, silenced, ...rest }: KnownSubscription) {
   const shown = { id, agent, topic, ...(filter === undefined ? {} : { filter }), ...viewOf(rest) }
-  const { batch } = rest
+  const { batch, catchAll } = rest
   const asked = batch === undefined ? {} : { batch: resolveBatch(batch) }
-  return { ...shown, ...asked, version, ...(silenced && { silenced }) }
+  return { ...shown, ...asked, ...(catchAll && { catchAll }), version, ...(silenced && { silenced }) }
 }

@@ -8,7 +8,7 @@ import { limits } from '../shared/limits.ts'
 import { destinationOf, type Message } from '../shared/message.ts'
 import type { Platform } from '../shared/ports.ts'
 import type { Plan } from '../shared/publication.ts'
-import { type Audience, type Candidates, reaches } from '../shared/subscription.ts'
+import { type Audience, type Candidates, catchingOf, reached } from '../shared/subscription.ts'
 import { capable, chooseCapable } from './choose-capable.ts'
 
 /** A destination that is not one agent by name. */
@@ -32,6 +32,8 @@ export interface Chosen {
   readonly fanout: number
   /** Why this one, where one was chosen among several. */
   readonly why?: string
+  /** They catch what reaches nobody else. */
+  readonly caught?: true
 }
 
 /** `page`: whom it may be for, or with a plan the first page of them, so that nobody has to ask for it again. */
@@ -48,10 +50,20 @@ export async function choose(platform: Platform, many: Many, message: Message, a
       chosen: found === undefined ? { agents: [], fanout: 0 } : { agents: [found.agent], fanout: 1, why: found.why },
     }
   }
-  const page = await platform.directory().candidates(many, undefined, limits.legsNamed, undefined, atLeast)
+  const heard = await chosenOf(platform, many, message, atLeast)
+  // Who says `drop` or `reject` keeps its word: a catch-all stands in the place of the dead letter.
+  const mayBeCaught = heard.chosen.fanout === 0 && (message.onunroutable ?? 'dead') === 'dead'
+  const catching = mayBeCaught ? catchingOf(many) : undefined
+  if (catching === undefined) return heard
+  const caught = await chosenOf(platform, catching, message, Math.max(atLeast ?? 0, heard.page.version))
+  return caught.chosen.fanout === 0 ? heard : { ...caught, chosen: { ...caught.chosen, caught: true } }
+}
+
+async function chosenOf(platform: Platform, audience: Audience, message: Message, atLeast?: number) {
+  const page = await platform.directory().candidates(audience, undefined, limits.legsNamed, undefined, atLeast)
   if (page.cursor !== undefined)
-    return { chosen: { agents: [], plan: { audience: many, version: page.version }, fanout: page.total }, page }
-  const agents = page.items.filter((c) => reaches(c, message)).map((c) => c.agent)
+    return { chosen: { agents: [], plan: { audience, version: page.version }, fanout: page.total }, page }
+  const agents = reached(page, audience, message)
   return { chosen: { agents, fanout: agents.length }, page }
 }
 

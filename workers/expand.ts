@@ -15,10 +15,11 @@ import {
   type Plan,
   type Publication,
   pendingLegs,
+  whyOf,
 } from '../shared/publication.ts'
 import type { ReceiptStatus } from '../shared/receipt.ts'
 import { unreachable } from '../shared/result.ts'
-import { type Candidates, reaches } from '../shared/subscription.ts'
+import { type Candidates, catchingOf, isCatching, reached } from '../shared/subscription.ts'
 import { accept } from './accept.ts'
 import { enqueue, sendBounded } from './enqueue.ts'
 import { Views } from './views.ts'
@@ -56,7 +57,11 @@ export async function expand(
     return publication === undefined ? undefined : { publication, standing: new Map() }
   }
   const run = new Run(platform, left, after)
-  if (await run.repeat()) await run.turnPages(begun?.page)
+  if (await run.repeat()) {
+    await run.turnPages(begun?.page)
+    const catching = await run.turnToCatching()
+    if (catching !== undefined) await run.turnPages(catching)
+  }
   await run.tell()
   const { publication, standing, rest } = run
   if (rest !== undefined)
@@ -96,7 +101,7 @@ class Run {
     const pending = pendingLegs(this.publication).filter((agent) => after === undefined || agent > after)
     const named = pending.sort().slice(0, this.#allowed(pending.length))
     if (named.length > 0) {
-      await this.#views.find(this.#platform, named)
+      await this.#views.find(this.#platform, named, this.publication.caught === true)
       await this.#progress({ legs: await this.#ask(named) })
     }
     if (named.length === pending.length) return true
@@ -104,8 +109,9 @@ class Run {
     return false
   }
 
-  /** Pages of a plan, each written down before the next is asked for. */
+  /** Pages of a plan, each written down before the next is asked for. `first`: the one that it begins with, where that is at hand. */
   async turnPages(first: Candidates | undefined): Promise<void> {
+    let unused = first
     for (;;) {
       const { plan } = this.publication
       if (plan === undefined || plan.done || pendingLegs(this.publication).length >= limits.legsPending) return
@@ -115,16 +121,30 @@ class Run {
         this.#leaveAfter(from)
         return
       }
-      const atHand = from === undefined && first !== undefined && first.items.length <= size ? first : undefined
+      const atHand = from === undefined && unused !== undefined && unused.items.length <= size ? unused : undefined
+      // Another run may have turned to who catches meanwhile, and begins a first page of theirs.
+      unused = undefined
       const found = atHand ?? (await this.#candidates(plan, size))
-      const agents = found.items.filter((c) => reaches(c, this.#incoming.message)).map((c) => c.agent)
+      const agents = reached(found, plan.audience, this.#incoming.message)
       this.#views.note(found)
       const page = {
         ...(from === undefined ? {} : { from }),
+        ...(isCatching(plan.audience) && { catching: true as const }),
         ...(found.cursor === undefined ? { done: true } : { cursor: found.cursor, done: false }),
       }
       await this.#progress({ legs: await this.#ask(agents), page })
     }
+  }
+
+  /** Where its last page has reached nobody: the first page of who catches such messages, now that it is for them. */
+  async turnToCatching(): Promise<Candidates | undefined> {
+    const { plan } = this.publication
+    const audience = plan === undefined || !isUnheard(this.publication) ? undefined : catchingOf(plan.audience)
+    if (plan === undefined || audience === undefined) return undefined
+    const page = await this.#platform.directory().candidates(audience, undefined, limits.legsPerPage, plan.version)
+    if (page.total === 0) return undefined
+    await this.#progress({ legs: [], catching: { total: page.total } })
+    return page
   }
 
   /** That nobody was reached becomes a dead letter first, so that a crash in between repeats it rather than forgets it. */
@@ -169,7 +189,7 @@ class Run {
       const answer = await accept(
         this.#platform,
         agent,
-        [{ ...this.#incoming, ...this.#views.of(agent) }],
+        [{ ...this.#incoming, ...whyIn(this.publication), ...this.#views.of(agent) }],
         `publication.${id}`,
       )
       enqueue(this.#platform, agent, answer.references)
@@ -187,10 +207,15 @@ class Run {
 /** Its message as each leg's mailbox is offered it. */
 export function incomingOf(publication: Publication, body: string): Incoming {
   const message = messageSchema.parse(JSON.parse(body))
-  const { key, contentHash, hops, lineage, why } = publication
+  const { key, contentHash, hops, lineage } = publication
   // The broker's own id towards each mailbox: it must stay known while anybody may ask again, whatever became of the leg.
-  const told = { ...(lineage === undefined ? {} : { lineage }), ...(why === undefined ? {} : { why }) }
-  return { message, body, key, contentHash, hops, brokerMade: true, ...told }
+  const led = lineage === undefined ? {} : { lineage }
+  return { message, body, key, contentHash, hops, brokerMade: true, ...led, ...whyIn(publication) }
+}
+
+function whyIn(publication: Publication): { readonly why?: string } {
+  const why = whyOf(publication)
+  return why === undefined ? {} : { why }
 }
 
 function stateOf(admission: Admission, ageMs: number): LegState {

@@ -6,7 +6,7 @@ import { html } from 'hono/html'
 import type { Effect } from '../shared/effects.ts'
 import { causeOf, type Explanation, explain } from '../shared/explanation.ts'
 import { isAtEnd } from '../shared/ladder.ts'
-import type { Publication } from '../shared/publication.ts'
+import { isCaught, type Publication } from '../shared/publication.ts'
 import type { Receipt } from '../shared/receipt.ts'
 import { type Html, pageOf, prose, row } from './page.ts'
 
@@ -39,7 +39,9 @@ export function publicationPage(publication: Publication, legs: readonly LegLine
     : {
         mood: refused > 0 || fanout === 0 ? 'bad' : 'good',
         headline:
-          fanout === 0 ? 'It reached nobody.' : `Accepted by the mailboxes of ${accepted}, refused by ${refused}.`,
+          fanout === 0
+            ? 'It reached nobody.'
+            : `${isCaught(publication) ? 'Nobody listened, and it was caught. ' : ''}Accepted by the mailboxes of ${accepted}, refused by ${refused}.`,
       }
   const items = legs.map(
     ({ agent, delivery, status, reason }) =>

@@ -5,7 +5,7 @@
 import type { Incoming } from '../shared/admission.ts'
 import type { Fault } from '../shared/fault.ts'
 import type { Platform } from '../shared/ports.ts'
-import { type Opened, type Publication, publicationId } from '../shared/publication.ts'
+import { isCaught, type Opened, type Publication, publicationId, whyOf } from '../shared/publication.ts'
 import { err, ok, type Result } from '../shared/result.ts'
 import type { Candidates } from '../shared/subscription.ts'
 import { type Chosen, choose, type Many } from './choose.ts'
@@ -87,6 +87,7 @@ function receiptOf(
   standing: ReadonlyMap<string, string>,
   duplicate: boolean,
 ): PublishReceipt {
+  const why = whyOf(publication)
   const deliveries = publication.legs.flatMap(({ agent, state }) =>
     state.status === 'accepted' ? [{ id: state.delivery, agent, status: standing.get(agent) ?? 'held' }] : [],
   )
@@ -96,7 +97,8 @@ function receiptOf(
     duplicate,
     publication: publication.id,
     fanout: publication.fanout,
-    ...(publication.why === undefined ? {} : { why: publication.why }),
+    ...(why === undefined ? {} : { why }),
+    ...(isCaught(publication) && { caught: true }),
   }
 }
 

@@ -1,8 +1,9 @@
 /**
  * Report: what became of a publication's legs, read where the truth is: in their mailboxes. Never here: changing anything.
  */
+import type { LegFate } from '../shared/ack-mode.ts'
 import type { Platform } from '../shared/ports.ts'
-import type { Leg, LegFate } from '../shared/publication.ts'
+import type { Leg } from '../shared/publication.ts'
 
 // Mailboxes asked at once.
 const askedAtOnce = 20

@@ -62,6 +62,8 @@ export interface PublishReceipt {
   readonly fanout?: number
   /** Present for a publish to a capability: why this agent. */
   readonly why?: string
+  /** Present for a publish to a topic that reached nobody but who catches such messages. */
+  readonly caught?: true
   /** Present for a reply to a gather: whether it counted. */
   readonly standing?: Standing
   /** Present for a message to a workflow: what its statechart made of it, or that it waits while the workflow is paused. */

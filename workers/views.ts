@@ -6,7 +6,7 @@ import type { Incoming } from '../shared/admission.ts'
 import { limits } from '../shared/limits.ts'
 import type { Message } from '../shared/message.ts'
 import type { Platform } from '../shared/ports.ts'
-import { batchFor, type Candidates, viewFor } from '../shared/subscription.ts'
+import { type Audience, batchFor, type Candidates, viewFor } from '../shared/subscription.ts'
 import { viewOfMessage } from '../shared/view.ts'
 
 // Pages of candidates that are asked for the views of one run: as many as the legs that it may have.
@@ -40,14 +40,15 @@ export class Views {
   }
 
   /** Sees to it that these are known, in the order of their names. One that has unsubscribed since is handed all. */
-  async find(platform: Platform, agents: readonly string[]): Promise<void> {
+  async find(platform: Platform, agents: readonly string[], caught: boolean): Promise<void> {
     const { topic } = this.#message
     const unknown = agents.filter((agent) => !this.#known.has(agent))
     const last = unknown.at(-1)
     if (topic === undefined || last === undefined) return
+    const audience: Audience = { kind: 'topic', topic, ...(caught && { catching: true }) }
     let cursor: string | undefined
     for (let page = 0; page < pagesAsked; page++) {
-      const found = await platform.directory().candidates({ kind: 'topic', topic }, cursor, limits.legsPerPage)
+      const found = await platform.directory().candidates(audience, cursor, limits.legsPerPage)
       this.note(found)
       cursor = found.cursor
       if (cursor === undefined || cursor >= last) return

@@ -4,28 +4,28 @@
  */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { type LegFate, parseAckMode, satisfied } from '../../shared/ack-mode.ts'
 import { limits } from '../../shared/limits.ts'
 import type { Head } from '../../shared/message.ts'
 import {
   deadLetterOfPublication,
+  isCaught,
   isDead,
   isPublicationId,
   isUnheard,
   type Leg,
-  type LegFate,
   type LegState,
   type Opening,
   open,
   type Progress,
   type Publication,
-  parseAckMode,
   pendingLegs,
   progress,
   publicationDueAt,
   publicationId,
   publicationKeptMs,
   readPublication,
-  satisfied,
+  whyOf,
 } from '../../shared/publication.ts'
 
 const head = {
@@ -216,6 +216,62 @@ describe('pages', () => {
     expect([all.refused, pendingLegs(all).length, all.legs.length]).toEqual([300, 300, 300 + limits.legsNamed])
     // One that is no longer named is known to have ended all the same.
     expect(hearing(all, legs(accepted('r299')))).toBe(all)
+  })
+})
+
+describe('a plan that reached nobody and is turned to who catches (A11)', () => {
+  const nobody: Progress = { legs: [], page: { cursor: 'm', done: false } }
+  const end: Progress = { legs: [], page: { from: 'm', done: true } }
+  const turn: Progress = { legs: [], catching: { total: 2 } }
+  const caught = hearing(opened(planned()), nobody, end, turn)
+
+  it('goes on with their pages from the first, under the version that it was chosen by', () => {
+    expect(caught.plan).toEqual({
+      audience: { kind: 'topic', topic: 'a', catching: true },
+      version: 3,
+      done: false,
+    })
+    expect([caught.closedAt, isUnheard(caught), caught.fanout]).toEqual([undefined, false, 2])
+    const done = hearing(caught, { legs: [accepted('z')], page: { done: true, catching: true } })
+    expect([done.closedAt, done.fanout, isCaught(done)]).toEqual([now, 1, true])
+    expect(whyOf(done)).toBe('caught: `a` reached nobody else')
+    expect(readPublication(JSON.stringify(done))).toEqual(done)
+  })
+
+  it('is turned once, and not while a page is left, a leg is pending or anybody was reached', () => {
+    expect(hearing(caught, turn)).toBe(caught)
+    const open = hearing(opened(planned()), nobody)
+    expect(hearing(open, turn)).toBe(open)
+    for (const leg of [accepted('a'), refused('a'), pending('a')]) {
+      const heard = hearing(opened(planned()), nobody, { legs: [leg], page: { from: 'm', done: true } })
+      expect(hearing(heard, turn), leg.state.status).toBe(heard)
+    }
+  })
+
+  it('hears no page any more of those who listen, told late by another run', () => {
+    expect(hearing(caught, nobody)).toBe(caught)
+    expect(hearing(caught, { legs: [accepted('b')], page: { cursor: 'b', done: false } })).toBe(caught)
+  })
+
+  it('that nobody catches either is a dead letter, and was not caught', () => {
+    const unheard = hearing(caught, { legs: [], page: { done: true, catching: true } })
+    expect([isUnheard(unheard), hearing(unheard, turn) === unheard]).toEqual([true, true])
+    const dead = hearing(unheard, { legs: [], told: true })
+    expect([isDead(dead), isCaught(dead), whyOf(dead)]).toEqual([true, false, undefined])
+  })
+
+  it('is none of the broker’s own, nor one for everybody', () => {
+    for (const audience of [
+      { kind: 'topic' as const, topic: 'switchboard.agent.ada' },
+      { kind: 'all' as const, except: 'eve' },
+    ]) {
+      const unheard = hearing(opened({ ...planned(), plan: { audience, version: 3 } }), {
+        legs: [],
+        page: { done: true },
+      })
+      expect(isUnheard(unheard)).toBe(true)
+      expect(hearing(unheard, turn)).toBe(unheard)
+    }
   })
 })
 

@@ -6,6 +6,8 @@ import { maySubscribe, type Principal, resolvePermissions } from '../../shared/p
 import {
   type Candidate,
   candidatesOf,
+  catchingOf,
+  reached,
   reaches,
   readSubscription,
   type Subscription,
@@ -48,6 +50,38 @@ describe('whom a topic means', () => {
   it('nobody by `>` for what the broker says of itself', () => {
     const all = [subscription('1', 'ada', '>'), subscription('2', 'bob', 'switchboard.>')]
     expect(candidatesOf(all, 'switchboard.agent.ada').map((c) => c.agent)).toEqual(['bob'])
+  })
+})
+
+describe('whoever catches what reaches nobody else', () => {
+  const catching = (of: Subscription): Subscription => ({ ...of, catchAll: true })
+  const all = [
+    subscription('1', 'ada', 'spans.eu'),
+    catching(subscription('2', 'bob', '>')),
+    catching(subscription('3', 'cyd', 'switchboard.>')),
+    catching(subscription('4', 'eve', 'spans.>', never)),
+  ]
+  const named = (topic: string, catches = false) => candidatesOf(all, topic, catches).map((c) => c.agent)
+
+  it('is not among those who listen, and they are not among those who catch (A11)', () => {
+    expect([named('spans.eu'), named('spans.eu', true)]).toEqual([['ada'], ['bob', 'eve']])
+  })
+
+  it('catches nothing that it sent itself, nor what its filter keeps out (A11)', () => {
+    const audience = { kind: 'topic', topic: 'spans.eu', catching: true } as const
+    const page = { version: 1, total: 2, items: candidatesOf(all, 'spans.eu', true) }
+    expect(reached(page, audience, { ...message, source: 'ann' })).toEqual(['bob'])
+    expect(reached(page, audience, { ...message, source: 'bob' })).toEqual([])
+    expect(reached(page, { kind: 'topic', topic: 'spans.eu' }, { ...message, source: 'bob' })).toEqual(['bob'])
+  })
+
+  it('is for topics only, and for none of the broker’s own (A11)', () => {
+    expect(catchingOf({ kind: 'topic', topic: 'a' })).toEqual({ kind: 'topic', topic: 'a', catching: true })
+    expect(catchingOf({ kind: 'topic', topic: 'a', catching: true })).toBeUndefined()
+    expect(catchingOf({ kind: 'topic', topic: 'switchboard.agent.ada' })).toBeUndefined()
+    expect(catchingOf({ kind: 'all', except: 'ada' })).toBeUndefined()
+    const put = (topic: string) => subscriptionInput.safeParse({ agent: 'ada', topic, catchAll: true }).success
+    expect([put('>'), put('switchboard.>')]).toEqual([true, false])
   })
 })
 

@@ -19,6 +19,8 @@ const patterns: readonly { readonly topic: string; readonly filter?: Filter; rea
   { topic: '*.b.late', filter: { eq: ['type', 'test'] }, hears: ['news.b.late'] },
   { topic: 'switchboard.>', hears: ['switchboard'] },
 ]
+/** What reaches nobody else goes to this one, in stories in which it catches. */
+const catcher = 'ada'
 const topics = ['news.a', 'news.b', 'news.b.late', 'quiet'] as const
 const skill = 'sums'
 
@@ -29,10 +31,14 @@ type Destination =
 export class Audience {
   readonly #world: World
   readonly #hears = new Map<string, Set<string>>()
+  readonly #isCatching: boolean
+  readonly #catches = new Set<string>()
   readonly #skilled = new Set<string>()
 
-  constructor(world: World) {
+  /** `catches`: one of them is there for what reaches nobody else. */
+  constructor(world: World, catches: boolean) {
     this.#world = world
+    this.#isCatching = catches
   }
 
   /** What an agent can do, chosen when it registers. */
@@ -51,6 +57,12 @@ export class Audience {
       const id = `${agent.name}-${world.unique('s')}`
       await directory.putSubscription(id, { agent: agent.name, topic, ...(filter && { filter }) }, { max: 100 })
     }
+    if (!this.#isCatching || agent.name !== catcher) return
+    this.#catches.add(agent.name)
+    for (const topic of topics) {
+      const id = `${agent.name}-${world.unique('s')}`
+      await directory.putSubscription(id, { agent: agent.name, topic, catchAll: true }, { max: 100 })
+    }
   }
 
   /** An agent by name mostly; otherwise many. */
@@ -67,7 +79,10 @@ export class Audience {
   }
 
   /** Whom it must reach; of those with a skill any one. */
-  meantBy({ to, topic, source }: Head): { readonly agents: readonly string[]; readonly anyOne: boolean } {
+  meantBy({ to, topic, source, onunroutable = 'dead' }: Head): {
+    readonly agents: readonly string[]
+    readonly anyOne: boolean
+  } {
     const everybody = [...this.#hears.keys()].sort()
     if (to === '*') return { agents: everybody.filter((name) => name !== source), anyOne: false }
     // What the broker says of an agent, it does not say to that agent.
@@ -77,6 +92,8 @@ export class Audience {
       return { agents: listening, anyOne: false }
     }
     if (to !== undefined) return { agents: to.endsWith(skill) ? [...this.#skilled].sort() : [], anyOne: true }
-    return { agents: everybody.filter((name) => this.#hears.get(name)?.has(topic ?? '') === true), anyOne: false }
+    const listening = everybody.filter((name) => this.#hears.get(name)?.has(topic ?? '') === true)
+    const isCaught = listening.length === 0 && onunroutable === 'dead'
+    return { agents: isCaught ? [...this.#catches].filter((name) => name !== source).sort() : listening, anyOne: false }
   }
 }

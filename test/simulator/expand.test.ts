@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from 'vitest'
 import { indexEntry } from '../../shared/directory.ts'
+import { deliveryId, mid } from '../../shared/ids.ts'
 import { limits } from '../../shared/limits.ts'
 import type { Platform } from '../../shared/ports.ts'
 import type { Publication } from '../../shared/publication.ts'
@@ -95,6 +96,46 @@ describe.each([
     expect(asked()).toBe(1)
     await scene.pass(4 * second)
     expect(asked()).toBe(2)
+  })
+})
+
+describe('a publish whose filters let nobody through, by pages', () => {
+  const size = 130
+  /** Many who let nothing through, and so many who catch. */
+  async function deaf(scene: Scene, catchers: number): Promise<void> {
+    const names = await subscribed(scene, size + catchers, 0)
+    const directory = scene.platform().directory()
+    const put = (name: string, more: object) =>
+      directory.putSubscription(name, { agent: name, topic: 'news', ...more }, { max: 1 })
+    const last = names.slice(size)
+    await scene.done(Promise.all(names.slice(0, size).map((name) => put(name, { filter: { exists: 'data.never' } }))))
+    await scene.done(Promise.all(last.map((name) => put(name, { catchAll: true, select: ['n'] }))))
+  }
+
+  it('is for who catches, once the last page has told so, and says so; no dead letter is made (A11)', async () => {
+    const { scene, invocations } = counted()
+    await deaf(scene, 2)
+    invocations.length = 0
+    const [answer] = await scene.publish([{ topic: 'news', type: 'test.note', data: { n: 1, m: 2 } }])
+    expect(answer).toMatchObject({ ok: true, value: { fanout: size } })
+    await scene.pass(3 * second)
+    const [publication] = await reported(scene)
+    expect(publication).toMatchObject({ accepted: 2, refused: 0, caught: true, closedAt: expect.any(Number) })
+    expect(invocations.flatMap((i) => i.accepts)).toEqual(['crowd-230', 'crowd-231'])
+    expect(await scene.letters()).toEqual([])
+    const mailed = mid('admin', publication?.key ?? '', 0)
+    expect(await scene.receipt(deliveryId('crowd-231', mailed))).toMatchObject({
+      steps: [{ detail: 'caught: `news` reached nobody else' }],
+      view: { select: ['n'] },
+    })
+  })
+
+  it('is a dead letter where nobody catches either (A11, A86)', async () => {
+    const { scene } = counted()
+    await deaf(scene, 0)
+    await scene.publish([{ topic: 'news', type: 'test.note' }])
+    await scene.pass(3 * second)
+    expect(await scene.letters()).toMatchObject([{ kind: 'publication', reason: 'unroutable' }])
   })
 })
 

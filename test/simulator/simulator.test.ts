@@ -27,6 +27,7 @@ describe('the simulated platform loses, doubles, reorders, delays and crashes, a
       inLine: 0,
       legs: 0,
       unheard: 0,
+      caught: 0,
       replied: 0,
       uncounted: 0,
       deadLegs: 0,
@@ -58,7 +59,8 @@ describe('the simulated platform loses, doubles, reorders, delays and crashes, a
         told.charted += entries.some((e) => e.kind === 'transition') ? 1 : 0
       }
       told.batched += story.seen.length - new Set(story.seen.map((one) => one.call)).size
-      for (const { fanout } of await story.platform.publications()) {
+      for (const { fanout, caught } of await story.platform.publications()) {
+        told.caught += caught === true ? 1 : 0
         if (fanout === 0) told.unheard += 1
         else told.legs += fanout
       }

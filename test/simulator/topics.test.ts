@@ -15,10 +15,16 @@ const second = 1_000
 const minute = 60 * second
 const hour = 60 * minute
 
-async function subscribe(scene: Scene, agent: string, topic: string, filter?: Filter): Promise<void> {
+async function subscribe(
+  scene: Scene,
+  agent: string,
+  topic: string,
+  filter?: Filter,
+  more: object = {},
+): Promise<void> {
   const directory = scene.platform().directory()
   await scene.done(directory.putAgent(indexEntry(await scene.agent(agent))))
-  const input = { agent, topic, ...(filter === undefined ? {} : { filter }) }
+  const input = { agent, topic, ...(filter === undefined ? {} : { filter }), ...more }
   await scene.done(directory.putSubscription(`${agent}-${topic}`, input, { max: 100 }))
 }
 
@@ -94,6 +100,45 @@ async function everyDeath(
   return 0
 }
 
+describe('who catches what reaches nobody else', () => {
+  const caught = async (scene: Scene, more: object = {}) => {
+    await scene.webhook('dan')
+    await subscribe(scene, 'dan', 'news.>', undefined, { catchAll: true })
+    return scene.publish([{ topic: 'news.a', type: 'test.note', ...more }])
+  }
+
+  it('is asked for where nobody is reached, and costs nothing where somebody listens (A11)', async () => {
+    let asked = 0
+    const ports = (platform: Platform) => ({
+      directory: () => {
+        asked += 1
+        return platform.directory()
+      },
+    })
+    const scene = new Scene({ ports })
+    asked = 0
+    await caught(scene)
+    await scene.pass(second)
+    const unheard = asked
+    expect(scene.callsOf('dan').length).toBe(1)
+    await scene.webhook('ada')
+    await subscribe(scene, 'ada', 'news.a')
+    asked = 0
+    await publishTo(scene, 'news.a')
+    await scene.pass(second)
+    expect([scene.callsOf('ada').length, scene.callsOf('dan').length]).toEqual([1, 1])
+    expect(asked).toBe(1)
+    expect(unheard).toBeGreaterThan(1)
+  })
+
+  it('is not given what its publisher said to drop, or to reject (A11)', async () => {
+    const [dropped] = await caught(new Scene(), { onunroutable: 'drop' })
+    expect(dropped).toMatchObject({ ok: true, value: { fanout: 0 } })
+    const [rejected] = await caught(new Scene(), { onunroutable: 'reject' })
+    expect(rejected).toMatchObject({ ok: false, error: { code: 'unroutable' } })
+  })
+})
+
 describe('a worker that dies while it publishes to many', () => {
   const three = ['ada', 'bob', 'cyd']
   const prepare = async (scene: Scene) => {
@@ -124,6 +169,22 @@ describe('a worker that dies while it publishes to many', () => {
       expect((await report(scene, id))?.closedAt, where).toBeDefined()
     })
     expect(points).toBeGreaterThanOrEqual(5)
+  })
+
+  it('when nobody is reached but who catches: it has it once, and no dead letter is made (A11)', async () => {
+    const catching = async (scene: Scene) => {
+      await prepare(scene)
+      await scene.webhook('dan')
+      await subscribe(scene, 'dan', 'other', undefined, { catchAll: true })
+    }
+    const points = await everyDeath(catching, { topic: 'other' }, async (scene, id, where) => {
+      expect(scene.callsOf('dan').length, where).toBe(1)
+      expect(await scene.letters(), where).toEqual([])
+      const publication = await report(scene, id)
+      expect(publication, where).toMatchObject({ accepted: 1, caught: true })
+      expect(publication?.closedAt, where).toBeDefined()
+    })
+    expect(points).toBeGreaterThanOrEqual(6)
   })
 
   it('with more legs than are kept by name: page by page, each leg once', async () => {

@@ -23,9 +23,14 @@ const freshTopic = () => freshName('t')
 /** Ids too: the admin’s key names one message. */
 const freshId = () => freshName('m')
 
-async function subscribe({ name }: { readonly name: string }, topic: string, filter?: unknown): Promise<string> {
+async function subscribe(
+  { name }: { readonly name: string },
+  topic: string,
+  filter?: unknown,
+  more: object = {},
+): Promise<string> {
   const id = freshName('sub')
-  const json = { agent: name, topic, ...(filter === undefined ? {} : { filter }) }
+  const json = { agent: name, topic, ...(filter === undefined ? {} : { filter }), ...more }
   const { status, body } = await call('PUT', `/v1/subscriptions/${id}`, { json })
   if (status !== 201) throw new Error(`subscribe answered ${status}: ${JSON.stringify(body)}`)
   return id
@@ -295,6 +300,58 @@ describe('reaching nobody', () => {
     expect(delivery.message.data).toEqual({ kept: true })
     expect(await depthOf(member)).toBe(1)
     expect((await letter(body.publication)).status).toBe(404)
+  })
+
+  it('is caught by whoever asked for that, and the answer, the publication and the receipt say so (A11)', async () => {
+    const topic = freshTopic()
+    const [heard, unheard] = [`${topic}.heard`, `${topic}.unheard`]
+    const catcher = await pullAgent()
+    const id = freshName('sub')
+    const json = { agent: catcher.name, topic: `${topic}.>`, catchAll: true }
+    expect(await call('PUT', `/v1/subscriptions/${id}`, { json })).toMatchObject({ status: 201, body: json })
+    expect(await call('PUT', `/v1/subscriptions/${id}`, { json })).toMatchObject({ status: 200, body: json })
+    const member = await subscriber(heard)
+    expect(agentsOf((await publish(heard)).body)).toEqual([member.name])
+
+    const { status, body } = await publish(unheard, { data: 1 })
+    const why = `caught: \`${unheard}\` reached nobody else`
+    expect([status, body]).toMatchObject([202, { fanout: 1, caught: true, why, deliveries: [{ agent: catcher.name }] }])
+    expect((await publication(body.publication)).body).toMatchObject({ open: false, accepted: 1, caught: true, why })
+    expect((await letter(body.publication)).status).toBe(404)
+    expect((await receipt(body.deliveries[0].id)).steps[0]).toMatchObject({ step: 'accepted', detail: why })
+    expect((await leaseOne(catcher)).message).toMatchObject({ topic: unheard, data: 1 })
+    expect(await depthOf(catcher)).toBe(1)
+
+    const plain = { ...json, catchAll: false }
+    const changed = await call('PUT', `/v1/subscriptions/${id}`, { json: plain })
+    expect([changed.status, changed.body.catchAll]).toEqual([200, undefined])
+    expect(agentsOf((await publish(heard)).body)).toEqual(names(catcher, member))
+  })
+
+  it('is not caught where the publisher said `drop` or `reject`, nor by the one that sent it (A11)', async () => {
+    const topic = freshTopic()
+    const catcher = await pullAgent()
+    await subscribe(catcher, topic, undefined, { catchAll: true })
+    expect((await publish(topic, { onunroutable: 'reject' })).body.code).toBe('unroutable')
+    expect((await publish(topic, { onunroutable: 'drop' })).body).toMatchObject({ fanout: 0, deliveries: [] })
+    const own = await publish(topic, {}, { key: catcher.key })
+    expect([own.status, own.body.fanout, own.body.caught]).toEqual([202, 0, undefined])
+    expect((await letter(own.body.publication)).body.reason).toBe('unroutable')
+    expect((await publish(topic, { onunroutable: 'dead' })).body.caught).toBe(true)
+    const json = { agent: catcher.name, topic: 'switchboard.>', catchAll: true }
+    const refused = await call('PUT', `/v1/subscriptions/${freshName('sub')}`, { json })
+    expect([refused.status, refused.body.code]).toEqual([400, 'invalid_request'])
+  })
+
+  it('is redriven to whoever catches it by then, and is caught (A11)', async () => {
+    const topic = freshTopic()
+    const { body } = await publish(topic)
+    const catcher = await pullAgent()
+    await subscribe(catcher, topic, undefined, { catchAll: true })
+    const redriven = await call('POST', `/v1/dead-letters/${body.publication}/redrive`)
+    expect(redriven.body).toMatchObject({ status: 'redriven' })
+    expect(await vi.waitUntil(() => leaseOne(catcher))).toBeDefined()
+    expect((await publication(body.publication)).body.caught).toBe(true)
   })
 
   it('purged, its body is gone and it cannot be redriven', async () => {

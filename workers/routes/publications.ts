@@ -3,9 +3,10 @@
  * others who were reached (S2). Never here: what a leg's mailbox knows (workers/report.ts).
  */
 import { Hono } from 'hono'
+import { type LegFate, parseAckMode, satisfied } from '../../shared/ack-mode.ts'
 import { publicationQuery } from '../../shared/api-topics.ts'
 import { maySpeakAs } from '../../shared/permissions.ts'
-import { isPublicationId, type LegFate, parseAckMode, satisfied } from '../../shared/publication.ts'
+import { isCaught, isPublicationId, whyOf } from '../../shared/publication.ts'
 import type { App } from '../context.ts'
 import { refuse, validate } from '../problem.ts'
 import { fatesOf } from '../report.ts'
@@ -18,7 +19,8 @@ publications.get('/publications/:id', async (c) => {
   const platform = c.get('platform')
   const publication = isPublicationId(id) ? await platform.publication(id).report() : undefined
   if (publication === undefined) return refuse({ code: 'not_found', what: 'publication', id })
-  const { head, openedAt, fanout, accepted, refused, closedAt, legs, why } = publication
+  const { head, openedAt, fanout, accepted, refused, closedAt, legs } = publication
+  const why = whyOf(publication)
   if (!maySpeakAs(c.get('principal'), head.source)) refuse({ code: 'forbidden', action: 'read', subject: id })
 
   const fates = await fatesOf(platform, legs)
@@ -30,6 +32,7 @@ publications.get('/publications/:id', async (c) => {
       message: head,
       openedAt: new Date(openedAt).toISOString(),
       ...(why === undefined ? {} : { why }),
+      ...(isCaught(publication) && { caught: true }),
       fanout,
       accepted,
       refused,
