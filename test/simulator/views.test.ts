@@ -5,7 +5,10 @@ import { publish } from '../../workers/publish.ts'
 import { Invocation, noFaults } from './platform.ts'
 import { Scene } from './scene.ts'
 
-it('a publish that dies before it asks its legs: each is handed what it asked for (A40, M1)', async () => {
+it.each([
+  ['each is handed what it asked for (A40, M1)', {}],
+  ['who catches it, too (A11, A40)', { catchAll: true }],
+])('a publish that dies before it asks its legs: %s', async (_, catching) => {
   const scene = new Scene()
   for (const name of ['ada', 'bob']) {
     await scene.done(
@@ -14,7 +17,7 @@ it('a publish that dies before it asks its legs: each is handed what it asked fo
         .directory()
         .putAgent(indexEntry(await scene.webhook(name))),
     )
-    const input = { agent: name, topic: 'news', ...(name === 'ada' ? { select: ['title'] } : {}) }
+    const input = { agent: name, topic: 'news', ...(name === 'ada' ? { select: ['title'] } : {}), ...catching }
     await scene.done(scene.platform().directory().putSubscription(name, input, { max: 10 }))
   }
   const invocation = new Invocation()
