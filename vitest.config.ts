@@ -11,6 +11,8 @@ export default defineConfig({
   test: {
     // The Worker logs every step; only what a failing test said is worth reading.
     silent: 'passed-only',
+    // Left alone, one core is not used: half the machine, where there are two.
+    maxWorkers: '100%',
     // V8 coverage does not see into workerd; Istanbul instruments the source and does.
     coverage: {
       provider: 'istanbul',
@@ -71,8 +73,9 @@ export default defineConfig({
           testTimeout: patienceMs,
           expect: patient,
           hookTimeout: patienceMs,
-          fileParallelism: false,
-          // After all else: its processes should not compete with anything for the machine.
+          // They wait more than they work, but each starts processes of its own.
+          maxWorkers: 2,
+          // After the others: its processes should not compete with them for the machine.
           sequence: { groupOrder: 2 },
         },
       },
