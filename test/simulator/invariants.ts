@@ -159,11 +159,21 @@ export function linesOf(receipts: ReadonlyMap<string, Receipt>): Receipt[][] {
     const name = `${receipt.agent}/${partitionkey}`
     lines.set(name, [...(lines.get(name) ?? []), receipt])
   }
-  // No story has a series long enough to end its debounce early.
-  const dueAt = ({ steps, message }: Receipt) =>
+  const acceptedAt = ({ steps }: Receipt) => Date.parse(steps[0]?.at ?? '')
+  const begunAt = (receipt: Receipt): number =>
+    Math.min(
+      acceptedAt(receipt),
+      ...[...receipts.values()].filter(({ collapsedInto }) => collapsedInto === receipt.id).map(begunAt),
+    )
+  // A series that has lasted for ten times its quiet waits no longer (seed 184).
+  const quietUntil = (receipt: Receipt) => {
+    const quietMs = (receipt.message.debounceseconds ?? 0) * 1_000
+    return Math.max(acceptedAt(receipt), Math.min(acceptedAt(receipt) + quietMs, begunAt(receipt) + 10 * quietMs))
+  }
+  const dueAt = (receipt: Receipt) =>
     Math.max(
-      Date.parse(steps[0]?.at ?? '') + (message.debounceseconds ?? 0) * 1_000,
-      message.delivertime === undefined ? 0 : Date.parse(message.delivertime),
+      quietUntil(receipt),
+      receipt.message.delivertime === undefined ? 0 : Date.parse(receipt.message.delivertime),
     )
   return [...lines.values()].map((line) => line.toSorted((a, b) => dueAt(a) - dueAt(b) || a.sequence - b.sequence))
 }
