@@ -165,10 +165,11 @@ export function linesOf(receipts: ReadonlyMap<string, Receipt>): Receipt[][] {
       acceptedAt(receipt),
       ...[...receipts.values()].filter(({ collapsedInto }) => collapsedInto === receipt.id).map(begunAt),
     )
-  // A series that has lasted for ten times its quiet waits no longer (seed 184).
+  // A series that has lasted for its longest, or for ten times its quiet, waits no longer (seed 184).
   const quietUntil = (receipt: Receipt) => {
-    const quietMs = (receipt.message.debounceseconds ?? 0) * 1_000
-    return Math.max(acceptedAt(receipt), Math.min(acceptedAt(receipt) + quietMs, begunAt(receipt) + 10 * quietMs))
+    const { debounceseconds: quiet = 0, debouncemaxseconds: longest = 10 * quiet } = receipt.message
+    const [now, begun] = [acceptedAt(receipt), begunAt(receipt)]
+    return Math.max(now, Math.min(now + quiet * 1_000, begun + longest * 1_000))
   }
   const dueAt = (receipt: Receipt) =>
     Math.max(
