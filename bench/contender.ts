@@ -5,20 +5,23 @@
 import type { Sink } from './sink.ts'
 
 /** A message for all of them: its id is also its mark, by which the sink knows it. */
-export const dataOf = (id: string) => ({ bench: id, text })
-const text = 'What agents tell each other is seldom shorter than this and often longer. '.repeat(3)
+export const dataOf = (id: string, text = usualText) => ({ bench: id, text })
+const usualText = 'What agents tell each other is seldom shorter than this and often longer. '.repeat(3)
 
 /** Which of so many agents it is for: ids end with their number in their run. */
 export const agentOf = (id: string, agents: number): string => `agent-${Number(id.split('-').at(-1)) % agents}`
 
 export interface Contender {
   readonly name: string
-  /** Resolves once these are accepted, in one call. They are for as many agents as `agents` says, in turn; with 0 for nobody. */
-  publish?(ids: readonly string[], agents: number): Promise<void>
+  /**
+   * Resolves once these are accepted, in one call. They are for as many agents as `agents` says, in turn; with 0 for nobody. With `text`
+   * they say that instead of the usual.
+   */
+  publish?(ids: readonly string[], agents: number, text?: string): Promise<void>
   /** Resolves with the reply. */
   ask?(id: string): Promise<void>
-  /** What its processes hold in memory. */
-  residentBytes?(): number
+  /** What its processes hold in memory, or those of one name. */
+  residentBytes?(name?: string): number
   /** Processor time that its processes have used. */
   cpuMs?(): number
   stop(): Promise<void>

@@ -41,20 +41,20 @@ export class Deployment implements Contender {
     await each([...Array(count).keys()], 8, (i) => this.enrol(`${prefix}-${i}`))
   }
 
-  publish(ids: readonly string[], agents: number): Promise<void> {
-    return this.send(ids, (id) => agentOf(id, agents))
+  publish(ids: readonly string[], agents: number, text?: string): Promise<void> {
+    return this.send(ids, (id) => agentOf(id, agents), text)
   }
 
   /** One call; each to the agent that `to` says. */
-  async send(ids: readonly string[], to: (id: string) => string): Promise<void> {
+  async send(ids: readonly string[], to: (id: string) => string, text?: string): Promise<void> {
     const [first] = ids
     if (ids.length === 1 && first !== undefined) {
-      await this.client.post('/v1/messages', messageTo(to(first), first))
+      await this.client.post('/v1/messages', messageTo(to(first), first, text))
       return
     }
     const answer = await this.client.post(
       '/v1/messages/batch',
-      ids.map((id) => messageTo(to(id), id)),
+      ids.map((id) => messageTo(to(id), id, text)),
     )
     // A batch answers 200 whatever became of each.
     const { results } = JSON.parse(answer) as { results: readonly { status: number }[] }
@@ -75,8 +75,8 @@ export class Deployment implements Contender {
     await this.client.post(`/v1/agents/${agent}/${word}`, {})
   }
 
-  residentBytes(): number {
-    return this.host.residentBytes()
+  residentBytes(name?: string): number {
+    return this.host.residentBytes(name)
   }
 
   cpuMs(): number {
@@ -89,4 +89,4 @@ export class Deployment implements Contender {
   }
 }
 
-const messageTo = (to: string, id: string) => ({ to, type: 'bench', data: dataOf(id) })
+const messageTo = (to: string, id: string, text?: string) => ({ to, type: 'bench', data: dataOf(id, text) })

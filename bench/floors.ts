@@ -42,10 +42,10 @@ async function floor(name: string, bindings: object): Promise<Bundle> {
   return { script: built.outputFiles[0]?.text ?? '', worker: { compatibilityDate: '2026-10-23', ...bindings } }
 }
 
-const mailOf = (agents: number) => (id: string) => ({
+const mailOf = (agents: number, text?: string) => (id: string) => ({
   id,
   agent: agents === 0 ? 'nobody' : agentOf(id, agents),
-  body: JSON.stringify({ id, type: 'bench', data: dataOf(id) }),
+  body: JSON.stringify({ id, type: 'bench', data: dataOf(id, text) }),
 })
 
 /** (a) publish → queue → webhook → ack. */
@@ -82,11 +82,11 @@ export async function bareState(sink: Sink): Promise<BareState & Pick<Contender,
 function publisher(name: string, { host, client }: { host: Host; client: Client }): Contender {
   return {
     name,
-    publish: async (ids, agents) => {
-      const mail = ids.map(mailOf(agents))
+    publish: async (ids, agents, text) => {
+      const mail = ids.map(mailOf(agents, text))
       await client.post('/', mail.length === 1 ? mail[0] : mail)
     },
-    residentBytes: () => host.residentBytes(),
+    residentBytes: (name) => host.residentBytes(name),
     cpuMs: () => host.cpuMs(),
     stop: () => stopped(host, client),
   }
