@@ -31,6 +31,8 @@ export class Buckets {
   /** Oldest first; the last is open. Empty until the first delivery: reading an unknown agent must leave no trace. */
   #list: Bucket[] = []
   #ledger: Ledger | undefined
+  /** Whether anything ever moved to `kept`; undefined while nobody has looked. Most mailboxes have nothing there. */
+  #keptUsed: boolean | undefined
 
   constructor(sql: StoragePort['sql']) {
     this.#sql = sql
@@ -82,9 +84,17 @@ export class Buckets {
     return this.#list.reduce((sum, b) => sum + b.rows, 0)
   }
 
-  /** Every table, newest first, so that the likely one is asked first. */
+  /** Every table that holds anything, newest first, so that the likely one is asked first. */
   get tables(): string[] {
-    return this.#list.length === 0 ? [] : [...this.#list.map((b) => tableOf(b.n)).reverse(), keptTable]
+    if (this.#list.length === 0) return []
+    this.#keptUsed ??= this.#sql.exec(`SELECT 1 FROM ${keptTable} LIMIT 1`).toArray().length > 0
+    const newestFirst = this.#list.map((b) => tableOf(b.n)).reverse()
+    return this.#keptUsed ? [...newestFirst, keptTable] : newestFirst
+  }
+
+  /** Something is about to be written to `kept`. */
+  useKept(): void {
+    this.#keptUsed = true
   }
 
   /** The tables in which something may be live. */
@@ -156,6 +166,7 @@ export class Buckets {
       .exec(`SELECT count(*) AS n FROM ${table} WHERE sequence > 0 AND live = 0 AND keep_until <= ?`, now)
       .toArray()
     this.countForgotten(Number(row?.n))
+    this.useKept()
     this.#sql.exec(`INSERT INTO ${keptTable} SELECT * FROM ${table} WHERE live = 1 OR keep_until > ?`, now)
     this.#sql.exec(`DROP TABLE ${table}`)
   }

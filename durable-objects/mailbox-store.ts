@@ -14,6 +14,7 @@ import { pageWithin } from '../shared/page.ts'
 import type { StoragePort } from '../shared/ports.ts'
 import { Buckets, createKept, keptTable } from './buckets.ts'
 import { dayMs, emptyMailboxOf, retentionOf, rowOf, withLostLeases } from './mailbox-rows.ts'
+import { RecentBodies } from './recent-bodies.ts'
 
 export class MailboxStore {
   readonly #storage: StoragePort
@@ -21,6 +22,7 @@ export class MailboxStore {
   #retentionMs = dayMs
   /** Which table each live delivery is in. */
   readonly #homes = new Map<string, string>()
+  readonly #recent = new RecentBodies()
 
   constructor(storage: StoragePort) {
     this.#storage = storage
@@ -73,7 +75,7 @@ export class MailboxStore {
 
   /** The message as JSON text; undefined once it was dropped. */
   body(id: string): string | undefined {
-    const body = this.#column('body', id)
+    const body = this.#recent.get(id) ?? this.#column('body', id)
     return typeof body === 'string' ? body : undefined
   }
 
@@ -93,7 +95,8 @@ export class MailboxStore {
 
   /** Does what was accepted add up with the rows that are there? Reads each of them, and writes nothing. */
   audit({ sequence, depth }: Mailbox): MailboxAudit {
-    if (this.#buckets.open === undefined) return auditOf(sequence, depth, noLedger, this.#buckets.tally())
+    if (this.#buckets.open === undefined)
+      return auditOf(sequence, depth, { sequence: 0, forgotten: 0, redriven: 0 }, this.#buckets.tally())
     const { ledger, rows } = this.#buckets
     if (rows > limits.auditRows) return { verdict: 'not_counted', why: 'too_large' }
     if (ledger === undefined) return { verdict: 'not_counted', why: 'not_begun' }
@@ -115,8 +118,10 @@ export class MailboxStore {
       if (body === undefined) this.#update(delivery, now)
       else this.#insert(delivery, keepsBody(delivery) ? body : null, now)
     }
-    for (const [id, body] of draft.edited)
+    for (const [id, body] of draft.edited) {
+      this.#recent.drop(id)
       this.#storage.sql.exec(`UPDATE ${this.#homes.get(id) ?? keptTable} SET body = ? WHERE id = ?`, body, id)
+    }
     if (draft.slots.size > 0) this.#saveLeases(draft)
     this.#saveLedger(draft)
     if (isGateChanged(draft.base.gate, draft.gate)) this.#putMeta('gate', draft.gate)
@@ -172,7 +177,9 @@ export class MailboxStore {
       body,
     )
     this.#buckets.count()
-    if (isLive(delivery)) this.#homes.set(delivery.id, table)
+    if (!isLive(delivery)) return
+    this.#homes.set(delivery.id, table)
+    if (body !== null) this.#recent.keep(delivery.id, body)
   }
 
   #update(delivery: Delivery, now: number): void {
@@ -180,6 +187,7 @@ export class MailboxStore {
     if (home === undefined) throw new Error(`no row for ${delivery.id}`)
     const [, live, sequence, keepUntil, record] = rowOf(this.#trimmed(delivery, home), this.#retentionMs, now)
     const dropBody = keepsBody(delivery) ? '' : ', body = NULL'
+    if (dropBody !== '') this.#recent.drop(delivery.id)
     // A dead letter that lives again may lie in a bucket that a rebuild no longer scans: it moves to `kept`, which it does.
     const table = live === 1 && !this.#homes.has(delivery.id) ? this.#toKept(delivery.id, home) : home
     this.#storage.sql.exec(
@@ -196,6 +204,7 @@ export class MailboxStore {
 
   #toKept(id: string, home: string): string {
     if (home !== keptTable) {
+      this.#buckets.useKept()
       this.#storage.sql.exec(`INSERT INTO ${keptTable} SELECT * FROM ${home} WHERE id = ?`, id)
       this.#storage.sql.exec(`DELETE FROM ${home} WHERE id = ?`, id)
     }
@@ -288,5 +297,3 @@ export class MailboxStore {
     return this.#storage.sql.exec(query, ...bindings).toArray()
   }
 }
-
-const noLedger = { sequence: 0, forgotten: 0, redriven: 0 }

@@ -86,8 +86,10 @@ export interface Platform extends ChancePort {
   enrolHandlers(): Promise<void>
   /** After this many milliseconds, for deadlines; cancelled by the returned function. */
   after(ms: number, then: () => void): () => void
-  /** One line. `level: 'error'` for what somebody has to see. */
+  /** Notes a step for the invocation's line in the log. `level: 'error'` for what somebody has to see: that is written at once. */
   log(step: string, ids: Readonly<Record<string, unknown>>): void
+  /** The handler has returned. Its line is written once what it left under waitUntil is over. */
+  ended(): void
   /** Tells a collector what this invocation did; absent when the deployer named none. */
   readonly tracing?: Tracing
   /** What this isolate remembers from one invocation to the next: a cache, gone with it. */
@@ -130,6 +132,7 @@ export interface FetchedAnswer {
   readonly status: number
   readonly headers: { get(name: string): string | null }
   readonly body: ReadableStream<Uint8Array> | null
+  text(): Promise<string>
 }
 
 export interface Settings {

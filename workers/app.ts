@@ -64,6 +64,7 @@ export function buildApp(
     c.set('handlers', handlers)
     c.set('shipped', shipped)
     await next()
+    c.get('platform').ended()
   })
   app.use(requireRoute(app))
   app.route('/', session)

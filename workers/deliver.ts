@@ -64,6 +64,11 @@ async function attempt(
   }
 }
 
+// A stored message is an event already, but for what CloudEvents says otherwise: then it is neither parsed nor written anew.
+function eventText({ head: { chain, select }, body }: LeasedDelivery): string {
+  return chain === undefined && select === undefined ? body : structured(messageSchema.parse(JSON.parse(body)))
+}
+
 async function deliverByWebhook(
   platform: Platform,
   slots: Slots,
@@ -82,7 +87,7 @@ async function deliverByWebhook(
     const posted = await postWebhook(platform, agent, {
       id: lease.id,
       ...(hop === undefined ? {} : { hop }),
-      body: structured(messageSchema.parse(JSON.parse(lease.body))),
+      body: eventText(lease),
       ...(traceparent === undefined ? {} : { traceparent }),
       ...(tracestate === undefined ? {} : { tracestate }),
       headers: {

@@ -19,6 +19,7 @@ import type { SchedulesPort } from '../shared/schedule.ts'
 import { collectorHeaders } from '../shared/span.ts'
 import type { WorkflowIndexPort } from '../shared/workflow-index.ts'
 import type { WorkflowPort } from '../shared/workflow-port.ts'
+import { InvocationLog } from './log.ts'
 import { type Audiences, remembering } from './remember.ts'
 import { Trace } from './trace.ts'
 
@@ -46,6 +47,13 @@ export class Unavailable extends Error {
   }
 }
 
+/** What is the same for every invocation of an isolate: made once, because an invocation is short. */
+type Lasting = Omit<
+  Platform,
+  'waitUntil' | 'enrolHandler' | 'enrolHandlers' | 'log' | 'ended' | 'isolate' | 'allowance' | 'bell' | 'tracing'
+>
+const lasting = new WeakMap<Roster, { readonly env: Env; readonly shared: Lasting }>()
+
 /** Waits before a call is tried again. */
 type Pause = (tries: number) => Promise<void>
 
@@ -54,39 +62,20 @@ const callPauseMs = 50
 
 /** One platform for one invocation. */
 export function platformOf(env: Env, invocation: Invocation, roster: Roster, isolate: Isolate): Platform {
-  const { now, random } = chance
-  const pause: Pause = (tries) =>
-    new Promise<void>((resolve) => setTimeout(resolve, callPauseMs * 4 ** (tries - 1) * (0.5 + random())))
-  const directory = persistent<DirectoryPort>(
-    'directory',
-    () => env.DIRECTORY.getByName('all') as unknown as DirectoryPort,
-    pause,
-  )
+  const known = lasting.get(roster)
+  const shared = known?.env === env ? known.shared : lastingOf(env, roster)
+  if (known?.env !== env) lasting.set(roster, { env, shared })
+  const log = new InvocationLog((line, level) => console[level](line), shared.after)
   const platform: { -readonly [K in keyof Platform]: Platform[K] } = {
-    ...chance,
-    ...objectsOf(env, pause),
-    directory: () => remembering(directory, roster.audiences, now),
-    deliveries: env.DELIVERIES as QueuePort<Reference>,
-    work: env.WORK as QueuePort<WorkReference>,
-    fetch: (url, init) => fetch(url, init),
-    waitUntil: (work) => invocation.waitUntil(work),
+    ...shared,
+    waitUntil: (work) => invocation.waitUntil(log.during(work)),
     enrolHandler: (name) => roster.enrol(platform, name),
     enrolHandlers: () => roster.enrolAll(platform),
-    after: (ms, then) => {
-      const timer = setTimeout(then, ms)
-      return () => clearTimeout(timer)
-    },
-    log: (step, ids) =>
-      (ids['level'] === 'error' ? console.error : console.log)(JSON.stringify({ step, at: now(), ...ids })),
+    log: (step, ids) => log.note({ step, at: Date.now(), ...ids }),
+    ended: () => log.end(),
     isolate,
     allowance: { legs: limits.legsPerInvocation },
     bell: new Bell(),
-    settings: {
-      adminKey: env.SWITCHBOARD_ADMIN_KEY === '' ? undefined : env.SWITCHBOARD_ADMIN_KEY,
-      development: env.SWITCHBOARD_DEV === '1',
-      patienceMs: Number(env.SWITCHBOARD_PATIENCE_SECONDS || 0) * 1_000,
-    },
-    bindings: env as unknown as Readonly<Record<string, unknown>>,
   }
   const collector = env.SWITCHBOARD_OTLP_URL ?? ''
   if (collector !== '')
@@ -95,6 +84,34 @@ export function platformOf(env: Env, invocation: Invocation, roster: Roster, iso
       headers: collectorHeaders(env.SWITCHBOARD_OTLP_HEADERS ?? ''),
     })
   return platform
+}
+
+function lastingOf(env: Env, roster: Roster): Lasting {
+  const pause: Pause = (tries) =>
+    new Promise<void>((resolve) => setTimeout(resolve, callPauseMs * 4 ** (tries - 1) * (0.5 + Math.random())))
+  const directory = persistent<DirectoryPort>(
+    'directory',
+    () => env.DIRECTORY.getByName('all') as unknown as DirectoryPort,
+    pause,
+  )
+  return {
+    ...chance,
+    ...objectsOf(env, pause),
+    directory: () => remembering(directory, roster.audiences, chance.now),
+    deliveries: env.DELIVERIES as QueuePort<Reference>,
+    work: env.WORK as QueuePort<WorkReference>,
+    fetch: (url, init) => fetch(url, init),
+    after: (ms, then) => {
+      const timer = setTimeout(then, ms)
+      return () => clearTimeout(timer)
+    },
+    settings: {
+      adminKey: env.SWITCHBOARD_ADMIN_KEY === '' ? undefined : env.SWITCHBOARD_ADMIN_KEY,
+      development: env.SWITCHBOARD_DEV === '1',
+      patienceMs: Number(env.SWITCHBOARD_PATIENCE_SECONDS || 0) * 1_000,
+    },
+    bindings: env as unknown as Readonly<Record<string, unknown>>,
+  }
 }
 
 /** The objects by name, but for the directory, of which the isolate remembers much. */
@@ -145,9 +162,15 @@ type Remote = Record<string | symbol, (...args: unknown[]) => Promise<unknown>>
 
 /**
  * A port that tries again. Every changing call carries a token, so a call that took effect and lost its answer is safe to
- * repeat. A fresh stub each time: after an exception the old one may be broken. An overloaded object is left alone.
+ * repeat. A fresh stub each time: after an exception the old one may be broken. An overloaded object is left alone. `first`: what each
+ * call begins with, of an object that has several of a kind.
  */
-export function persistent<Port extends object>(what: string, stub: () => Port, pause: Pause): Port {
+export function persistent<Port extends object>(
+  what: string,
+  stub: () => Port,
+  pause: Pause,
+  first: readonly unknown[] = [],
+): Port {
   return new Proxy({} as Port, {
     get:
       (_, method) =>
@@ -155,7 +178,7 @@ export function persistent<Port extends object>(what: string, stub: () => Port, 
         for (let tries = 1; ; tries++) {
           try {
             // Called as a method, in one expression: `apply` and `call` would themselves be taken for remote methods.
-            return await (stub() as Remote)[method]?.(...args)
+            return await (stub() as Remote)[method]?.(...first, ...args)
           } catch (error) {
             const overloaded =
               typeof error === 'object' && error !== null && 'overloaded' in error && error.overloaded === true

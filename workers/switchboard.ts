@@ -47,15 +47,20 @@ export function createSwitchboard(
   const app = buildApp(handlers, make, newAcquaintances(), shippedOf(options.workflows ?? {}))
   return {
     fetch: (request, env, ctx) => app.fetch(request, env, ctx),
-    queue: async (batch, env, ctx) => {
-      const platform = make(env, ctx)
-      if (batch.queue.startsWith('deliveries')) await consume(platform, handlers, batch.messages)
-      else if (batch.queue.startsWith('work')) await work(platform, batch.messages)
-      else await nudge(platform, batch.messages)
-    },
-    scheduled: async (_controller, env, ctx) => {
-      const platform = make(env, ctx)
-      await sweep(platform)
-    },
+    queue: (batch, env, ctx) =>
+      within(make(env, ctx), async (platform) => {
+        if (batch.queue.startsWith('deliveries')) await consume(platform, handlers, batch.messages)
+        else if (batch.queue.startsWith('work')) await work(platform, batch.messages)
+        else await nudge(platform, batch.messages)
+      }),
+    scheduled: (_controller, env, ctx) => within(make(env, ctx), async (platform) => void (await sweep(platform))),
+  }
+}
+
+async function within(platform: Platform, run: (platform: Platform) => Promise<void>): Promise<void> {
+  try {
+    await run(platform)
+  } finally {
+    platform.ended()
   }
 }

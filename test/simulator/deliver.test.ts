@@ -278,6 +278,7 @@ describe('a body that comes slowly', () => {
           status: 200,
           headers: { get: () => null },
           body: new ReadableStream({ start: (controller) => pieces(controller, scene) }),
+          text: () => Promise.reject(new Error('its length is not known')),
         }),
       }),
     })

@@ -200,6 +200,7 @@ export class SimPlatform {
       enrolHandlers: () => Promise.resolve(),
       after: (ms, then) => world.in(ms, () => invocation.alive && then()),
       log: () => undefined,
+      ended: () => undefined,
       isolate: this.#isolate,
       allowance: { legs: limits.legsPerInvocation },
       bell: new Bell(),
@@ -468,6 +469,7 @@ export class SimPlatform {
       status: answer.status,
       headers: { get: (name) => headers.get(name) ?? null },
       body: answer.body === '' ? null : streamOf(answer.body),
+      text: () => Promise.resolve(answer.body),
     }
   }
 
