@@ -1,6 +1,7 @@
 /**
- * GatherObject: one gather, named by its id. It remembers what was asked, what came, and how it ended, and asks for the rest
- * to be seen to until it is. Never here: asking mailboxes (workers/gather.ts), or what counts as a reply (shared/arrival.ts).
+ * GatherObject: the gathers of one place (shared/gather-place.ts), each by its id. It remembers what was asked, what came, and how it
+ * ended, and asks for the rest to be seen to until it is. One alarm, for whichever is due first. Never here: asking mailboxes
+ * (workers/gather.ts), what counts as a reply (shared/arrival.ts), or rows (durable-objects/gather-store.ts).
  */
 import { DurableObject } from 'cloudflare:workers'
 import { type Arrival, type Arrived, arrive } from '../shared/arrival.ts'
@@ -12,218 +13,221 @@ import {
   type GatherOpening,
   openGather,
   progressGather,
-  readGather,
 } from '../shared/gather.ts'
-import type { GatherPort, GatherReport, ResultsReport } from '../shared/gather-port.ts'
-import { changedLegs, isTrunkChanged, readLeg, trunkOf, withLegs } from '../shared/gather-rows.ts'
+import type { GatherObjectPort, GatherReport, ResultsReport } from '../shared/gather-port.ts'
 import { gatherDueAt, unsent } from '../shared/gather-work.ts'
 import type { LegFailure } from '../shared/leg-failure.ts'
 import { limits } from '../shared/limits.ts'
-import type { ChancePort, SqlValue, StoragePort, Synchronous } from '../shared/ports.ts'
+import type { ChancePort, StoragePort, Synchronous } from '../shared/ports.ts'
 import { chance } from './chance.ts'
-import { type OutboxEnv, sendGather } from './outbox.ts'
+import { GatherStore, type Text } from './gather-store.ts'
+import { type OutboxEnv, sendGathers } from './outbox.ts'
 
 const alarmRetryMs = 5_000
+// One that cannot be looked at is left alone for a while, and is in nobody's way.
+const brokenMs = 300_000
+// At one ring of the alarm. Whatever else is due rings it again at once.
+const visitedAtOnce = 100
+// Those that are forgotten in the same hour share a ring.
+const forgottenEveryMs = 3_600_000
+// As storage has them: a scatter of a thousand legs is not read again for each reply, nor a request between its reply and its asker.
+const remembered = 200
 
-const tables = [
-  'CREATE TABLE IF NOT EXISTS gather (id TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID',
-  // What its legs are sent (`ask`, in their order), what they said (`reply`, by arrival), and what was made of it (`result`).
-  `CREATE TABLE IF NOT EXISTS texts (
-     kind TEXT NOT NULL, n INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (kind, n)
-   ) WITHOUT ROWID`,
-]
-
-// A scatter's only.
-const legsTable = 'CREATE TABLE IF NOT EXISTS legs (n INTEGER PRIMARY KEY, record TEXT NOT NULL)'
-
-export class GatherObject extends DurableObject<OutboxEnv> implements Synchronous<GatherPort> {
+export class GatherObject extends DurableObject<OutboxEnv> implements Synchronous<GatherObjectPort> {
   readonly #storage: StoragePort
+  readonly #store: GatherStore
   readonly #chance: Pick<ChancePort, 'now'>
-  readonly #name: string
-  /** As storage has it: a scatter of a thousand legs is not read again for each reply. */
-  #known: Gather | undefined
+  readonly #known = new Map<string, Gather>()
+  /** Undefined: not known. */
+  #alarmAt: number | undefined
 
   constructor(ctx: DurableObjectState, env: OutboxEnv, ports: Pick<ChancePort, 'now'> = chance) {
     super(ctx, env)
     // The narrow shape that is used; the platform's own class satisfies it.
     this.#storage = ctx.storage as unknown as StoragePort
+    this.#store = new GatherStore(this.#storage)
     this.#chance = ports
-    this.#name = ctx.id.name ?? ''
   }
 
-  open(opening: GatherOpening, bodies: readonly string[]) {
-    const opened = openGather(this.#current(), opening, this.#chance.now())
-    if (opened.status === 'opened')
-      this.#save(undefined, opened.gather, () => {
-        this.#rows('DELETE FROM texts')
-        if (opening.scatter !== undefined) this.#rows('DELETE FROM legs WHERE n > ?', opened.gather.legs.length)
-        bodies.forEach((body, i) => void this.#keep('ask', i + 1, body))
-      })
+  open(id: string, opening: GatherOpening, bodies: readonly string[]) {
+    const now = this.#chance.now()
+    const opened = openGather(this.#current(id), opening, now)
+    const { gather } = opened
+    // Who opens it asks at once.
+    const dueAt = gatherDueAt(gather, now)
+    if (opened.status === 'opened') this.#write(gather, dueAt, () => this.#store.insert(gather, dueAt, bodies))
     return opened
   }
 
-  unfinished() {
-    const gather = this.#current()
+  unfinished(id: string) {
+    const gather = this.#current(id)
     if (gather === undefined || gather.told) return undefined
-    return { gather, bodies: this.#texts('ask').map(({ body }) => body) }
+    return { gather, bodies: this.#store.texts(id, 'ask').map(({ body }) => body) }
   }
 
-  progress(news: GatherNews, result?: string): Gather | undefined {
-    const isNew = news.reduction !== undefined && this.#current()?.scatter?.reduction === undefined
-    return this.#step(
-      (gather, now) => progressGather(gather, news, now),
-      () => {
-        if (isNew && result !== undefined) this.#keep('result', 1, result)
-      },
-    )
+  progress(id: string, news: GatherNews, result?: string): Gather | undefined {
+    const isNew = news.reduction !== undefined && this.#current(id)?.scatter?.reduction === undefined
+    return this.#step(id, (gather, now) => progressGather(gather, news, now), isNew ? result : undefined)
   }
 
-  arrive(arrival: Arrival, body?: string): Arrived {
-    const gather = this.#current()
+  arrive(id: string, arrival: Arrival, body?: string): Arrived {
+    const gather = this.#current(id)
     if (gather === undefined) return 'unknown'
     const [next, arrived, n] = arrive(gather, arrival, this.#chance.now())
-    if (next !== gather)
-      this.#save(gather, next, () => {
-        if (n !== undefined && body !== undefined) this.#keep('reply', n, body)
-      })
+    if (next !== gather) this.#save(gather, next, n === undefined || body === undefined ? undefined : { n, body })
     return arrived
   }
 
-  cancel(failure?: LegFailure): Gather | undefined {
-    return this.#step((gather, now) => cancelGather(gather, failure, now))
+  cancel(id: string, failure?: LegFailure): Gather | undefined {
+    return this.#step(id, (gather, now) => cancelGather(gather, failure, now))
   }
 
-  report(): GatherReport | undefined {
-    const gather = this.#current()
+  report(id: string): GatherReport | undefined {
+    const gather = this.#current(id)
     if (gather === undefined) return undefined
-    return { gather, replies: gather.scatter === undefined ? this.#texts('reply') : [] }
+    return { gather, replies: gather.scatter === undefined ? this.#store.texts(id, 'reply') : [] }
   }
 
-  results(fromLeg: number): ResultsReport | undefined {
-    const gather = this.#current()
+  results(id: string, fromLeg: number): ResultsReport | undefined {
+    const gather = this.#current(id)
     if (gather === undefined) return undefined
-    const replies: { n: number; body: string }[] = []
+    const replies: Text[] = []
     let bytes = 0
     for (const { n, state } of gather.legs) {
       if (n < fromLeg || state.status !== 'replied') continue
-      const body = this.#text('reply', state.arrival)
+      const body = this.#store.reply(id, state.arrival)
       if (body === undefined) continue
       bytes += body.length
       // The first always fits.
       if (replies.length > 0 && bytes > limits.scatterAnswerBytes) return { gather, replies, upTo: n - 1, next: n }
       replies.push({ n: state.arrival, body })
     }
-    const result = this.#text('result', 1)
+    const result = this.#store.result(id)
     return { gather, replies, upTo: gather.legs.length, ...(result === undefined ? {} : { result }) }
   }
 
-  /** Never throws, and re-arms itself until it is forgotten (M6). */
+  /** Never throws, and re-arms itself until everything is forgotten (M6). */
   override async alarm(): Promise<void> {
+    this.#alarmAt = undefined
     try {
-      const gather = this.#current()
-      if (gather === undefined) return
       const now = this.#chance.now()
-      const dueAt = gatherDueAt(gather, now)
-      if (gather.told && dueAt <= now) {
-        // All of it: an empty database would be stored, and paid, for ever.
-        await this.#storage.deleteAll()
-        this.#known = undefined
+      const due = this.#store.due(now, visitedAtOnce)
+      const visits = due.map((id) => this.#visit(id, now))
+      const over = due.filter((_, i) => visits[i] === 'over')
+      if (this.#store.isMade() && this.#store.holdsOnly(over)) {
+        this.#known.clear()
+        await this.#store.deleteAll()
         return
       }
-      await this.#storage.setAlarm(dueAt)
-      if (!gather.told && (gather.outcome !== undefined || unsent(gather).length > 0))
-        await sendGather(this.env, this.#name)
+      this.#forget(over)
+      const next = this.#store.isMade() ? this.#store.earliestDueAt() : undefined
+      if (next !== undefined) await this.#setAlarm(Math.max(next, now))
+      const left = due.filter((_, i) => visits[i] === 'work')
+      await sendGathers(this.env, left)
     } catch (error) {
-      console.error(JSON.stringify({ step: 'gather.alarm', gather: this.#name, error: String(error) }))
-      await this.#storage.setAlarm(this.#chance.now() + alarmRetryMs)
+      console.error(JSON.stringify({ step: 'gather.alarm', error: String(error) }))
+      await this.#setAlarm(this.#chance.now() + alarmRetryMs)
     }
   }
 
   // --- inside ---------------------------------------------------------------------------------------------------------
 
+  // What one cannot do keeps no other from its time.
+  #visit(id: string, now: number): 'over' | 'work' | 'later' {
+    try {
+      const gather = this.#current(id)
+      if (gather === undefined) return 'over'
+      const dueAt = gatherDueAt(gather, now)
+      if (gather.told && dueAt <= now) return 'over'
+      this.#store.dueLater(id, wholeHour(gather, dueAt))
+      return !gather.told && (gather.outcome !== undefined || unsent(gather).length > 0) ? 'work' : 'later'
+    } catch (error) {
+      console.error(JSON.stringify({ step: 'gather.visit', gather: id, error: String(error) }))
+      this.#known.delete(id)
+      this.#store.dueLater(id, now + brokenMs)
+      return 'later'
+    }
+  }
+
+  #forget(ids: readonly string[]): void {
+    for (const id of ids) this.#known.delete(id)
+    if (ids.length > 0)
+      this.#store.together(() => {
+        for (const id of ids) this.#store.forget(id)
+      })
+  }
+
   /** As it is now: whatever time alone changes has happened, whether or not the alarm came in time. */
-  #current(): Gather | undefined {
-    const gather = this.#known ?? this.#stored()
+  #current(id: string): Gather | undefined {
+    const gather = this.#known.get(id) ?? this.#store.load(id)
     if (gather === undefined) return undefined
-    this.#known = gather
+    this.#remember(gather)
     const next = elapse(gather, this.#chance.now())
     if (next !== gather) this.#save(gather, next)
     return next
   }
 
-  #stored(): Gather | undefined {
-    if (!this.#hasTable()) return undefined
-    const [row] = this.#rows('SELECT record FROM gather')
-    if (row === undefined) return undefined
-    const trunk = readGather(row.record)
-    if (trunk.scatter === undefined) return trunk
-    return withLegs(
-      trunk,
-      this.#rows('SELECT record FROM legs ORDER BY n').map((leg) => readLeg(leg.record)),
-    )
+  // The one that was asked for longest ago gives way.
+  #remember(gather: Gather): void {
+    this.#known.delete(gather.id)
+    this.#known.set(gather.id, gather)
+    const [oldest] = this.#known.keys()
+    if (this.#known.size > remembered && oldest !== undefined) this.#known.delete(oldest)
   }
 
-  #step(work: (gather: Gather, now: number) => Gather, more?: () => void): Gather | undefined {
-    const gather = this.#current()
+  #step(id: string, work: (gather: Gather, now: number) => Gather, result?: string): Gather | undefined {
+    const gather = this.#current(id)
     if (gather === undefined) return undefined
     const next = work(gather, this.#chance.now())
-    if (next !== gather) this.#save(gather, next, more)
+    if (next !== gather) this.#save(gather, next, undefined, result)
     return next
   }
 
-  // M6: the alarm is armed in the transaction that makes it needed earlier: by the opening, by another round, and by the end.
-  // Otherwise the armed one is too early at worst, and one visit is cheaper than a row for each change.
-  #save(before: Gather | undefined, gather: Gather, more: () => void = () => undefined): void {
+  // M6: when it is due, and the alarm for it, are in the transaction that makes them needed earlier: by the opening, by another round,
+  // and by the end. Otherwise it is looked at too early at worst, and one visit is cheaper than a row for each change.
+  #save(before: Gather, gather: Gather, reply?: Text, result?: string): void {
     const now = this.#chance.now()
-    // Until it is saved, memory knows nothing: what follows a save that failed is read anew.
-    this.#known = undefined
-    this.#storage.transactionSync(() => {
-      if (before === undefined) for (const table of tables) this.#storage.sql.exec(table)
-      if (before === undefined && gather.scatter !== undefined) this.#storage.sql.exec(legsTable)
-      if (isTrunkChanged(before, gather))
-        this.#rows(
-          'INSERT OR REPLACE INTO gather (id, record) VALUES (?, ?)',
-          gather.id,
-          JSON.stringify(trunkOf(gather)),
-        )
-      for (const { n, record } of changedLegs(before, gather))
-        this.#rows('INSERT OR REPLACE INTO legs (n, record) VALUES (?, ?)', n, record)
-      more()
-      const ended = gather.outcome !== undefined && before?.outcome === undefined
-      // Nobody is asked any more.
-      if (ended) this.#rows("DELETE FROM texts WHERE kind = 'ask'")
-      if (ended || before === undefined || gather.rounds !== before.rounds)
-        void this.#storage.setAlarm(ended && !gather.told ? now : this.#dueAt(before, gather, now))
+    const ended = gather.outcome !== undefined && before.outcome === undefined
+    const again = gather.rounds !== before.rounds
+    // Another round is the alarm's, or whoever noticed first, to begin: at once.
+    const atOnce = again || (ended && !gather.told)
+    const dueAt = atOnce ? now : ended ? wholeHour(gather, gatherDueAt(gather, now)) : undefined
+    this.#write(gather, dueAt, () => {
+      this.#store.update(before, gather, dueAt, reply)
+      if (result !== undefined) this.#store.keep(gather.id, 'result', 1, result)
     })
-    this.#known = gather
   }
 
-  // Who opens it asks at once; another round is the alarm's, or whoever noticed first, to begin: at once.
-  #dueAt(before: Gather | undefined, gather: Gather, now: number): number {
-    return before !== undefined && gather.rounds !== before.rounds ? now : gatherDueAt(gather, now)
+  #write(gather: Gather, dueAt: number | undefined, write: () => void): void {
+    const armed = this.#alarmAt
+    let armedAt = armed
+    // Until it is saved, memory knows nothing: what follows a save that failed is read anew.
+    this.#known.delete(gather.id)
+    this.#alarmAt = undefined
+    this.#store.together(() => {
+      write()
+      if (dueAt !== undefined) armedAt = this.#arm(armed, dueAt, this.#chance.now())
+    })
+    this.#alarmAt = armedAt
+    this.#remember(gather)
   }
 
-  #text(kind: 'reply' | 'result', n: number): string | undefined {
-    const [row] = this.#rows('SELECT body FROM texts WHERE kind = ? AND n = ?', kind, n)
-    return row === undefined ? undefined : String(row.body)
+  // What is armed for earlier will do. Not known after a rebuild, and long overdue, it may be lost: then for whatever is due first.
+  #arm(armed: number | undefined, dueAt: number, now: number): number {
+    const isSure = armed !== undefined && armed > now - alarmRetryMs
+    if (isSure && armed <= dueAt) return armed
+    const at = isSure ? dueAt : Math.max(now, this.#store.earliestDueAt() ?? dueAt)
+    // Not awaited: it belongs to the transaction that is being written, and the output gate waits for that.
+    void this.#storage.setAlarm(at)
+    return at
   }
 
-  #keep(kind: 'ask' | 'reply' | 'result', n: number, body: string): void {
-    this.#rows('INSERT OR REPLACE INTO texts (kind, n, body) VALUES (?, ?, ?)', kind, n, body)
+  #setAlarm(at: number): Promise<void> {
+    this.#alarmAt = at
+    return this.#storage.setAlarm(at)
   }
+}
 
-  #texts(kind: 'ask' | 'reply'): { n: number; body: string }[] {
-    return this.#rows('SELECT n, body FROM texts WHERE kind = ? ORDER BY n', kind).map((row) => ({
-      n: Number(row.n),
-      body: String(row.body),
-    }))
-  }
-
-  #hasTable(): boolean {
-    return this.#rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'gather'").length > 0
-  }
-
-  #rows(query: string, ...bindings: SqlValue[]): Record<string, unknown>[] {
-    return this.#storage.sql.exec(query, ...bindings).toArray()
-  }
+function wholeHour(gather: Gather, at: number): number {
+  return gather.told ? Math.ceil(at / forgottenEveryMs) * forgottenEveryMs : at
 }

@@ -57,9 +57,9 @@ export async function sendExpansion(env: Pick<OutboxEnv, 'WORK'>, publication: s
   await patiently(env.WORK.send({ v: 1, publication }))
 }
 
-/** A gather with legs to be asked, or an outcome to be told. */
-export async function sendGather(env: Pick<OutboxEnv, 'WORK'>, gather: string): Promise<void> {
-  await patiently(env.WORK.send({ v: 1, gather }))
+/** Gathers with legs to be asked, or an outcome to be told. */
+export async function sendGathers(env: Pick<OutboxEnv, 'WORK'>, gathers: readonly string[]): Promise<void> {
+  await Promise.all(gathers.map((gather) => patiently(env.WORK.send({ v: 1, gather }))))
 }
 
 /** A promise whose end has to be told. */

@@ -7,7 +7,7 @@ import type { PendingRequest, RequestsPort } from '../shared/gather-port.ts'
 import { limits } from '../shared/limits.ts'
 import type { ChancePort, SqlValue, StoragePort, Synchronous } from '../shared/ports.ts'
 import { chance } from './chance.ts'
-import { type OutboxEnv, sendGather } from './outbox.ts'
+import { type OutboxEnv, sendGathers } from './outbox.ts'
 
 const table = `CREATE TABLE IF NOT EXISTS pending (
   id TEXT PRIMARY KEY, opened_at INTEGER NOT NULL, deadline_at INTEGER NOT NULL
@@ -81,7 +81,7 @@ export class RequestsObject extends DurableObject<OutboxEnv> implements Synchron
       const now = this.#chance.now()
       const over = this.#rows('SELECT id FROM pending WHERE deadline_at <= ? LIMIT ?', now - graceMs, wokenAtOnce)
       for (const { id } of over) {
-        await sendGather(this.env, String(id))
+        await sendGathers(this.env, [String(id)])
         this.#rows('DELETE FROM pending WHERE id = ?', String(id))
       }
       if (this.#rows('SELECT 1 FROM pending LIMIT 1').length > 0)
@@ -104,6 +104,6 @@ export class RequestsObject extends DurableObject<OutboxEnv> implements Synchron
 }
 
 function parseCursor(cursor: string | undefined): { readonly at: number; readonly id: string } {
-  const [, at, id = ''] = /^(\d{1,15})\.(g-[a-z2-7]{26})$/.exec(cursor ?? '') ?? []
+  const [, at, id = ''] = /^(\d{1,15})\.([gr]-[a-z2-7]{26})$/.exec(cursor ?? '') ?? []
   return at === undefined ? { at: -1, id: '' } : { at: Number(at), id }
 }

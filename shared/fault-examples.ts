@@ -8,7 +8,7 @@ import { limits } from './limits.ts'
 
 const delivery = 'writer_k3v7zq2mfa6x4hnc5w2yt7dbre'
 const workflow = 'research-42'
-const request = 'g-m4t2kz7qfa6x3hnc5w2yv7dbre'
+const request = 'r-m4t2kz7qfa6x3hnc5w2yv7dbre'
 
 const examples: { readonly [Code in FaultCode]: Extract<Fault, { code: Code }> } = {
   invalid_json: { code: 'invalid_json', reason: 'Unexpected end of JSON input' },

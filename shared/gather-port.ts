@@ -1,5 +1,5 @@
 /**
- * What the verbs may ask of one gather's object, and of the list of what one asker waits for. Never here: an implementation
+ * What the verbs may ask of one gather, and of the list of what one asker waits for. Never here: an implementation
  * (durable-objects/gather.ts, durable-objects/requests.ts).
  */
 import type { Arrival, Arrived } from './arrival.ts'
@@ -34,6 +34,11 @@ export interface GatherPort {
   report(): Promise<GatherReport | undefined>
   /** A scatter with the replies that counted, from one leg on, as many as one answer may carry; `next` is where to go on. */
   results(fromLeg: number): Promise<ResultsReport | undefined>
+}
+
+/** The same of each of an object's gathers, by its id. */
+export type GatherObjectPort = {
+  [K in keyof GatherPort]: (id: string, ...args: Parameters<GatherPort[K]>) => ReturnType<GatherPort[K]>
 }
 
 /** An entry of the list: until when it may be pending. */

@@ -9,6 +9,7 @@
  * whose delivery died has failed at once. Never here: asking mailboxes (workers/gather.ts), HTTP (shared/request.ts).
  */
 import * as z from 'zod'
+import { pooledPrefix } from './gather-place.ts'
 import { deliveryId, digest, mid } from './ids.ts'
 import { joinSchema, type Tally, verdictOf } from './join.ts'
 import { isRefusal, type LegFailure, legFailure } from './leg-failure.ts'
@@ -116,12 +117,12 @@ export const gatherAddress = (id: string): string => `${prefix}${id}`
 
 /** With a key always the same for one asker, so that a repeat finds the first one; otherwise what `chance` gives, 128 bits or more. */
 export function gatherId(source: string, key: string | undefined, chance: string): string {
-  return `g-${key === undefined ? digest('gather', 'chance', chance) : digest('gather', 'key', source, key)}`
+  return pooledPrefix + (key === undefined ? digest('gather', 'chance', chance) : digest('gather', 'key', source, key))
 }
 
-/** A request's, or a scatter's. */
+/** A request's, or a scatter's. `g-`: the question to a reducer, and a request from before they shared objects. */
 export function isGatherId(id: string): boolean {
-  return /^[gs]-[a-z2-7]{26}$/.test(id)
+  return /^[grs]-[a-z2-7]{26}$/.test(id)
 }
 
 /** How long it is remembered once it is over. */

@@ -125,7 +125,7 @@ function built(title: string): SimStorage {
         path: [],
         agents: ['ada'],
       }
-      gather.open({ ...asked, join: { kind: 'all' }, onTimeout: { kind: 'error' }, scatter: {} }, ['{}'])
+      gather.open('g', { ...asked, join: { kind: 'all' }, onTimeout: { kind: 'error' }, scatter: {} }, ['{}'])
       break
     }
     case 'RequestsObject':

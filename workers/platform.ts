@@ -8,6 +8,7 @@ import { Bell } from '../shared/bell.ts'
 import type { DeadLettersPort } from '../shared/dead-letter.ts'
 import type { DirectoryPort } from '../shared/directory.ts'
 import type { DocumentPort } from '../shared/document.ts'
+import { gatherPlace } from '../shared/gather-place.ts'
 import type { GatherPort, RequestsPort } from '../shared/gather-port.ts'
 import { limits } from '../shared/limits.ts'
 import type { ChancePort, Isolate, Platform, QueuePort } from '../shared/ports.ts'
@@ -130,7 +131,10 @@ function objectsOf(env: Env, pause: Pause) {
         () => env.PUBLICATIONS.getByName(id) as unknown as PublicationPort,
         pause,
       ),
-    gather: (id) => persistent<GatherPort>('gather', () => env.GATHERS.getByName(id) as unknown as GatherPort, pause),
+    gather: (id) =>
+      persistent<GatherPort>('gather', () => env.GATHERS.getByName(gatherPlace(id)) as unknown as GatherPort, pause, [
+        id,
+      ]),
     requests: (owner) =>
       persistent<RequestsPort>(
         'list of requests',

@@ -11,6 +11,7 @@ import type { Receipt } from '../../shared/receipt.ts'
 import { express } from '../../workers/express.ts'
 import { type AskOptions, ask, awaitReply } from '../../workers/request.ts'
 import { asker, must } from './invariants.ts'
+import { gathersIn } from './platform.ts'
 import type { SimStorage } from './storage.ts'
 import type { World } from './world.ts'
 
@@ -71,15 +72,24 @@ export class Askers {
   }
 
   /** After each step: an outcome stays as it is, and whatever is to be done has an alarm (M6). */
-  watch(name: string, object: GatherObject, storage: SimStorage): void {
-    const gather = object.report()?.gather
+  watch(object: GatherObject, storage: SimStorage): void {
+    const kept = gathersIn(storage)
+    for (const { id } of kept) this.#watchOne(id, object)
+    if (kept.length === 0) return
+    const dueAt = Math.min(...kept.map((one) => one.dueAt))
+    const at = storage.alarmAt
+    const isArmed = at !== null && at <= Math.max(dueAt, this.#world.now)
+    must(isArmed, 'M6', () => `of gathers that are kept one is due at ${dueAt}, and the alarm is armed for ${at}`)
+  }
+
+  #watchOne(id: string, object: GatherObject): void {
+    const gather = object.report(id)?.gather
     if (gather === undefined) return
     const { outcome } = gather
-    const known = this.#outcomes.get(`${name}/${gather.openedAt}`)
+    const known = this.#outcomes.get(`${id}/${gather.openedAt}`)
     const now = outcome === undefined ? undefined : canonical(outcome)
-    must(known === undefined || known === now, 'G1', () => `${name} resolved as ${known}, and then as ${now}`)
-    if (now !== undefined) this.#outcomes.set(`${name}/${gather.openedAt}`, now)
-    must(storage.alarmAt !== null, 'M6', () => `gather ${name} is kept, and no alarm is armed`)
+    must(known === undefined || known === now, 'G1', () => `${id} resolved as ${known}, and then as ${now}`)
+    if (now !== undefined) this.#outcomes.set(`${id}/${gather.openedAt}`, now)
   }
 }
 

@@ -18,6 +18,7 @@ import { WorkflowIndexObject } from '../../durable-objects/workflow-index.ts'
 import { Bell } from '../../shared/bell.ts'
 import type { Breaker } from '../../shared/breaker.ts'
 import type { Gather } from '../../shared/gather.ts'
+import { gatherPlace } from '../../shared/gather-place.ts'
 import { limits } from '../../shared/limits.ts'
 import type { FetchedAnswer, Platform } from '../../shared/ports.ts'
 import type { Publication } from '../../shared/publication.ts'
@@ -123,8 +124,8 @@ export class SimPlatform {
   afterPublication: (object: PublicationObject, storage: SimStorage) => void = () => undefined
   /** The same for a resource's object. */
   afterResource: (object: ResourceObject, storage: SimStorage) => void = () => undefined
-  /** The same for a gather's. */
-  afterGather: (name: string, object: GatherObject, storage: SimStorage) => void = () => undefined
+  /** The same for an object of gathers. */
+  afterGather: (object: GatherObject, storage: SimStorage) => void = () => undefined
   /** The same for a workflow's. */
   afterWorkflow: (name: string, storage: SimStorage, call?: Pick<ObjectCall, 'method' | 'answer'>) => void = () =>
     undefined
@@ -161,11 +162,12 @@ export class SimPlatform {
     this.#invocations.add(invocation)
     const { world } = this
     const mine = <T>(promise: Promise<T>): Promise<T> => this.#whileAlive(invocation, promise)
-    const port = <P extends object>(kind: Kind, name: string) =>
+    const port = <P extends object>(kind: Kind, name: string, first: readonly unknown[] = []) =>
       persistent<P>(
         kind,
         () => this.#stub(kind, name, invocation) as P,
         (tries) => mine(world.sleep(50 * tries)),
+        first,
       )
     const platform: Platform = {
       // Whole milliseconds, as clocks have them.
@@ -188,7 +190,7 @@ export class SimPlatform {
       approvals: () => port('approvals', 'all'),
       promise: (id) => port('promise', id),
       document: (id) => port('document', id),
-      gather: (id) => port('gather', id),
+      gather: (id) => port('gather', gatherPlace(id), [id]),
       workflow: (id) => port('workflow', id),
       workflowIndex: () => port('workflow-index', 'all'),
       requests: (owner) => port('requests', owner),
@@ -235,12 +237,14 @@ export class SimPlatform {
   async gathers(): Promise<Map<string, Gather>> {
     const names = [...this.#hosted.keys()].filter((key) => key.startsWith('gather/')).map((key) => key.slice(7))
     const all = await Promise.all(names.map((name) => this.#live('gather', name)))
-    const kept = all.flatMap(({ instance }) => (instance as GatherObject | undefined)?.report()?.gather ?? [])
+    const kept = all.flatMap(({ instance, storage }) =>
+      gathersIn(storage).flatMap(({ id }) => (instance as GatherObject | undefined)?.report(id)?.gather ?? []),
+    )
     return new Map(kept.map((gather) => [gather.id, gather]))
   }
 
-  #lookAtGather(name: string, { instance, storage }: Hosted): void {
-    if (instance !== undefined) this.afterGather(name, instance as unknown as GatherObject, storage)
+  #lookAtGather({ instance, storage }: Hosted): void {
+    if (instance !== undefined) this.afterGather(instance as unknown as GatherObject, storage)
   }
 
   /** As if whatever bug had forgotten an object's alarm. */
@@ -284,7 +288,7 @@ export class SimPlatform {
     const agent = kind === 'agent' ? agentIn(hosted) : undefined
     if (agent !== undefined) this.afterCall(name, agent, hosted.storage, { method, args, answer, breaker })
     if (kind === 'publication') this.#lookAtPublication(hosted)
-    if (kind === 'gather') this.#lookAtGather(name, hosted)
+    if (kind === 'gather') this.#lookAtGather(hosted)
     if (kind === 'workflow') this.afterWorkflow(name, hosted.storage, { method, answer })
     if (kind === 'resource') this.afterResource(hosted.instance as unknown as ResourceObject, hosted.storage)
     if (world.chance(faults.objectCrash)) this.#dropInstance(hosted)
@@ -386,7 +390,7 @@ export class SimPlatform {
     const agent = kind === 'agent' ? agentIn(hosted) : undefined
     if (agent !== undefined) this.afterCall(name, agent, hosted.storage)
     if (kind === 'publication') this.#lookAtPublication(hosted)
-    if (kind === 'gather') this.#lookAtGather(name, hosted)
+    if (kind === 'gather') this.#lookAtGather(hosted)
     if (kind === 'workflow') this.afterWorkflow(name, hosted.storage)
     this.#watchAlarm(kind, name, hosted)
   }
@@ -493,6 +497,13 @@ export class SimPlatform {
 // An agent's own object, as the invariants read it.
 function agentIn(hosted: Hosted): AgentObject | undefined {
   return hosted.instance as AgentObject | undefined
+}
+
+/** The gathers of one object, as its rows have them. */
+export function gathersIn({ sql }: SimStorage): { readonly id: string; readonly dueAt: number }[] {
+  const isMade = sql.exec("SELECT 1 FROM sqlite_master WHERE name = 'gathers'").toArray().length > 0
+  const rows = isMade ? sql.exec('SELECT id, due_at FROM gathers').toArray() : []
+  return rows.map((row) => ({ id: String(row.id), dueAt: Number(row.due_at) }))
 }
 
 // Whole at once, without a macrotask of its own: the story must not depend on the machine.

@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from 'vitest'
 import { indexEntry } from '../../shared/directory.ts'
+import { gatherPlace } from '../../shared/gather-place.ts'
 import { resolvePermissions } from '../../shared/permissions.ts'
 import { perform } from '../../workers/perform.ts'
 import { ask } from '../../workers/request.ts'
@@ -97,7 +98,7 @@ describe('the list of what one asker waits for', () => {
       ask(scene.platform(), admin, { type: 'ask', to: 'slow', timeoutSeconds: 40 }, { waits: false }),
     )
     if (!asked.ok) throw new Error(JSON.stringify(asked.error))
-    scene.sim.loseAlarm(asked.value.gather.id, 'gather')
+    scene.sim.loseAlarm(gatherPlace(asked.value.gather.id), 'gather')
     const told = () => scene.logged.filter((l) => l.step === 'request.timeout').map((l) => l.ids.gather)
     await scene.pass(30 * minute)
     expect(told()).toEqual([])

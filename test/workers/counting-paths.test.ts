@@ -4,6 +4,7 @@
  */
 import { env } from 'cloudflare:workers'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { gatherPlace } from '../../shared/gather-place.ts'
 import type { Platform } from '../../shared/ports.ts'
 import { poll } from '../../workers/poll.ts'
 import { Counted, dollars, hour, second, toldInTheDocs } from './counted.ts'
@@ -34,7 +35,7 @@ const replies = () => Response.json({ reply: { type: 'answer', data: { text: 'x'
 async function asked(agent: string, headers: Readonly<Record<string, string>>) {
   const question = { to: agent, type: 'test.ask', data: { text: 'x'.repeat(500) }, timeoutSeconds: 20 }
   const answer = await counted.call('POST', '/v1/requests', question, headers)
-  alarmed(env.GATHERS, answer.body.id)
+  alarmed(env.GATHERS, gatherPlace(answer.body.id))
   return answer
 }
 
@@ -58,7 +59,7 @@ describe('a request', () => {
       await counted.pass(26 * hour)
     })
     expect([bill.workerRequests, queueOperations(bill)]).toEqual([1, 0])
-    expect(dollars(bill)).toBeLessThan(18)
+    expect(dollars(bill)).toBeLessThan(20)
     await toldInTheDocs('request-express', bill)
   })
 
@@ -71,7 +72,7 @@ describe('a request', () => {
       expect((await counted.call('GET', `/v1/requests/${body.id}`)).body.status).toBe('replied')
       await counted.pass(26 * hour)
     })
-    expect(dollars(bill)).toBeLessThan(28)
+    expect(dollars(bill)).toBeLessThan(30)
     await toldInTheDocs('request-by-queue', bill)
   })
 })
