@@ -175,6 +175,7 @@ export class AgentObject extends OperatedMailbox implements Synchronous<AgentPor
   /** Never throws: a thrown alarm is retried six times and then forgotten, and with it everything live (M6). */
   override async alarm(): Promise<void> {
     try {
+      await this.shell.turn(this.chance.random)
       const [due, references] = this.shell.wake((draft, now) => ({
         // What nobody came back for is buried by this very tick.
         isOver: endKeeping(draft, now),

@@ -10,6 +10,7 @@ import { apply, begin, type Draft, deliveryOf, type Mailbox, nextDueAt } from '.
 import type { ChancePort, StoragePort } from '../shared/ports.ts'
 import { type References, release } from '../shared/release.ts'
 import { MailboxStore } from './mailbox-store.ts'
+import { turn } from './turn.ts'
 
 /** What is used of an object's state. */
 export interface ObjectContext {
@@ -27,8 +28,10 @@ export class MailboxShell {
   readonly #moved: (after: number, upTo: number) => unknown
   readonly #paused: (since: number) => unknown
   readonly store: MailboxStore
-  #mailbox: Mailbox
+  #loaded: Mailbox | undefined
   #alarmAt: number | null = null
+  /** How late the alarm was already when this object was made, and nothing had been read yet. */
+  #lateMs = 0
 
   /** Called when a step that was saved has moved the breaker to a later epoch, or has paused the agent. */
   constructor(
@@ -42,17 +45,25 @@ export class MailboxShell {
     this.#moved = moved
     this.#paused = paused
     this.store = new MailboxStore(context.storage)
-    this.#mailbox = this.store.load()
     context
       .blockConcurrencyWhile(async () => {
         this.#alarmAt = await context.storage.getAlarm()
-        this.#armWhatIsOverdue()
+        const now = ports.now()
+        // One that is past is why this object was made, or soon another one is.
+        if (this.#alarmAt === null || this.#alarmAt > now) this.#armWhatIsOverdue()
+        else this.#lateMs = now - this.#alarmAt
       })
       .catch((error: unknown) => console.error(JSON.stringify({ step: 'agent.start', error: String(error) })))
   }
 
   get mailbox(): Mailbox {
     return this.#mailbox
+  }
+
+  // Read when it is first needed: what woke this object may have to wait for its turn.
+  get #mailbox(): Mailbox {
+    this.#loaded ??= this.store.load()
+    return this.#loaded
   }
 
   readonly stored = (id: string): Delivery | undefined => this.store.stored(id)
@@ -67,6 +78,13 @@ export class MailboxShell {
   wake<T>(work: (draft: Draft, now: number) => T): [T, References] {
     this.#alarmAt = null
     return this.#step(work, true)
+  }
+
+  /** For an alarm, before it wakes anything. */
+  async turn(dice: () => number): Promise<void> {
+    const lateMs = this.#loaded === undefined ? this.#lateMs : 0
+    this.#lateMs = 0
+    await turn(lateMs, dice)
   }
 
   /** When waking failed: once more, soon. */
@@ -98,7 +116,7 @@ export class MailboxShell {
     })
     const { epoch } = draft.base.gate.breaker
     const before = draft.base.agent?.paused?.since
-    this.#mailbox = apply(draft)
+    this.#loaded = apply(draft)
     const since = this.#mailbox.agent?.paused?.since
     if (since !== undefined && since !== before) this.#paused(since)
     if (draft.gate.breaker.epoch > epoch) this.#moved(epoch, draft.gate.breaker.epoch)

@@ -19,6 +19,7 @@ import { begin, cancel, drain, movedOf, pause, purge, resume, settle, tick } fro
 import { type Write, type Written, write } from '../shared/workflow-write.ts'
 import { chance } from './chance.ts'
 import { type OutboxEnv, sendPerformance } from './outbox.ts'
+import { turn } from './turn.ts'
 import { WorkflowStore } from './workflow-store.ts'
 
 const alarmRetryMs = 5_000
@@ -35,13 +36,15 @@ const unknownMay = ({ ticket }: BudgetAsk) => ({ ticket, status: 'permitted' }) 
 export class WorkflowObject extends DurableObject<OutboxEnv> implements Synchronous<WorkflowPort> {
   readonly #storage: StoragePort
   readonly #store: WorkflowStore
-  readonly #chance: Pick<ChancePort, 'now'>
+  readonly #chance: Pick<ChancePort, 'now' | 'random'>
   readonly #name: string
   /** When writers were late, within the last second: what the next one is told to wait is made of it. */
   #late: number[] = []
   #chart: Definition | undefined
+  /** Nobody has called it yet. */
+  #isFresh = true
 
-  constructor(ctx: DurableObjectState, env: OutboxEnv, ports: Pick<ChancePort, 'now'> = chance) {
+  constructor(ctx: DurableObjectState, env: OutboxEnv, ports: Pick<ChancePort, 'now' | 'random'> = chance) {
     super(ctx, env)
     // The narrow shape that is used; the platform's own class satisfies it.
     this.#storage = ctx.storage as unknown as StoragePort
@@ -214,8 +217,9 @@ export class WorkflowObject extends DurableObject<OutboxEnv> implements Synchron
   }
 
   /** Never throws, and re-arms itself while something is due (M6). */
-  override async alarm(): Promise<void> {
+  override async alarm(info?: Pick<AlarmInvocationInfo, 'scheduledTime'>): Promise<void> {
     try {
+      if (this.#isFresh && info !== undefined) await turn(this.#chance.now() - info.scheduledTime, this.#chance.random)
       const now = this.#chance.now()
       const asking = this.#step((draft) => {
         const deferred = draft.record.waiting > 0 ? this.#store.deferred(deferredAtOnce) : []
@@ -248,6 +252,7 @@ export class WorkflowObject extends DurableObject<OutboxEnv> implements Synchron
 
   /** Undefined when there is no such workflow. What the step changed is saved with it; a step that throws changes nothing. */
   #step<T>(work: (draft: Draft) => T): T | undefined {
+    this.#isFresh = false
     return this.#storage.transactionSync(() => {
       const draft = this.#store.load()
       if (draft === undefined) return undefined

@@ -1,6 +1,7 @@
 /** What a mailbox knows after its memory is gone: only its rows. Never here: queues, receivers, chance (simulator.test.ts). */
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { AgentObject } from '../../durable-objects/agent.ts'
+import { WorkflowObject } from '../../durable-objects/workflow.ts'
 import type { Registration } from '../../shared/agent.ts'
 import { limits } from '../../shared/limits.ts'
 import type { Outcome } from '../../shared/outcome.ts'
@@ -257,5 +258,87 @@ describe('an agent that comes back or leaves, after a restart', () => {
     await home.ring()
     expect(home.object.unfinished([id]).unfinished).toMatchObject([{ id, burial: { reason: 'agent_left' } }])
     expect(home.object.retire(undefined)).toEqual({ status: 'unknown' })
+  })
+})
+
+describe('after a restart, an alarm that is late', () => {
+  afterEach(() => void vi.useRealTimers())
+
+  /** Woken for its alarm, so late that it waits for a second: half of two, by its dice. */
+  async function woken(lateMs = minute): Promise<{ home: Home; id: string; rung: Promise<void> }> {
+    const home = new Home(webhook)
+    const id = home.accept('a')
+    vi.useFakeTimers()
+    home.now = (home.storage.alarmAt ?? 0) + lateMs
+    await home.restart()
+    home.storage.alarmAt = null
+    return { home, id, rung: home.object.alarm() }
+  }
+
+  it('reads its mail when its turn comes, so that a thousand of them do not keep every call waiting', async () => {
+    const { home, id, rung } = await woken()
+    const read = vi.spyOn(home.storage.sql, 'exec')
+    await vi.advanceTimersByTimeAsync(second - 1)
+    expect([read.mock.calls.length, home.sent]).toEqual([0, []])
+    await vi.advanceTimersByTimeAsync(1)
+    await rung
+    expect([home.sent, home.storage.alarmAt]).toEqual([[[id]], expect.any(Number)])
+  })
+
+  it('waits for nothing if it is late by less than a quarter of a second', async () => {
+    const { home, id, rung } = await woken(249)
+    await rung
+    expect(home.sent).toEqual([[id]])
+  })
+
+  it('M6: sees to what a call before its turn left, and is armed for it', async () => {
+    const { home, rung } = await woken()
+    const b = home.accept('b')
+    expect(home.status(b)).toBe('queued')
+    await vi.advanceTimersByTimeAsync(second)
+    await rung
+    const armed = home.storage.alarmAt ?? 0
+    expect(armed).toBeLessThanOrEqual(home.now + 5 * second)
+    home.take(b)
+    expect(home.storage.alarmAt).toBeLessThanOrEqual(home.now + 5 * second)
+  })
+
+  it('M6: waits once; a failure to read is tried again soon', async () => {
+    const { home, rung, id } = await woken()
+    const { exec } = home.storage.sql
+    vi.spyOn(console, 'error').mockImplementationOnce(() => undefined)
+    home.storage.sql.exec = () => {
+      throw new Error('disk I/O error (simulated)')
+    }
+    await vi.advanceTimersByTimeAsync(second)
+    await rung
+    expect([home.sent, home.storage.alarmAt]).toEqual([[], home.now + 5 * second])
+    home.storage.sql.exec = exec
+    void home.ring()
+    await vi.advanceTimersByTimeAsync(0)
+    expect(home.sent).toEqual([[id]])
+  })
+
+  it('of a workflow waits too, unless somebody has called it meanwhile', async () => {
+    vi.useFakeTimers()
+    const storage = new SimStorage()
+    const queue = { send: () => Promise.resolve() }
+    const woken = () => {
+      const context = { id: { name: 'w' }, storage } as unknown as DurableObjectState
+      return new WorkflowObject(context, { DELIVERIES: queue, WORK: queue }, { now: () => start, random: () => 0.5 })
+    }
+    const permissions = { send: [], publish: [], subscribe: [], readState: [], writeState: [], sources: [] }
+    woken().create({ id: 'w', by: 'admin', permissions, creation: 'c', state: {}, keptMs: minute, budget: {} })
+    const read = vi.spyOn(storage.sql, 'exec')
+    const late = { scheduledTime: start - minute }
+    const rung = woken().alarm(late)
+    await vi.advanceTimersByTimeAsync(second - 1)
+    expect(read).not.toHaveBeenCalled()
+    await vi.advanceTimersByTimeAsync(1)
+    await rung
+    expect(read).toHaveBeenCalled()
+    const called = woken()
+    called.read({ source: 'admin', permitted: true })
+    await called.alarm(late)
   })
 })
