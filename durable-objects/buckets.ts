@@ -6,23 +6,20 @@
 import type { Tally } from '../shared/audit.ts'
 import type { Bucket, BucketsRecord, Ledger } from '../shared/bucket.ts'
 import type { StoragePort } from '../shared/ports.ts'
+import { copy, deliveryColumns, layOut } from './delivery-rows.ts'
 
 const bucketsPerRetention = 6
 const bucketPeriodMinMs = 600_000
 // To open a table and to drop it costs six rows: too much for a few receipts, which may as well be kept twice as long.
 const rowsWorthABucket = 1_000
 
-/** The columns of every delivery table. `record` is JSON (shared/delivery.ts); `body` the message as it will be sent. */
-const columns =
-  'id TEXT PRIMARY KEY, live INTEGER NOT NULL, sequence INTEGER NOT NULL, keep_until INTEGER, record TEXT NOT NULL, body TEXT'
-
 export const keptTable = 'kept'
 
 /** The table of stragglers. Its few live rows are found by an index, the only secondary one. */
 export const createKept = [
-  `CREATE TABLE ${keptTable} (${columns}) WITHOUT ROWID`,
-  `CREATE INDEX kept_live ON ${keptTable} (id) WHERE live = 1`,
-]
+  `CREATE TABLE ${keptTable} (${deliveryColumns})`,
+  `CREATE INDEX kept_live ON ${keptTable} (live) WHERE live = 1`,
+] as const
 
 const tableOf = (n: number) => `deliveries_${n}`
 
@@ -41,6 +38,13 @@ export class Buckets {
   load(record: BucketsRecord): void {
     this.#list = record.list
     this.#ledger = record.ledger
+  }
+
+  /** Lays all tables out as they are now, those of before by id. */
+  layOut(): void {
+    const [, index] = createKept
+    for (const table of [keptTable, ...this.#list.map((b) => tableOf(b.n))]) layOut(this.#sql, table)
+    this.#sql.exec(index)
   }
 
   /** As it is to be stored, with the numbers that the mailbox has given. */
@@ -108,7 +112,7 @@ export class Buckets {
   begin(now: number): void {
     if (this.#list.length === 0) this.#ledger = { sequence: 0, forgotten: 0, redriven: 0 }
     const n = (this.#list.at(-1)?.n ?? 0) + 1
-    this.#sql.exec(`CREATE TABLE ${tableOf(n)} (${columns}) WITHOUT ROWID`)
+    this.#sql.exec(`CREATE TABLE ${tableOf(n)} (${deliveryColumns})`)
     this.#list = [...this.#list, { n, since: now, rows: 0, live: false }]
   }
 
@@ -167,7 +171,7 @@ export class Buckets {
       .toArray()
     this.countForgotten(Number(row?.n))
     this.useKept()
-    this.#sql.exec(`INSERT INTO ${keptTable} SELECT * FROM ${table} WHERE live = 1 OR keep_until > ?`, now)
+    copy(this.#sql, table, keptTable, 'live = 1 OR keep_until > ?', now)
     this.#sql.exec(`DROP TABLE ${table}`)
   }
 }

@@ -4,27 +4,28 @@
  * (durable-objects/buckets.ts), what is made of them (workers/correlate.ts).
  */
 import type { SqlValue, StoragePort } from '../shared/ports.ts'
+import { after, isAfter, rowAt } from './delivery-rows.ts'
 
-/** Up to `rows` of each table, by id after `after`. `cursor`: there is more after it. */
+/** Up to `rows` of each table, by id after `from`. `cursor`: there is more after it. */
 export function correlatedIn(
   tables: readonly string[],
   sql: StoragePort['sql'],
   correlationid: string,
-  after: string,
+  from: string,
   rows: number,
 ): { ids: string[]; cursor?: string } {
   const read = (query: string, ...bindings: SqlValue[]) => sql.exec(query, ...bindings).toArray()
   const ends = tables.flatMap((table) =>
-    read(`SELECT id FROM ${table} WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?`, after, rows - 1),
+    read(`SELECT id FROM ${table} WHERE ${isAfter} ORDER BY key LIMIT 1 OFFSET ?`, ...after(from), rows - 1),
   )
   // No further than the table that is read the least far: what lies beyond is the next call's, of every table.
   const [end] = ends.map((row) => String(row.id)).sort()
   const ids = tables.flatMap((table) =>
     read(
-      `SELECT id FROM ${table} WHERE id > ? AND ${end === undefined ? 'TRUE' : 'id <= ?'}
+      `SELECT id FROM ${table} WHERE ${isAfter} AND ${end === undefined ? 'TRUE' : 'key <= ? AND id <= ?'}
          AND json_extract(record, '$.head.correlationid') = ?`,
-      after,
-      ...(end === undefined ? [] : [end]),
+      ...after(from),
+      ...(end === undefined ? [] : rowAt(end).slice(1)),
       correlationid,
     ).map((row) => String(row.id)),
   )

@@ -13,6 +13,7 @@ import { agentOf, type Draft, leasesOf, type Mailbox } from '../shared/mailbox.t
 import { pageWithin } from '../shared/page.ts'
 import type { StoragePort } from '../shared/ports.ts'
 import { Buckets, createKept, keptTable } from './buckets.ts'
+import { after, columnOf, copy, homeOf, isAfter, isKeyedById, isRow, place, rowAt } from './delivery-rows.ts'
 import { dayMs, emptyMailboxOf, retentionOf, rowOf, withLostLeases } from './mailbox-rows.ts'
 import { RecentBodies } from './recent-bodies.ts'
 
@@ -39,6 +40,7 @@ export class MailboxStore {
     const gate = this.#meta('gate')
     const buckets = this.#meta('buckets')
     if (buckets !== undefined) this.#buckets.load(readBuckets(buckets))
+    if (this.#isOfOldLayout) this.#storage.transactionSync(() => this.#buckets.layOut())
     const live = new Map<string, Delivery>()
     let sequence = Math.max(agent?.sequence ?? 0, this.#buckets.ledger?.sequence ?? 0)
     for (const table of this.#buckets.liveTables) {
@@ -82,9 +84,9 @@ export class MailboxStore {
   readonly tables = (): readonly string[] => this.#buckets.tables
 
   /** A page of deliveries by id, for lists. Reads across buckets; a cursor is the last id. */
-  page(after: string, limit: number): { readonly items: readonly Delivery[]; readonly more: boolean } {
+  page(id: string, limit: number): { readonly items: readonly Delivery[]; readonly more: boolean } {
     const found = this.#buckets.tables.flatMap((table) =>
-      this.#all(`SELECT id, record FROM ${table} WHERE id > ? ORDER BY id LIMIT ?`, after, limit + 1),
+      this.#all(`SELECT id, record FROM ${table} WHERE ${isAfter} ORDER BY key LIMIT ?`, ...after(id), limit + 1),
     )
     found.sort((a, b) => (String(a.id) < String(b.id) ? -1 : 1))
     const { rows, more } = pageWithin(found, limit, (row) => String(row.record).length)
@@ -120,7 +122,11 @@ export class MailboxStore {
     }
     for (const [id, body] of draft.edited) {
       this.#recent.drop(id)
-      this.#storage.sql.exec(`UPDATE ${this.#homes.get(id) ?? keptTable} SET body = ? WHERE id = ?`, body, id)
+      this.#storage.sql.exec(
+        `UPDATE ${this.#homes.get(id) ?? keptTable} SET body = ? WHERE ${isRow}`,
+        body,
+        ...rowAt(id),
+      )
     }
     if (draft.slots.size > 0) this.#saveLeases(draft)
     this.#saveLedger(draft)
@@ -140,9 +146,9 @@ export class MailboxStore {
   /** Removes what `kept` need not keep any longer, a bounded number at a time. */
   tidy({ sequence }: Mailbox, now: number): void {
     if (!this.#hasTables()) return
-    const gone = this.#all(`SELECT id, sequence FROM ${keptTable} WHERE live = 0 AND keep_until <= ? LIMIT 500`, now)
+    const gone = this.#all(`SELECT key, sequence FROM ${keptTable} WHERE live = 0 AND keep_until <= ? LIMIT 500`, now)
     if (gone.length === 0) return
-    for (const row of gone) this.#storage.sql.exec(`DELETE FROM ${keptTable} WHERE id = ?`, String(row.id))
+    for (const row of gone) this.#storage.sql.exec(`DELETE FROM ${keptTable} WHERE key = ?`, Number(row.key))
     this.#buckets.countForgotten(gone.filter((row) => Number(row.sequence) > 0).length)
     this.#putBuckets(sequence)
   }
@@ -158,11 +164,7 @@ export class MailboxStore {
   // --- inside ---------------------------------------------------------------------------------------------------------
 
   #column(column: 'record' | 'body', id: string): unknown {
-    for (const table of this.#buckets.tables) {
-      const [row] = this.#all(`SELECT ${column} FROM ${table} WHERE id = ?`, id)
-      if (row !== undefined) return row[column]
-    }
-    return undefined
+    return columnOf(this.#storage.sql, this.#buckets.tables, column, id)
   }
 
   #insert(delivery: Delivery, body: string | null, now: number): void {
@@ -171,11 +173,7 @@ export class MailboxStore {
       this.#putBuckets(0)
     }
     const table = this.#buckets.open ?? keptTable
-    this.#storage.sql.exec(
-      `INSERT INTO ${table} (id, live, sequence, keep_until, record, body) VALUES (?, ?, ?, ?, ?, ?)`,
-      ...rowOf(delivery, this.#retentionMs, now),
-      body,
-    )
+    place(this.#storage.sql, table, [...rowOf(delivery, this.#retentionMs, now), body])
     this.#buckets.count()
     if (!isLive(delivery)) return
     this.#homes.set(delivery.id, table)
@@ -183,7 +181,7 @@ export class MailboxStore {
   }
 
   #update(delivery: Delivery, now: number): void {
-    const home = this.#homes.get(delivery.id) ?? this.#find(delivery.id)
+    const home = this.#homes.get(delivery.id) ?? homeOf(this.#storage.sql, this.#buckets.tables, delivery.id)
     if (home === undefined) throw new Error(`no row for ${delivery.id}`)
     const [, live, sequence, keepUntil, record] = rowOf(this.#trimmed(delivery, home), this.#retentionMs, now)
     const dropBody = keepsBody(delivery) ? '' : ', body = NULL'
@@ -191,12 +189,12 @@ export class MailboxStore {
     // A dead letter that lives again may lie in a bucket that a rebuild no longer scans: it moves to `kept`, which it does.
     const table = live === 1 && !this.#homes.has(delivery.id) ? this.#toKept(delivery.id, home) : home
     this.#storage.sql.exec(
-      `UPDATE ${table} SET live = ?, sequence = ?, keep_until = ?, record = ?${dropBody} WHERE id = ?`,
+      `UPDATE ${table} SET live = ?, sequence = ?, keep_until = ?, record = ?${dropBody} WHERE ${isRow}`,
       live,
       sequence,
       keepUntil,
       record,
-      delivery.id,
+      ...rowAt(delivery.id),
     )
     if (live === 1) this.#homes.set(delivery.id, table)
     else this.#homes.delete(delivery.id)
@@ -205,8 +203,8 @@ export class MailboxStore {
   #toKept(id: string, home: string): string {
     if (home !== keptTable) {
       this.#buckets.useKept()
-      this.#storage.sql.exec(`INSERT INTO ${keptTable} SELECT * FROM ${home} WHERE id = ?`, id)
-      this.#storage.sql.exec(`DELETE FROM ${home} WHERE id = ?`, id)
+      copy(this.#storage.sql, home, keptTable, isRow, ...rowAt(id))
+      this.#storage.sql.exec(`DELETE FROM ${home} WHERE ${isRow}`, ...rowAt(id))
     }
     return keptTable
   }
@@ -259,14 +257,14 @@ export class MailboxStore {
     return leases
   }
 
-  #find(id: string): string | undefined {
-    return this.#buckets.tables.find((table) => this.#all(`SELECT 1 FROM ${table} WHERE id = ?`, id).length > 0)
-  }
-
   #ready = false
+  #isOfOldLayout = false
 
   #hasTables(): boolean {
-    this.#ready ||= this.#all("SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'meta'").length > 0
+    if (this.#ready) return true
+    const [kept] = this.#all("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?", keptTable)
+    this.#ready = kept !== undefined
+    this.#isOfOldLayout = kept !== undefined && isKeyedById(String(kept.sql))
     return this.#ready
   }
 

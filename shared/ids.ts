@@ -59,6 +59,21 @@ export function parseDeliveryId(id: string): { readonly agent: string; readonly 
   return cut > 0 && agentName.safeParse(agent).success && midPattern.test(tail) ? { agent, mid: tail } : undefined
 }
 
+const keyedCharacters = 10
+const keyAlphabet = '234567abcdefghijklmnopqrstuvwxyz'
+
+/**
+ * A number for a delivery's row: 50 bits of its digest, so two ids may have the same one. Of two ids of one agent the greater never has
+ * the smaller number.
+ */
+export function rowKey(id: string): number {
+  const from = id.lastIndexOf('_') + 1
+  let key = 0
+  for (let i = from; i < from + keyedCharacters; i++)
+    key = key * 32 + Math.max(0, keyAlphabet.indexOf(id.charAt(i) || '2'))
+  return key
+}
+
 /** The nth message that a delivery emits. Deterministic, so that a repeat is a duplicate downstream (M2). */
 export function effectId(delivery: string, n: number): string {
   return `${delivery}-${n}`
