@@ -3,7 +3,7 @@
  * purely, save in one transaction with the alarm armed, and only then lay the result over memory. Never here: delivering or
  * publishing (workers/), any decision about mail (shared/), or what people do to it (durable-objects/operated-mailbox.ts).
  */
-import { accept, type Incoming } from '../shared/admission.ts'
+import { type Admission, accept, type Incoming } from '../shared/admission.ts'
 import { isHere } from '../shared/agent.ts'
 import type { AcceptAnswer, AgentPort, FleetingAnswer, SettleAnswer, TakeAnswer } from '../shared/agent-port.ts'
 import { awayOf } from '../shared/away.ts'
@@ -19,7 +19,7 @@ import { alertsOf, overdue } from '../shared/overdue.ts'
 import type { Synchronous } from '../shared/ports.ts'
 import { type Departed, type Departure, departed, departuresOf, leave } from '../shared/reassign.ts'
 import { statusOf } from '../shared/receipt.ts'
-import { lease, take } from '../shared/release.ts'
+import { lease, releaseAndTake, take } from '../shared/release.ts'
 import { type Report, settle } from '../shared/settlement.ts'
 import { buried, type CarriedEffect, carried, hand, recall, tick } from '../shared/upkeep.ts'
 import { letGo } from '../shared/waiting.ts'
@@ -29,16 +29,21 @@ import { sendReleases, sendWork } from './outbox.ts'
 export class AgentObject extends OperatedMailbox implements Synchronous<AgentPort> {
   // --- the message's way ----------------------------------------------------------------------------------------------
 
-  accept(incoming: readonly Incoming[], token: string): AcceptAnswer {
-    const [admissions, references] = this.shell.step((draft, now) => {
+  accept(incoming: readonly Incoming[], token: string, takeToken?: string): AcceptAnswer {
+    const [{ admissions, taken }, references] = this.shell.step((draft, now) => {
       const told = accept(draft, incoming, token, this.shell.store.rows(), this.shell.stored, now)
       // Whoever publishes is at it.
       for (const a of told) if (a.status === 'accepted' && a.diverted !== undefined) hand(draft, a.id, 0, now)
-      return told
+      return {
+        admissions: told,
+        taken: takeToken === undefined ? undefined : this.#takeAtOnce(draft, told, takeToken, now),
+      }
     })
     const draft = begin(this.shell.mailbox)
     const known = admissions.map((a) => ('id' in a ? this.#standing(draft, a.id) : undefined))
-    return { admissions, known, references }
+    if (taken === undefined) return { admissions, known, references }
+    const { references: beside, ...leased } = taken
+    return { admissions, known, references: [...beside, ...references], taken: { ...leased, references: [] } }
   }
 
   take(ids: readonly string[], token: string, alone = false): TakeAnswer {
@@ -192,6 +197,14 @@ export class AgentObject extends OperatedMailbox implements Synchronous<AgentPor
   }
 
   // --- inside ---------------------------------------------------------------------------------------------------------
+
+  #takeAtOnce(draft: Draft, told: readonly Admission[], token: string, now: number): TakeAnswer {
+    const ids = told.flatMap((a) => (a.status === 'accepted' ? [a.id] : []))
+    const { taken, references } = releaseAndTake(draft, ids, token, now)
+    // It is not stored before this step ends.
+    const leases = leasedOf(draft, taken.grants, (id) => draft.inserted.get(id) ?? this.shell.body(id))
+    return { agent: agentOf(draft), leases, unfinished: [], rest: taken.rest, references }
+  }
 
   #standing(draft: Draft, id: string) {
     const delivery = deliveryOf(draft, id) ?? this.shell.store.stored(id)

@@ -4,7 +4,7 @@
  * (workers/gather.ts), what counts as a reply (shared/arrival.ts), or rows (durable-objects/gather-store.ts).
  */
 import { DurableObject } from 'cloudflare:workers'
-import { type Arrival, type Arrived, arrive } from '../shared/arrival.ts'
+import { type Arrival, arrive } from '../shared/arrival.ts'
 import {
   cancelGather,
   elapse,
@@ -14,7 +14,7 @@ import {
   openGather,
   progressGather,
 } from '../shared/gather.ts'
-import type { GatherObjectPort, GatherReport, ResultsReport } from '../shared/gather-port.ts'
+import type { GatherObjectPort, GatherReport, ResultsReport, Told } from '../shared/gather-port.ts'
 import { gatherDueAt, unsent } from '../shared/gather-work.ts'
 import type { LegFailure } from '../shared/leg-failure.ts'
 import { limits } from '../shared/limits.ts'
@@ -70,12 +70,13 @@ export class GatherObject extends DurableObject<OutboxEnv> implements Synchronou
     return this.#step(id, (gather, now) => progressGather(gather, news, now), isNew ? result : undefined)
   }
 
-  arrive(id: string, arrival: Arrival, body?: string): Arrived {
+  arrive(id: string, arrival: Arrival, body?: string, tell = false): Told {
     const gather = this.#current(id)
-    if (gather === undefined) return 'unknown'
-    const [next, arrived, n] = arrive(gather, arrival, this.#chance.now())
+    if (gather === undefined) return { standing: 'unknown' }
+    const [next, standing, n] = arrive(gather, arrival, this.#chance.now())
     if (next !== gather) this.#save(gather, next, n === undefined || body === undefined ? undefined : { n, body })
-    return arrived
+    const report = tell ? this.report(id) : undefined
+    return { standing, ...(report === undefined ? {} : { report }) }
   }
 
   cancel(id: string, failure?: LegFailure): Gather | undefined {

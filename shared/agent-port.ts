@@ -89,6 +89,8 @@ export interface AcceptAnswer {
     | undefined
   )[]
   readonly references: References
+  /** What was leased in the same step, for whoever named a token for it. */
+  readonly taken?: TakeAnswer
 }
 
 export interface Enrolled {
@@ -111,7 +113,8 @@ export type FleetingAnswer =
 
 /** What the verbs may ask of one agent's object. Every changing call carries a token: the same token gets the same answer. */
 export interface AgentPort {
-  accept(incoming: readonly Incoming[], token: string): Promise<AcceptAnswer>
+  /** `takeToken`: the caller delivers at once what the very step that accepts it lets go, and leases it as by a take of this token. */
+  accept(incoming: readonly Incoming[], token: string, takeToken?: string): Promise<AcceptAnswer>
   /** `alone`: the caller runs nothing beside it. A suspect is given to no other. */
   take(ids: readonly string[], token: string, alone?: boolean): Promise<TakeAnswer>
   lease(max: number, durationMs: number, token: string): Promise<TakeAnswer>

@@ -12,6 +12,12 @@ export interface GatherReport {
   readonly replies: readonly { readonly n: number; readonly body: string }[]
 }
 
+/** What an arrival is, and how its gather stands where that was asked. */
+export interface Told {
+  readonly standing: Arrived
+  readonly report?: GatherReport
+}
+
 export interface ResultsReport extends GatherReport {
   /** The legs up to here are told. */
   readonly upTo: number
@@ -28,7 +34,8 @@ export interface GatherPort {
   unfinished(): Promise<{ readonly gather: Gather; readonly bodies: readonly string[] } | undefined>
   /** `result`: with a reduction, the reducer's reply. */
   progress(news: GatherNews, result?: string): Promise<Gather | undefined>
-  arrive(arrival: Arrival, body?: string): Promise<Arrived>
+  /** `tell`: with the gather as it is then, for somebody who waits for it where the reply was carried. */
+  arrive(arrival: Arrival, body?: string, tell?: boolean): Promise<Told>
   cancel(failure?: LegFailure): Promise<Gather | undefined>
   /** With every reply that it has kept; of a scatter with none (`results`). */
   report(): Promise<GatherReport | undefined>

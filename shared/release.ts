@@ -167,6 +167,27 @@ export function take(draft: Draft, ids: readonly string[], token: string, now: n
   return { grants, unfinished, rest }
 }
 
+/**
+ * Releases, and leases at once those of `ids` that this very release lets go by themselves. A repeat with its `token` is granted the
+ * same leases. What is let go beside them is told as by any release.
+ */
+export function releaseAndTake(
+  draft: Draft,
+  ids: readonly string[],
+  token: string,
+  now: number,
+): { readonly taken: Taken; readonly references: References } {
+  const isOwn = (id: string) => ids.includes(id) && releaseOf(draft, id)?.batch === undefined
+  const released = release(draft, now)
+  const own = released.flatMap(({ deliveries, alone }) => (alone ? [] : deliveries.filter(isOwn)))
+  const taken = take(draft, own, token, now)
+  const references = released.flatMap((r) => {
+    const deliveries = r.deliveries.filter((id) => !own.includes(id))
+    return deliveries.length === 0 ? [] : [{ ...r, deliveries }]
+  })
+  return { taken, references }
+}
+
 // A reference to one of a batch takes all of it. A repeat of this call gets what it got, whatever it was told of.
 function withMates(draft: Draft, ids: readonly string[], token: string): ReadonlySet<string> {
   const granted = [...leasesOf(draft)].filter((l) => l.takeToken === token).map((l) => l.id)

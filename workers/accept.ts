@@ -5,18 +5,19 @@ import type { Platform } from '../shared/ports.ts'
 
 /**
  * Has the messages accepted by one agent's mailbox. A handler of this deployment that nobody has written to yet is enrolled
- * on the way. `token` names the call: repeated, it gets the same answer.
+ * on the way. `token` names the call: repeated, it gets the same answer. `takeToken`: what goes at once is leased for the caller.
  */
 export async function accept(
   platform: Platform,
   agent: string,
   incoming: readonly Incoming[],
   token: string,
+  takeToken?: string,
 ): Promise<AcceptAnswer> {
-  const answer = await platform.agent(agent).accept(incoming, token)
+  const ask = () => platform.agent(agent).accept(incoming, token, takeToken)
+  const answer = await ask()
   const unknown = answer.admissions.some((a) => a.status === 'unknown')
-  const settled =
-    unknown && (await platform.enrolHandler(agent)) ? await platform.agent(agent).accept(incoming, token) : answer
+  const settled = unknown && (await platform.enrolHandler(agent)) ? await ask() : answer
   incoming.forEach(({ message }, place) => {
     if (settled.admissions[place]?.status === 'accepted') platform.tracing?.sent(message)
   })

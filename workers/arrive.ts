@@ -21,7 +21,7 @@ export async function arriveByHand(
 ): Promise<Result<PublishReceipt, Fault>> {
   const { id, source: by, causationid } = message
   const arrival = { by, key, ...(causationid === undefined ? {} : { causationid }) }
-  const standing = await platform.gather(gather).arrive(arrival, body)
+  const { standing } = await platform.gather(gather).arrive(arrival, body)
   platform.log('arrive', { gather, by, standing })
   switch (standing) {
     case 'unknown':
@@ -42,8 +42,8 @@ export async function arriveFromJournal(
   { body, key }: Incoming,
 ): Promise<EffectStatus> {
   const arrival = { by: agent, key, delivery: one.id, of: { id: one.head.id, source: one.head.source } }
-  const standing = await platform.gather(gather).arrive(arrival, body)
-  platform.bell.ring(gather)
+  const { standing, report } = await platform.gather(gather).arrive(arrival, body, platform.bell.isAwaited(gather))
+  platform.bell.ring(gather, report)
   platform.log('arrive', { gather, by: agent, delivery: one.id, standing })
   if (standing === 'stranger') {
     const detail = `${gatherAddress(gather)} asked somebody else`
@@ -63,10 +63,10 @@ export async function arriveNotice(
   if (to.kind !== 'gather') return { status: 'carried', deliveries: [] }
   const { id, source } = one.head
   const arrival = { by: agent, key: String(publish.id), delivery: one.id, of: { id, source } }
-  const standing = await platform
-    .gather(to.gather)
-    .arrive({ ...arrival, failure: failureOf(agent, one.id, publish.data) })
-  platform.bell.ring(to.gather)
+  const news = { ...arrival, failure: failureOf(agent, one.id, publish.data) }
+  const isAwaited = platform.bell.isAwaited(to.gather)
+  const { standing, report } = await platform.gather(to.gather).arrive(news, undefined, isAwaited)
+  platform.bell.ring(to.gather, report)
   platform.log('arrive', { gather: to.gather, by: agent, delivery: one.id, notice: standing })
   return { status: 'carried', deliveries: [] }
 }

@@ -80,7 +80,7 @@ class Inquiry {
       const { gather, opened } = asked.value
       if (!opened && gather.outcome !== undefined && gather.outcome.status !== 'replied') continue
       const seconds = (this.#deadlineAt - this.#platform.now()) / 1_000
-      return replyIn(await awaitReply(this.#platform, gather, { seconds, signal: this.#signal }))
+      return replyIn(await awaitReply(this.#platform, asked.value, { seconds, signal: this.#signal }))
     }
     throw new RequestError('request_failed', 'it was asked too often')
   }

@@ -3,7 +3,7 @@
  * gather's own. Never here: what a refusal does to the gather (shared/gather.ts).
  */
 import type { Admission, Incoming } from '../shared/admission.ts'
-import type { AcceptAnswer } from '../shared/agent-port.ts'
+import type { AcceptAnswer, TakeAnswer } from '../shared/agent-port.ts'
 import { type Gather, type GatherNews, type Send, sendKey } from '../shared/gather.ts'
 import type { LegFailure } from '../shared/leg-failure.ts'
 import { limits } from '../shared/limits.ts'
@@ -14,11 +14,14 @@ import type { References } from '../shared/release.ts'
 import { partOf } from '../shared/scatter.ts'
 import { accept } from './accept.ts'
 import { enqueue } from './enqueue.ts'
+import { takeToken } from './take.ts'
 
 /** What a mailbox said to one send. */
 export interface Offered {
   readonly news: GatherNews
   readonly references: References
+  /** Leased in the same step, for a caller that delivers it. */
+  readonly taken?: TakeAnswer
   /** Where the delivery stands. */
   readonly status?: string
 }
@@ -26,19 +29,28 @@ export interface Offered {
 /** A message of a gather, on its way to one agent. `n`: its leg. */
 export type Addressed = Send & { readonly agent: string; readonly n: number }
 
-/** Has one leg's message accepted. What was released is left to the caller to enqueue. */
-export async function offer(platform: Platform, gather: Gather, send: Addressed, body: string): Promise<Offered> {
+/** Has one leg's message accepted, and leased if it may go at once and the caller `takes`. What was released is left to the caller to enqueue. */
+export async function offer(
+  platform: Platform,
+  gather: Gather,
+  send: Addressed,
+  body: string,
+  takes: boolean,
+): Promise<Offered> {
   const message = messageSchema.parse(JSON.parse(body))
   const answer = await accept(
     platform,
     send.agent,
     [incomingOf(gather, send, message)],
     `gather.${sendKey(gather, send.id)}`,
+    takes ? await takeToken(platform) : undefined,
   )
+  const { taken } = answer
   const status = answer.known[0]?.status
   return {
     news: newsOf(gather, send, answer.admissions[0]),
     references: answer.references,
+    ...(taken === undefined ? {} : { taken }),
     ...(status === undefined ? {} : { status }),
   }
 }

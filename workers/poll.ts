@@ -9,41 +9,54 @@ const longestPauseMs = 1_000
 
 export interface Waiting {
   readonly seconds: number
-  /** What the invocation's bell rings with when it is worth asking again at once. */
-  readonly about?: string
   /** The client's: there is nothing to wait for once it hung up. */
   readonly signal: AbortSignal
+}
+
+/** Who brings the answer, or word that it is worth asking for, in the middle of a pause. The returned function stops listening. */
+export interface Listening<T> {
+  readonly listen: (then: (answer: T | undefined) => void) => () => void
+  /** There is nothing to be had before somebody brings it: a pause comes first. */
+  readonly first: boolean
 }
 
 /** The first answer that is done, or the last one that was had in time; undefined when the client was gone before the first. */
 export async function poll<T>(
   platform: Platform,
-  { seconds, about, signal }: Waiting,
+  { seconds, signal }: Waiting,
   ask: () => Promise<T>,
   isDone: (answer: T) => boolean,
+  listening?: Listening<T>,
 ): Promise<T | undefined> {
   const until = platform.now() + seconds * 1_000
+  const listen = listening?.listen
+  let pauseMs = firstPauseMs
   let answer: T | undefined
-  for (let pauseMs = firstPauseMs; !signal.aborted; pauseMs = Math.min(longestPauseMs, pauseMs * 2)) {
-    answer = await ask()
+  let heard = listening?.first === true ? await pause(platform, Math.min(pauseMs, seconds * 1_000), listen) : undefined
+  while (!signal.aborted) {
+    answer = heard ?? (await ask())
     const leftMs = until - platform.now()
     if (signal.aborted || isDone(answer) || leftMs <= 0) break
-    await pause(platform, Math.min(pauseMs, leftMs), about)
+    heard = await pause(platform, Math.min(pauseMs, leftMs), listen)
+    pauseMs = Math.min(longestPauseMs, pauseMs * 2)
   }
   return answer
 }
 
-function pause(platform: Platform, ms: number, about: string | undefined): Promise<void> {
+function pause<T>(
+  platform: Platform,
+  ms: number,
+  listen: Listening<T>['listen'] = () => () => undefined,
+): Promise<T | undefined> {
   return new Promise((resolve) => {
+    let deaf: () => void = () => undefined
     const stop = platform.after(ms, () => {
       deaf()
-      resolve()
+      resolve(undefined)
     })
-    let deaf: () => void = () => undefined
-    if (about !== undefined)
-      deaf = platform.bell.listen(about, () => {
-        stop()
-        resolve()
-      })
+    deaf = listen((answer) => {
+      stop()
+      resolve(answer)
+    })
   })
 }

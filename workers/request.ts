@@ -8,6 +8,7 @@
  */
 
 import type { Incoming } from '../shared/admission.ts'
+import type { TakeAnswer } from '../shared/agent-port.ts'
 import { type Fault, issuesOf } from '../shared/fault.ts'
 import {
   callbackSchema,
@@ -35,14 +36,17 @@ import { enqueue } from './enqueue.ts'
 import { type Descent, followOne } from './follow.ts'
 import { gather, list } from './gather.ts'
 import { offer } from './offer.ts'
-import { poll, type Waiting } from './poll.ts'
+import { type Listening, poll, type Waiting } from './poll.ts'
 import { type PublishOptions, prepare } from './route.ts'
+
+/** `taken`: what the mailbox has leased already, with the acceptance. */
+export type Lane = (agent: string, delivery: string, references: References, taken: TakeAnswer | undefined) => void
 
 export interface AskOptions extends PublishOptions {
   /** Somebody waits for the answer of this very call. */
   readonly waits: boolean
   /** Takes what the mailbox let go at once, in place of the queue (workers/express.ts). */
-  readonly express?: (agent: string, delivery: string, references: References) => void
+  readonly express?: Lane
   /** Deliveries whose handlers wait for this request, the nearest first. */
   readonly path?: readonly string[]
   /** Who is going to be asked, before anything is stored. It may throw. */
@@ -55,6 +59,8 @@ export interface Asked {
   readonly gather: Gather
   /** This call opened it. */
   readonly opened: boolean
+  /** This call delivers its message. */
+  readonly runs: boolean
   readonly secrets: { readonly callback?: string; readonly failureCallback?: string }
 }
 
@@ -83,21 +89,26 @@ export async function ask(
   const opened = await platform.gather(id).open(opening, [incoming.body])
   if (opened.status === 'conflict') return err({ code: 'key_reused', key: key ?? id, delivery: id })
   platform.log('request', { gather: id, agent, status: opened.status })
-  const isNew = opened.status === 'opened'
-  const known = isNew ? await begin(platform, opened.gather, incoming.body, own, options) : opened.gather
-  return ok({ gather: known, opened: isNew, secrets })
+  if (opened.status !== 'opened') return ok({ gather: opened.gather, opened: false, runs: false, secrets })
+  const begun = await begin(platform, opened.gather, incoming.body, own, options)
+  return ok({ ...begun, opened: true, secrets })
 }
 
 /** Waits until it is over, or as long as was asked. Undefined: the caller is gone, or the gather is. */
 export async function awaitReply(
   platform: Platform,
-  asked: Gather,
+  { gather: asked, runs }: Pick<Asked, 'gather' | 'runs'>,
   waiting: Waiting,
 ): Promise<GatherReport | undefined> {
   const isOver = (report: GatherReport | undefined) => report === undefined || report.gather.outcome !== undefined
   // One that is answered within a second is on no list, and its mailbox's word is not written down: the reply says it all.
   const stop = platform.after(confirmMs, () => confirm(platform, asked))
-  const report = await poll(platform, { ...waiting, about: asked.id }, () => platform.gather(asked.id).report(), isOver)
+  // Nothing can have come before this very call has delivered it, and then it says so.
+  const listening: Listening<GatherReport | undefined> = {
+    listen: (then) => platform.bell.listen(asked.id, then),
+    first: runs,
+  }
+  const report = await poll(platform, waiting, () => platform.gather(asked.id).report(), isOver, listening)
   stop()
   if (report !== undefined && !isOver(report)) confirm(platform, asked)
   return report
@@ -200,26 +211,27 @@ async function begin(
   body: string,
   own: RequestOptions,
   { waits, express }: AskOptions,
-): Promise<Gather> {
+): Promise<Pick<Asked, 'gather' | 'runs'>> {
   const [send] = unsent(opened)
-  if (send === undefined) return opened
+  if (send === undefined) return { gather: opened, runs: false }
   const { agent, delivery } = send
-  const { news, references, status } = await offer(platform, opened, send, body)
+  const lane = own.timeoutSeconds * 1_000 <= expressMs ? express : undefined
+  const { news, references, taken, status } = await offer(platform, opened, send, body, lane !== undefined)
   const port = platform.gather(opened.id)
   if (news.refused !== undefined) {
     enqueue(platform, agent, references)
-    return (await port.progress(news)) ?? opened
+    return { gather: (await port.progress(news)) ?? opened, runs: false }
   }
-  if (express !== undefined && own.timeoutSeconds * 1_000 <= expressMs) express(agent, delivery, references)
-  else enqueue(platform, agent, references)
+  if (lane === undefined) enqueue(platform, agent, references)
+  else lane(agent, delivery, references, taken)
   const accepted = progressGather(opened, news, platform.now())
   if (!waits) confirm(platform, accepted)
   const refuses = own.whenOpen === undefined ? waits : own.whenOpen === 'refuse'
   const failure = status === 'parked' && refuses ? await openBreaker(platform, agent) : undefined
-  if (failure === undefined) return accepted
+  if (failure === undefined) return { gather: accepted, runs: taken !== undefined && taken.leases.length > 0 }
   const ended = await port.cancel(failure)
   platform.waitUntil(gather(platform, opened.id).catch(() => undefined))
-  return ended ?? accepted
+  return { gather: ended ?? accepted, runs: false }
 }
 
 async function openBreaker(platform: Platform, agent: string): Promise<LegFailure | undefined> {

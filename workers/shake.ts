@@ -115,7 +115,7 @@ async function askAgent(
   const asked = await ask(platform, principal, request, options)
   if (!asked.ok) return err(problemOf(asked.error).body.detail)
   // A second more than the request has: so it has ended when we stop asking.
-  const report = await awaitReply(platform, asked.value.gather, { ...waiting, seconds: waiting.seconds + 1 })
+  const report = await awaitReply(platform, asked.value, { ...waiting, seconds: waiting.seconds + 1 })
   const fault = report === undefined ? undefined : faultOfRequest(report.gather)
   if (fault !== undefined) return err(problemOf(fault).body.detail)
   const reply = report === undefined ? undefined : replyOf(report)

@@ -10,6 +10,11 @@ import { stoppedBecause } from './switch.ts'
 
 const nothing: TakeAnswer = { agent: undefined, leases: [], unfinished: [], rest: [], references: [] }
 
+/** For a call that takes beside something else; undefined while nothing may be taken. */
+export async function takeToken(platform: Platform): Promise<string | undefined> {
+  return (await stoppedBecause(platform)) === undefined ? platform.token() : undefined
+}
+
 /** `token` is made here, for this call and the platform's repeats of it. */
 export async function take(
   platform: Platform,

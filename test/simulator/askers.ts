@@ -56,7 +56,7 @@ export class Askers {
         const { gather } = told.value
         this.promised.add(gather.id)
         if (waits)
-          await awaitReply(platform, gather, { seconds: 5, signal: new AbortController().signal }).catch(
+          await awaitReply(platform, told.value, { seconds: 5, signal: new AbortController().signal }).catch(
             () => undefined,
           )
         if (world.chance(0.1))

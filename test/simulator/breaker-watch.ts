@@ -3,7 +3,7 @@
  * that it cannot agree with the mailbox by sharing its mistakes. Never here: calls of its own.
  */
 
-import type { TakeAnswer } from '../../shared/agent-port.ts'
+import type { AcceptAnswer, TakeAnswer } from '../../shared/agent-port.ts'
 import { type Breaker, elapse } from '../../shared/breaker.ts'
 import type { Policy } from '../../shared/policy.ts'
 import type { ReceiptStatus } from '../../shared/receipt.ts'
@@ -43,7 +43,9 @@ export class BreakerWatch {
 
   /** After a call, or an alarm. */
   check(shown: Shown, call: ObjectCall | undefined): void {
-    if (call?.method === 'take' || call?.method === 'lease') this.#granting(shown, call)
+    if (call?.method === 'take' || call?.method === 'lease') this.#granting(shown, call, call.answer as TakeAnswer)
+    const { taken } = call?.method === 'accept' ? (call.answer as AcceptAnswer) : {}
+    if (call !== undefined && taken !== undefined) this.#granting(shown, call, taken)
     if (call?.method === 'settle') this.#settling(shown, call)
     const { breaker, released } = shown
     const before = call?.breaker?.state.at ?? breaker.state.at
@@ -54,8 +56,7 @@ export class BreakerWatch {
   }
 
   // B1, and the rate: what is leased for the first time begins now.
-  #granting({ breaker, policy, now }: Shown, call: ObjectCall): void {
-    const { leases } = call.answer as TakeAnswer
+  #granting({ breaker, policy, now }: Shown, call: ObjectCall, { leases }: TakeAnswer): void {
     const args = JSON.stringify(call.args)
     for (const lease of leases) {
       if (this.#granted.has(lease.token)) continue

@@ -212,7 +212,7 @@ describe('a resource', () => {
     const accepting = platform.agent('ann').accept([{ message, ...rest }], 'token')
     const { admissions, references } = await scene.done(accepting)
     const [id] = admissions.flatMap((a) => ('id' in a ? [a.id] : []))
-    express(platform, scene.handlers, 'ann', id!, references)
+    express(platform, scene.handlers, 'ann', id!, references, undefined)
     await scene.pass(5 * second)
     expect(await scene.receipt(id!)).toMatchObject({ status: 'parked', attempt: 0 })
     expect(scene.callsOf('ann')).toEqual([])

@@ -100,7 +100,7 @@ export class Story {
 
   constructor(seed: number, plan: Plan) {
     this.world = new World(seed)
-    this.audience = new Audience(this.world, seed % 2 === 0)
+    this.audience = new Audience(this.world, seed % 2 === 0 || seed % 5 === 1)
     this.askers = new Askers(this.world)
     this.ventures = new Ventures(this.world, (invocation) => this.platform.platform(invocation))
     this.platform = new SimPlatform(

@@ -89,6 +89,8 @@ function mailboxPort(port: AgentPort, env: CrashEnv, agent: string): AgentPort {
       if (token.startsWith('gather.')) await pass(env, 'leg.accepted', agent)
       if (token.startsWith('scatter.')) await pass(env, 'scatter.told', agent)
       if (answer.admissions.some((a) => a.status === 'accepted')) await pass(env, 'accept.after', agent)
+      const leased = answer.taken?.leases ?? []
+      if (leased.length > 0) await pass(env, 'take.after', leased.map((l) => l.id).join(' '))
       return answer
     },
     take: async (call) => {

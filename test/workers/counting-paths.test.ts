@@ -59,7 +59,9 @@ describe('a request', () => {
       await counted.pass(26 * hour)
     })
     expect([bill.workerRequests, queueOperations(bill)]).toEqual([1, 0])
-    expect(dollars(bill)).toBeLessThan(20)
+    // Opened, and told of the reply; accepted with its lease, settled, and its journal closed.
+    expect(bill.calls).toMatchObject({ GATHERS: 2, AGENTS: 3 })
+    expect(dollars(bill)).toBeLessThan(19)
     await toldInTheDocs('request-express', bill)
   })
 

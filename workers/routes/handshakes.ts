@@ -6,12 +6,12 @@ import { type Context, Hono } from 'hono'
 import { agentOfHandshake, handshakeInput, publicHandshake } from '../../shared/handshake.ts'
 import { limits } from '../../shared/limits.ts'
 import { mayRead } from '../../shared/permissions.ts'
-import type { References } from '../../shared/release.ts'
 import { waitOf } from '../../shared/request.ts'
 import type { App } from '../context.ts'
 import { express } from '../express.ts'
 import { meter } from '../meter.ts'
 import { readJson, refuse, unwrap } from '../problem.ts'
+import type { Lane } from '../request.ts'
 import { shake } from '../shake.ts'
 
 export const handshakes = new Hono<App>()
@@ -24,7 +24,7 @@ handshakes.post('/agents/:agent/handshake', async (c) => {
   const options = {
     key: keyOf(c) ?? platform.token(),
     waiting: { seconds: waitOf(prefer, 0), signal: c.req.raw.signal },
-    express: (...released: [string, string, References]) => express(platform, c.get('handlers'), ...released),
+    express: (...released: Parameters<Lane>) => express(platform, c.get('handlers'), ...released),
   }
   const kept = unwrap(await shake(platform, c.get('principal'), c.req.param('agent'), input, options))
   c.header('Location', `/v1/handshakes/${kept.handshake.id}`)

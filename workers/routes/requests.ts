@@ -8,7 +8,6 @@ import { requestQuery, requestsQuery } from '../../shared/api-requests.ts'
 import { isGatherId } from '../../shared/gather.ts'
 import type { GatherReport } from '../../shared/gather-port.ts'
 import { maySpeakAs, ownSource } from '../../shared/permissions.ts'
-import type { References } from '../../shared/release.ts'
 import { faultOfRequest, requestInput, requestStatusOf, requestView, waitOf } from '../../shared/request.ts'
 import { isScatterId } from '../../shared/scatter.ts'
 import type { App } from '../context.ts'
@@ -17,7 +16,7 @@ import { gather } from '../gather.ts'
 import { poll } from '../poll.ts'
 import { readJson, refuse, unwrap, validate } from '../problem.ts'
 import { publishOptions } from '../publish-options.ts'
-import { ask, awaitReply } from '../request.ts'
+import { ask, awaitReply, type Lane } from '../request.ts'
 import { streamEnd, streamHeaders, wantsStream } from '../stream-end.ts'
 
 export const requests = new Hono<App>()
@@ -31,13 +30,13 @@ requests.post('/requests', async (c) => {
 export async function answerRequest(c: Context<App>, input: unknown, seconds: number): Promise<Response> {
   const platform = c.get('platform')
   const waits = seconds > 0
-  const take = (...released: [string, string, References]) => express(platform, c.get('handlers'), ...released)
+  const take = (...released: Parameters<Lane>) => express(platform, c.get('handlers'), ...released)
   const options = { ...publishOptions(c), waits, ...(waits ? { express: take } : {}) }
   const asked = unwrap(await ask(platform, c.get('principal'), input, options))
   const { id } = asked.gather
   const report =
     waits && asked.gather.outcome === undefined
-      ? await awaitReply(platform, asked.gather, { seconds, signal: c.req.raw.signal })
+      ? await awaitReply(platform, asked, { seconds, signal: c.req.raw.signal })
       : await platform.gather(id).report()
   // Without one the client is gone, or it took longer than a request is kept.
   if (report === undefined) return notFound(id)
