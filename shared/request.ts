@@ -67,6 +67,8 @@ export const requestInput = z
     'Beside these, the attributes of a message; less `topic` and `replyto`, because the reply comes to the request.',
   )
 
+export type RequestInput = z.infer<typeof requestInput>
+
 /** For how many seconds `Prefer` says to wait (RFC 7240), at most what a call may. Undefined: it says nothing. */
 export function preferredWait(prefer: string | undefined): number | undefined {
   const text = prefer ?? ''
@@ -85,7 +87,7 @@ const defaultWaitSeconds = 30
 const graceSeconds = 1
 
 /** A request's own words, and the message's. */
-export function splitRequest(input: z.infer<typeof requestInput>): {
+export function splitRequest(input: RequestInput): {
   readonly options: RequestOptions
   readonly message: Readonly<Record<string, unknown>>
 } {

@@ -34,10 +34,9 @@ export async function offer(
   platform: Platform,
   gather: Gather,
   send: Addressed,
-  body: string,
+  message: Message,
   takes: boolean,
 ): Promise<Offered> {
-  const message = messageSchema.parse(JSON.parse(body))
   const answer = await accept(
     platform,
     send.agent,

@@ -23,11 +23,11 @@ import { unsent } from '../shared/gather-work.ts'
 import { digest } from '../shared/ids.ts'
 import { canonical } from '../shared/json.ts'
 import type { LegFailure } from '../shared/leg-failure.ts'
-import { headOf } from '../shared/message.ts'
+import { headOf, type Message } from '../shared/message.ts'
 import { ownSource, type Principal } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
 import type { References } from '../shared/release.ts'
-import { type RequestOptions, requestInput, splitRequest } from '../shared/request.ts'
+import { type RequestInput, type RequestOptions, requestInput, splitRequest } from '../shared/request.ts'
 import { err, ok, type Result } from '../shared/result.ts'
 import { prepareCallback } from './callback.ts'
 import { choose } from './choose.ts'
@@ -73,7 +73,17 @@ export async function ask(
 ): Promise<Result<Asked, Fault>> {
   const parsed = requestInput.safeParse(raw)
   if (!parsed.success) return err({ code: 'invalid_request', issues: issuesOf(parsed.error) })
-  const { options: own, message: asked } = splitRequest(parsed.data)
+  return askParsed(platform, principal, parsed.data, options)
+}
+
+/** The same of one that its schema has seen. */
+export async function askParsed(
+  platform: Platform,
+  principal: Principal,
+  input: RequestInput,
+  options: AskOptions,
+): Promise<Result<Asked, Fault>> {
+  const { options: own, message: asked } = splitRequest(input)
   const source = typeof asked.source === 'string' ? asked.source : ownSource(principal)
   const key = options.idempotencyKey ?? (typeof asked.id === 'string' ? asked.id : undefined)
   const id = gatherId(source, key, platform.token())
@@ -90,7 +100,7 @@ export async function ask(
   if (opened.status === 'conflict') return err({ code: 'key_reused', key: key ?? id, delivery: id })
   platform.log('request', { gather: id, agent, status: opened.status })
   if (opened.status !== 'opened') return ok({ gather: opened.gather, opened: false, runs: false, secrets })
-  const begun = await begin(platform, opened.gather, incoming.body, own, options)
+  const begun = await begin(platform, opened.gather, incoming.message, own, options)
   return ok({ ...begun, opened: true, secrets })
 }
 
@@ -208,7 +218,7 @@ function openingOf(
 async function begin(
   platform: Platform,
   opened: Gather,
-  body: string,
+  message: Message,
   own: RequestOptions,
   { waits, express }: AskOptions,
 ): Promise<Pick<Asked, 'gather' | 'runs'>> {
@@ -216,7 +226,7 @@ async function begin(
   if (send === undefined) return { gather: opened, runs: false }
   const { agent, delivery } = send
   const lane = own.timeoutSeconds * 1_000 <= expressMs ? express : undefined
-  const { news, references, taken, status } = await offer(platform, opened, send, body, lane !== undefined)
+  const { news, references, taken, status } = await offer(platform, opened, send, message, lane !== undefined)
   const port = platform.gather(opened.id)
   if (news.refused !== undefined) {
     enqueue(platform, agent, references)

@@ -5,9 +5,9 @@
 import { Hono } from 'hono'
 import { chainInput } from '../../shared/api-chains.ts'
 import { wireBytes } from '../../shared/api-messages.ts'
-import { preferredWait } from '../../shared/request.ts'
+import { preferredWait, requestInput } from '../../shared/request.ts'
 import type { App } from '../context.ts'
-import { readJson, refuse, unwrap } from '../problem.ts'
+import { readJson, refuse, unwrap, validate } from '../problem.ts'
 import { publish } from '../publish.ts'
 import { publishOptions } from '../publish-options.ts'
 import { answerRequest } from './requests.ts'
@@ -22,7 +22,7 @@ chains.post('/chains', async (c) => {
   const [to, ...chain] = handlers
   const whole = { ...message, to, ...(chain.length === 0 ? {} : { chain }) }
   const seconds = preferredWait(c.req.header('prefer')) ?? 0
-  if (seconds > 0) return answerRequest(c, whole, seconds)
+  if (seconds > 0) return answerRequest(c, validate(requestInput, whole), seconds)
   const [answer] = await publish(c.get('platform'), c.get('principal'), [whole], publishOptions(c))
   if (answer === undefined) return refuse({ code: 'unavailable', what: 'mailbox', retryAfterSeconds: 1 })
   const published = unwrap(answer)

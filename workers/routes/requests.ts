@@ -8,7 +8,14 @@ import { requestQuery, requestsQuery } from '../../shared/api-requests.ts'
 import { isGatherId } from '../../shared/gather.ts'
 import type { GatherReport } from '../../shared/gather-port.ts'
 import { maySpeakAs, ownSource } from '../../shared/permissions.ts'
-import { faultOfRequest, requestInput, requestStatusOf, requestView, waitOf } from '../../shared/request.ts'
+import {
+  faultOfRequest,
+  type RequestInput,
+  requestInput,
+  requestStatusOf,
+  requestView,
+  waitOf,
+} from '../../shared/request.ts'
 import { isScatterId } from '../../shared/scatter.ts'
 import type { App } from '../context.ts'
 import { express } from '../express.ts'
@@ -16,7 +23,7 @@ import { gather } from '../gather.ts'
 import { poll } from '../poll.ts'
 import { readJson, refuse, unwrap, validate } from '../problem.ts'
 import { publishOptions } from '../publish-options.ts'
-import { ask, awaitReply, type Lane } from '../request.ts'
+import { askParsed, awaitReply, type Lane } from '../request.ts'
 import { streamEnd, streamHeaders, wantsStream } from '../stream-end.ts'
 
 export const requests = new Hono<App>()
@@ -27,12 +34,12 @@ requests.post('/requests', async (c) => {
 })
 
 /** Asks, waits so long, and says what came of it. */
-export async function answerRequest(c: Context<App>, input: unknown, seconds: number): Promise<Response> {
+export async function answerRequest(c: Context<App>, input: RequestInput, seconds: number): Promise<Response> {
   const platform = c.get('platform')
   const waits = seconds > 0
   const take = (...released: Parameters<Lane>) => express(platform, c.get('handlers'), ...released)
   const options = { ...publishOptions(c), waits, ...(waits ? { express: take } : {}) }
-  const asked = unwrap(await ask(platform, c.get('principal'), input, options))
+  const asked = unwrap(await askParsed(platform, c.get('principal'), input, options))
   const { id } = asked.gather
   const report =
     waits && asked.gather.outcome === undefined
