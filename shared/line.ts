@@ -13,7 +13,7 @@ export function nextInLine(draft: Draft, count: number, now: number): Delivery[]
   const mayGo = (d: Delivery) => isReady(draft, d, now) && releaseOf(draft, d.id) === undefined && isHead(d)
   const ready = [...draft.deliveries.values()].filter((d) => isLive(d) && mayGo(d))
   // The first of each priority: no other can be among the first of all.
-  for (const lane of WaitingLine.of(draft.base).lanes()) {
+  for (const lane of WaitingLine.of(draft.base).lanes(now)) {
     let found = 0
     for (const delivery of lane) {
       if (draft.deliveries.has(delivery.id) || !mayGo(delivery)) continue
@@ -30,7 +30,8 @@ export function isReady(draft: Draft, delivery: Delivery, now: number): boolean 
   return (
     !hasEnded(delivery) &&
     !isLeaving(delivery) &&
-    delivery.dueAt <= now &&
+    // Only where the clock stepped back was it due before it was in line.
+    Math.max(delivery.dueAt, delivery.lineAt) <= now &&
     !isExpired(delivery, now) &&
     leaseOf(draft, delivery.id) === undefined
   )

@@ -50,31 +50,38 @@ export class WaitingLine {
     if (after !== undefined && !hasEnded(after)) this.#place(after)
   }
 
-  /** Of each priority what has not ended, in order; ends early where nobody asks for more. */
-  *lanes(): Generator<Iterable<Delivery>> {
-    for (const lane of this.#lanes.values()) yield this.#walk(lane)
+  /**
+   * Of each priority what has not ended and is in line by now, in order; ends early where nobody asks for more. What becomes due later is
+   * not looked at, however much of it there is.
+   */
+  *lanes(now: number): Generator<Iterable<Delivery>> {
+    for (const lane of this.#lanes.values()) yield this.#walk(lane, now)
   }
 
-  *#walk(lane: Lane): Generator<Delivery> {
+  *#walk(lane: Lane, now: number): Generator<Delivery> {
     let gone = 0
     let met = 0
     for (let i = lane.head; i < lane.items.length; i++) {
       const item = lane.items[i]
       if (item !== undefined && this.#live.get(item.id) === item) {
+        if (item.lineAt > now) break
         met += 1
         yield item
       } else if (i === lane.head) lane.head += 1
       else gone += 1
       if (gone >= goneWorthASweep && gone > met) break
     }
-    if (gone >= goneWorthASweep) yield* this.#swept(lane, met)
+    if (gone >= goneWorthASweep) yield* this.#swept(lane, met, now)
   }
 
   // Without those that are gone; goes on after as many as were walked already.
-  *#swept(lane: Lane, met: number): Generator<Delivery> {
+  *#swept(lane: Lane, met: number, now: number): Generator<Delivery> {
     lane.items = lane.items.filter((item) => this.#live.get(item.id) === item)
     lane.head = 0
-    yield* lane.items.slice(met)
+    for (const item of lane.items.slice(met)) {
+      if (item.lineAt > now) break
+      yield item
+    }
   }
 
   #count(delivery: Delivery | undefined, by: 1 | -1): void {

@@ -1,13 +1,14 @@
 /** Memory's index of what waits (shared/waiting-line.ts), held against a look at all that is live. */
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { Delivery } from '../../shared/delivery.ts'
 import { inLine, isReady, nextInLine, rank } from '../../shared/line.ts'
 import { begin, liveOf, releaseOf } from '../../shared/mailbox.ts'
 import { WaitingLine } from '../../shared/waiting-line.ts'
-import { Box, incoming, minute, ok } from './mailbox-fixtures.ts'
+import { Box, incoming, iso, minute, ok } from './mailbox-fixtures.ts'
 
-const all = (line: WaitingLine): string[] => [...line.lanes()].flatMap((lane) => [...lane].map((d) => d.id))
+const all = (line: WaitingLine, now = 1_000): string[] =>
+  [...line.lanes(now)].flatMap((lane) => [...lane].map((d) => d.id))
 
 /** As it is without an index: all that is live, sorted. */
 function naively(box: Box, count: number): string[] {
@@ -24,18 +25,22 @@ describe('the line of a mailbox', () => {
         do: fc.constant('accept' as const),
         priority: fc.integer({ min: 0, max: 9 }),
         n: fc.integer({ min: 1, max: 5 }),
+        inMinutes: fc.constantFrom(0, 0, 1, 2, 5),
       }),
       fc.record({ do: fc.constant('work' as const), n: fc.integer({ min: 1, max: 4 }) }),
-      fc.record({ do: fc.constant('wait' as const), n: fc.integer({ min: 1, max: 3 }) }),
+      // The clock may step back.
+      fc.record({ do: fc.constant('wait' as const), n: fc.constantFrom(1, 2, 3, -1) }),
     )
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
         const box = new Box({ policy: { concurrency: 3 } })
         let made = 0
         for (const one of steps) {
-          if (one.do === 'accept')
-            box.accept(Array.from({ length: one.n }, () => incoming(`m${made++}`, { priority: one.priority })))
-          else if (one.do === 'wait') box.wait(one.n * minute)
+          if (one.do === 'accept') {
+            const delivertime = iso(box.now + one.inMinutes * minute)
+            const options = { priority: one.priority, ...(one.inMinutes === 0 ? {} : { delivertime }) }
+            box.accept(Array.from({ length: one.n }, () => incoming(`m${made++}`, options)))
+          } else if (one.do === 'wait') box.wait(one.n * minute)
           else for (const { delivery } of box.take(box.released().slice(0, one.n)).grants) box.settle(delivery.id, ok())
           for (const count of [1, 3, Number.POSITIVE_INFINITY])
             expect(nextInLine(begin(box.mailbox), count, box.now).map((d) => d.id)).toEqual(naively(box, count))
@@ -65,6 +70,21 @@ describe('the index', () => {
     const left = ['d0', ...Array.from({ length: 10 }, (_, i) => `d${390 + i}`)]
     expect(all(line)).toEqual(left)
     expect(all(line)).toEqual(left)
+  })
+
+  it('does not look at what is not yet due, however much it is', () => {
+    const live = new Map<string, Delivery>()
+    const line = WaitingLine.of({ live })
+    const later = delivery(0, 2_000)
+    for (let n = 0; n < 400; n++) {
+      const one = n === 399 ? { ...later, id: 'now', lineAt: 999, sequence: n } : { ...later, id: `d${n}`, sequence: n }
+      live.set(one.id, one)
+      line.note(undefined, one)
+    }
+    const looked = vi.spyOn(live, 'get')
+    expect(all(line, 1_000)).toEqual(['now'])
+    expect(looked.mock.calls.length).toBeLessThan(5)
+    expect(all(line, 2_000)).toHaveLength(400)
   })
 
   it('puts what comes late by the time at which it became due', () => {
