@@ -21,8 +21,10 @@ export class Sink {
       request.on('data', (chunk: Buffer) => chunks.push(chunk))
       request.on('end', () => {
         const replies = request.url?.startsWith('/reply') === true
-        response.writeHead(200, { 'content-type': 'application/json' })
-        response.end(replies ? reply : '')
+        const answer = replies ? reply : ''
+        // As most frameworks do, it says how long its answer is.
+        response.writeHead(200, { 'content-type': 'application/json', 'content-length': answer.length })
+        response.end(answer)
         this.#note(request.url ?? '', Buffer.concat(chunks).toString('utf8'))
       })
     })

@@ -2,7 +2,6 @@
  * Names and identities. A delivery's id says where its truth lives: `<agent>_<mid>`. Never here: dice (they are arguments).
  */
 import { sha256 } from '@noble/hashes/sha2.js'
-import { utf8ToBytes } from '@noble/hashes/utils.js'
 import * as z from 'zod'
 import { limits } from './limits.ts'
 
@@ -34,9 +33,11 @@ export function base32(bytes: Uint8Array): string {
   return bits > 0 ? text + base32Alphabet[(buffer << (5 - bits)) & 31] : text
 }
 
+const utf8 = new TextEncoder()
+
 /** 26 characters (130 bits) of base32(SHA-256). The parts are length-prefixed, so that no two lists of parts collide. */
 export function digest(...parts: readonly string[]): string {
-  return base32(sha256(utf8ToBytes(parts.map((p) => `${p.length}:${p}`).join('')))).slice(0, 26)
+  return base32(sha256(utf8.encode(parts.map((p) => `${p.length}:${p}`).join('')))).slice(0, 26)
 }
 
 /**

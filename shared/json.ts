@@ -3,10 +3,13 @@ import type { Fault } from './fault.ts'
 import { limits } from './limits.ts'
 import { err, ok, type Result } from './result.ts'
 
+const withBom = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+const withoutBom = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false })
+
 /** Bytes as text, or undefined when they are not UTF-8: a replacement character would change what was sent without a word. */
 export function decodeUtf8(bytes: Uint8Array, options: { readonly keepBom: boolean }): string | undefined {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: options.keepBom }).decode(bytes)
+    return (options.keepBom ? withBom : withoutBom).decode(bytes)
   } catch {
     return undefined
   }

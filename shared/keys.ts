@@ -3,7 +3,7 @@
  * id is the beginning of the hash. Never here: chance (it is an argument), who a key speaks for (shared/directory.ts).
  */
 import { sha256 } from '@noble/hashes/sha2.js'
-import { bytesToHex, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js'
+import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
 import { toBase64 } from './base64.ts'
 import { newSecret } from './signature.ts'
 
@@ -21,8 +21,10 @@ export function secretText(randomHex: string): string {
   return newSecret(hexToBytes(randomHex))
 }
 
+const utf8 = new TextEncoder()
+
 export function keyHash(key: string): string {
-  return bytesToHex(sha256(utf8ToBytes(key)))
+  return bytesToHex(sha256(utf8.encode(key)))
 }
 
 /** 64 of the hash's 256 bits: enough to name a key, nothing to guess it by. */

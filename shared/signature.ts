@@ -5,7 +5,6 @@
  */
 import { hmac } from '@noble/hashes/hmac.js'
 import { sha256 } from '@noble/hashes/sha2.js'
-import { utf8ToBytes } from '@noble/hashes/utils.js'
 import { fromBase64, toBase64 } from './base64.ts'
 import type { Fault } from './fault.ts'
 import { limits } from './limits.ts'
@@ -73,8 +72,10 @@ function invalid(reason: string): Result<never, Fault> {
   return err({ code: 'invalid_signature', reason })
 }
 
+const utf8 = new TextEncoder()
+
 function digestsOf(secrets: readonly string[], id: string, timestamp: string, body: string): Uint8Array[] {
-  const signed = utf8ToBytes(`${id}.${timestamp}.${body}`)
+  const signed = utf8.encode(`${id}.${timestamp}.${body}`)
   return secrets
     .map(keyOf)
     .filter((key) => key !== undefined)

@@ -27,6 +27,8 @@ const unknownMs = 1_000
 export interface Acquaintances {
   readonly keys: Recent<KeyRecord>
   readonly strangers: Recent<true>
+  /** Of a key that was presented: its hash. To make one costs more than whatever else is asked of a known key. */
+  readonly hashes: Recent<string>
   readonly agents: Recent<AgentRecord>
   /** By key: until when what it published is paid (workers/meter.ts). */
   readonly spent: Recent<number>
@@ -36,6 +38,7 @@ export function newAcquaintances(): Acquaintances {
   return {
     keys: new Recent(10_000),
     strangers: new Recent(1_000),
+    hashes: new Recent(1_000),
     agents: new Recent(1_000),
     spent: new Recent(10_000),
   }
@@ -83,9 +86,10 @@ async function byKey(
 ): Promise<Result<Authorised, Fault>> {
   const key = bearer.exec(authorization.trim())?.[1]
   if (key === undefined) return unauthenticated('Authorization is not of the form `Bearer <key>`.')
-  const hash = keyHash(key)
+  const hash = hashOf(key, platform.now(), known)
   const { adminKey } = platform.settings
-  if (adminKey !== undefined && sameHash(hash, hashOfAdmin(adminKey))) return ok({ principal: { kind: 'admin' } })
+  if (adminKey !== undefined && sameHash(hash, hashOf(adminKey, platform.now(), known)))
+    return ok({ principal: { kind: 'admin' } })
   const record = await findKey(platform, hash, known)
   const principal = record === undefined ? undefined : principalOf(record)
   if (record === undefined || principal === undefined)
@@ -95,11 +99,10 @@ async function byKey(
   return ok({ principal, meter: { key: record.id, rate: record.rate ?? defaultPublishRate, spent: known.spent } })
 }
 
-// The same for every call, so it is made once.
-let admin: { readonly key: string; readonly hash: string } | undefined
-function hashOfAdmin(key: string): string {
-  if (admin?.key !== key) admin = { key, hash: keyHash(key) }
-  return admin.hash
+function hashOf(key: string, now: number, { hashes }: Acquaintances): string {
+  const hash = hashes.get(key, now) ?? keyHash(key)
+  hashes.set(key, hash, now + staleMs)
+  return hash
 }
 
 async function findKey(platform: Platform, hash: string, known: Acquaintances): Promise<KeyRecord | undefined> {

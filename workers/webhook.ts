@@ -33,8 +33,7 @@ export type Posted =
 
 /** Posts and reads the answer. Every failure of the wire is a value. */
 export async function postWebhook(platform: Platform, agent: AgentRecord, call: WebhookCall): Promise<Posted> {
-  // Checked again here, not only at registration: the rules may have become stricter since.
-  const url = checkWebhookUrl(agent.url ?? '', { development: platform.settings.development })
+  const url = allowedUrl(agent, platform.settings.development)
   if (!url.ok) return { ok: false, error: { code: 'invalid_url', message: 'the registered url is not allowed' } }
   const controller = new AbortController()
   let stop: () => void = () => undefined
@@ -70,6 +69,14 @@ export async function postWebhook(platform: Platform, agent: AgentRecord, call: 
     stop()
     call.onHeaders?.()
   }
+}
+
+// Checked again here, not only at registration: the rules may have become stricter since. Once for all that one call has taken.
+const checked = new WeakMap<AgentRecord, ReturnType<typeof checkWebhookUrl>>()
+function allowedUrl(agent: AgentRecord, development: boolean) {
+  const known = checked.get(agent) ?? checkWebhookUrl(agent.url ?? '', { development })
+  checked.set(agent, known)
+  return known
 }
 
 function headersOf(platform: Platform, agent: AgentRecord, call: WebhookCall): Record<string, string> {
