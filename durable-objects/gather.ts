@@ -30,8 +30,9 @@ const brokenMs = 300_000
 const visitedAtOnce = 100
 // Those that are forgotten in the same hour share a ring.
 const forgottenEveryMs = 3_600_000
-// As storage has them: a scatter of a thousand legs is not read again for each reply, nor a request between its reply and its asker.
-const remembered = 200
+// As storage has them: a scatter of a thousand legs is not read again for each reply, nor a request between its opening and its reply.
+// Few, because each may have 64 KB of context, and 32 objects may share one isolate's memory.
+const remembered = 32
 
 export class GatherObject extends DurableObject<OutboxEnv> implements Synchronous<GatherObjectPort> {
   readonly #storage: StoragePort

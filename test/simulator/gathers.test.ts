@@ -100,6 +100,20 @@ describe('requests', () => {
   })
 })
 
+describe('an object of more requests than it remembers', () => {
+  it('has each as it is stored', () => {
+    const place = new Place()
+    const ids = Array.from({ length: 100 }, (_, i) => `r-${i}`)
+    for (const id of ids) place.object.open(id, opening(id), [`asks ${id}`])
+    for (const id of ids) place.object.arrive(id, arrivalOf(id), `answers ${id}`)
+    for (const id of ids)
+      expect(place.object.report(id)).toMatchObject({
+        gather: { id, told: true },
+        replies: [{ body: `answers ${id}` }],
+      })
+  })
+})
+
 describe('the one alarm of many gathers', () => {
   it('is armed again only by one that is due earlier', () => {
     const place = new Place()
