@@ -7,8 +7,8 @@ import type { Verdict } from './breaker.ts'
 import { type Delivery, hasEnded } from './delivery.ts'
 import { verdictOf } from './gate.ts'
 import type { Lease } from './lease.ts'
-import { inLine } from './line.ts'
-import { type Draft, leaseOf, liveOf } from './mailbox.ts'
+import { inLine, standing } from './line.ts'
+import { type Draft, leaseOf } from './mailbox.ts'
 import type { Outcome } from './outcome.ts'
 
 /** What is read of a report (shared/settlement.ts). */
@@ -54,7 +54,7 @@ function verdictOfCall(reports: readonly Report[]): Verdict | undefined {
 /** Who stands before it in its line and has not ended. */
 export function predecessorOf(draft: Draft, delivery: Delivery, now: number): Delivery | undefined {
   if (delivery.partitionKey === undefined) return undefined
-  for (const other of liveOf(draft)) {
+  for (const other of standing(draft, now)) {
     if (other.partitionKey !== delivery.partitionKey || hasEnded(other) || other.lineAt > now) continue
     if (other.id !== delivery.id && inLine(other, delivery) < 0) return other
   }

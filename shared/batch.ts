@@ -9,8 +9,8 @@
  */
 import { type Delivery, hasEnded, hasOpenJournal } from './delivery.ts'
 import { canonical } from './json.ts'
-import { batchedAmong, inLine, isReady, rank } from './line.ts'
-import { type Draft, deliveryOf, leaseOf, leasesOf, liveOf, releaseOf, releasesOf } from './mailbox.ts'
+import { batchedAmong, inLine, isReady, rank, standing } from './line.ts'
+import { type Draft, deliveryOf, leaseOf, leasesOf, releaseOf, releasesOf } from './mailbox.ts'
 import type { Policy } from './policy.ts'
 import { batchOf, goesAlone, ripeAtOf } from './ripe.ts'
 
@@ -49,7 +49,7 @@ function groupOf(policy: Policy, delivery: Delivery): string {
 function candidates(draft: Draft, policy: Policy, now: number): Candidate[] {
   const mayGo = (d: Delivery) => isReady(draft, d, now) && releaseOf(draft, d.id) === undefined
   const found: Candidate[] = []
-  for (const delivery of liveOf(draft))
+  for (const delivery of standing(draft, now))
     if (delivery.partitionKey === undefined && mayGo(delivery)) found.push({ delivery, rank: rank(delivery, now) })
   for (const line of linesOf(draft, now).values()) {
     let reached = Number.POSITIVE_INFINITY
@@ -79,7 +79,7 @@ function together(
 export function linesOf(draft: Draft, now: number): ReadonlyMap<string, readonly Delivery[]> {
   const lines = new Map<string, Delivery[]>()
   const held = new Set<string>()
-  for (const delivery of liveOf(draft)) {
+  for (const delivery of standing(draft, now)) {
     const key = delivery.partitionKey
     if (key === undefined || (hasEnded(delivery) && !hasOpenJournal(delivery))) continue
     if (hasEnded(delivery) || leaseOf(draft, delivery.id) !== undefined) held.add(key)

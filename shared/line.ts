@@ -3,7 +3,7 @@
  * letting them go (shared/release.ts).
  */
 import { type Delivery, hasEnded, hasOpenJournal, isLeaving, isLive } from './delivery.ts'
-import { type Draft, leaseOf, liveOf, releaseOf } from './mailbox.ts'
+import { type Draft, leaseOf, releaseOf } from './mailbox.ts'
 import { byLine, WaitingLine } from './waiting-line.ts'
 
 /** The first `count` deliveries that may start now, in order: priority with ageing, then the time they became due, then sequence. */
@@ -24,6 +24,25 @@ export function nextInLine(draft: Draft, count: number, now: number): Delivery[]
   }
   ready.sort((a, b) => rank(b, now) - rank(a, now) || inLine(a, b))
   return ready.slice(0, count)
+}
+
+/** All that is live, but for what becomes due later and is not in flight: that is not looked at, however much of it there is. */
+export function* standing(draft: Draft, now: number): Generator<Delivery> {
+  const { live, leases } = draft.base
+  const line = WaitingLine.of(draft.base)
+  const isOld = (delivery: Delivery | undefined): delivery is Delivery =>
+    delivery !== undefined && !draft.deliveries.has(delivery.id)
+  for (const lane of line.lanes(now)) for (const delivery of lane) if (isOld(delivery)) yield delivery
+  for (const id of line.unfinished) {
+    const delivery = live.get(id)
+    if (isOld(delivery)) yield delivery
+  }
+  // In flight, and the clock stepped back meanwhile.
+  for (const id of leases.keys()) {
+    const delivery = live.get(id)
+    if (isOld(delivery) && !hasEnded(delivery) && delivery.lineAt > now) yield delivery
+  }
+  for (const delivery of draft.deliveries.values()) if (isLive(delivery)) yield delivery
 }
 
 export function isReady(draft: Draft, delivery: Delivery, now: number): boolean {
@@ -70,7 +89,7 @@ export function batchedAmong(draft: Draft): number {
 function keysInUse(draft: Draft, now: number): Map<string, Delivery> {
   const heads = new Map<string, Delivery>()
   const holds = (delivery: Delivery) => hasEnded(delivery) || leaseOf(draft, delivery.id) !== undefined
-  for (const delivery of liveOf(draft)) {
+  for (const delivery of standing(draft, now)) {
     const key = delivery.partitionKey
     if (key === undefined || (hasEnded(delivery) && !hasOpenJournal(delivery))) continue
     if (!holds(delivery) && delivery.lineAt > now) continue
@@ -81,7 +100,7 @@ function keysInUse(draft: Draft, now: number): Map<string, Delivery> {
   return heads
 }
 
-/** Which of those with a key may go. All that is live is looked at when the first of them is asked about, and not without need. */
+/** Which of those with a key may go. All that stands in line is looked at when the first of them is asked about, and not without need. */
 export function headOfKeys(draft: Draft, now: number): (delivery: Delivery) => boolean {
   let heads: ReadonlyMap<string, Delivery> | undefined
   return ({ id, partitionKey }) => {

@@ -17,6 +17,7 @@ const goneWorthASweep = 64
 export class WaitingLine {
   readonly #live: ReadonlyMap<string, Delivery>
   readonly #lanes = new Map<number, Lane>()
+  readonly #unfinished = new Set<string>()
   #known = 0
   #batched = 0
 
@@ -43,11 +44,19 @@ export class WaitingLine {
     return this.#batched
   }
 
+  /** The ids of what has ended and is live still: its effects are to be carried, or it is to be buried. */
+  get unfinished(): Iterable<string> {
+    return this.#unfinished
+  }
+
   /** One is live that was not, is so no more, or has changed. Together with the same change of the map. */
   note(before: Delivery | undefined, after: Delivery | undefined): void {
     this.#count(before, -1)
     this.#count(after, 1)
-    if (after !== undefined && !hasEnded(after)) this.#place(after)
+    if (before !== undefined) this.#unfinished.delete(before.id)
+    if (after === undefined) return
+    if (hasEnded(after)) this.#unfinished.add(after.id)
+    else this.#place(after)
   }
 
   /**
@@ -61,13 +70,15 @@ export class WaitingLine {
   *#walk(lane: Lane, now: number): Generator<Delivery> {
     let gone = 0
     let met = 0
-    for (let i = lane.head; i < lane.items.length; i++) {
-      const item = lane.items[i]
+    // Another walk may sweep the lane while this one is under way.
+    const { items } = lane
+    for (let i = lane.head; i < items.length; i++) {
+      const item = items[i]
       if (item !== undefined && this.#live.get(item.id) === item) {
         if (item.lineAt > now) break
         met += 1
         yield item
-      } else if (i === lane.head) lane.head += 1
+      } else if (i === lane.head && lane.items === items) lane.head += 1
       else gone += 1
       if (gone >= goneWorthASweep && gone > met) break
     }

@@ -1,11 +1,11 @@
 /** Memory's index of what waits (shared/waiting-line.ts), held against a look at all that is live. */
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
-import type { Delivery } from '../../shared/delivery.ts'
-import { inLine, isReady, nextInLine, rank } from '../../shared/line.ts'
-import { begin, liveOf, releaseOf } from '../../shared/mailbox.ts'
+import { type Delivery, hasEnded } from '../../shared/delivery.ts'
+import { inLine, isReady, nextInLine, rank, standing } from '../../shared/line.ts'
+import { begin, leaseOf, liveOf, releaseOf } from '../../shared/mailbox.ts'
 import { WaitingLine } from '../../shared/waiting-line.ts'
-import { Box, incoming, iso, minute, ok } from './mailbox-fixtures.ts'
+import { Box, fail, incoming, iso, minute, ok } from './mailbox-fixtures.ts'
 
 const all = (line: WaitingLine, now = 1_000): string[] =>
   [...line.lanes(now)].flatMap((lane) => [...lane].map((d) => d.id))
@@ -18,6 +18,13 @@ function naively(box: Box, count: number): string[] {
   return ready.slice(0, count).map((d) => d.id)
 }
 
+/** What has ended and is live still, what is in flight, and what is in line by now. */
+function standingNaively(box: Box): string[] {
+  const draft = begin(box.mailbox)
+  const stands = (d: Delivery) => hasEnded(d) || leaseOf(draft, d.id) !== undefined || d.lineAt <= box.now
+  return [...liveOf(draft)].filter(stands).map((d) => d.id)
+}
+
 describe('the line of a mailbox', () => {
   it('gives those that a look at all would give, in the same order, whatever happened before (M3)', () => {
     const step = fc.oneof(
@@ -27,7 +34,10 @@ describe('the line of a mailbox', () => {
         n: fc.integer({ min: 1, max: 5 }),
         inMinutes: fc.constantFrom(0, 0, 1, 2, 5),
       }),
-      fc.record({ do: fc.constant('work' as const), n: fc.integer({ min: 1, max: 4 }) }),
+      fc.record({
+        do: fc.constantFrom('work' as const, 'fail' as const, 'take' as const),
+        n: fc.integer({ min: 1, max: 4 }),
+      }),
       // The clock may step back.
       fc.record({ do: fc.constant('wait' as const), n: fc.constantFrom(1, 2, 3, -1) }),
     )
@@ -41,7 +51,11 @@ describe('the line of a mailbox', () => {
             const options = { priority: one.priority, ...(one.inMinutes === 0 ? {} : { delivertime }) }
             box.accept(Array.from({ length: one.n }, () => incoming(`m${made++}`, options)))
           } else if (one.do === 'wait') box.wait(one.n * minute)
-          else for (const { delivery } of box.take(box.released().slice(0, one.n)).grants) box.settle(delivery.id, ok())
+          else
+            for (const { delivery } of box.take(box.released().slice(0, one.n)).grants)
+              if (one.do !== 'take') box.settle(delivery.id, one.do === 'work' ? ok() : fail())
+          const stand = [...standing(begin(box.mailbox), box.now)].map((d) => d.id)
+          expect(stand.sort()).toEqual(standingNaively(box).sort())
           for (const count of [1, 3, Number.POSITIVE_INFINITY])
             expect(nextInLine(begin(box.mailbox), count, box.now).map((d) => d.id)).toEqual(naively(box, count))
         }
@@ -111,5 +125,22 @@ describe('the index', () => {
     live.set('d2', delivery(2))
     expect(all(WaitingLine.of({ live, line }))).toEqual(['d1', 'd2'])
     expect(WaitingLine.of({ live: new Map(live), line })).not.toBe(line)
+  })
+
+  it('may be walked by one while another sweeps it, and gives each once', () => {
+    const live = new Map(Array.from({ length: 400 }, (_, n) => [`d${n}`, { ...delivery(1), id: `d${n}`, sequence: n }]))
+    const line = WaitingLine.of({ live })
+    const [outer] = line.lanes(0)
+    const seen: string[] = []
+    for (const { id } of outer ?? []) {
+      seen.push(id)
+      if (id !== 'd300') continue
+      for (let n = 1; n < 290; n++) {
+        line.note(live.get(`d${n}`), undefined)
+        live.delete(`d${n}`)
+      }
+      expect(all(line)).toHaveLength(111)
+    }
+    expect(seen).toEqual(Array.from({ length: 400 }, (_, n) => `d${n}`))
   })
 })
