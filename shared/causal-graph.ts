@@ -4,6 +4,7 @@
  * and down, and what happened to it and when. Never here: asking objects (workers/explore.ts), drawing (shared/graph-diagram.ts).
  */
 import * as z from 'zod'
+import { isGatherId } from './gather.ts'
 import { parseDeliveryId } from './ids.ts'
 import { limits } from './limits.ts'
 import { destinationOf } from './message.ts'
@@ -97,7 +98,7 @@ export function parseAddress(address: string): Address | undefined {
   if (parseDeliveryId(address) !== undefined) return { kind: 'delivery', id: address }
   if (isPublicationId(address)) return { kind: 'publication', id: address }
   const to = destinationOf({ to: address })
-  if (to.kind === 'gather' && /^[gs]-[a-z2-7]{26}$/.test(to.gather)) return { kind: 'gather', id: to.gather }
+  if (to.kind === 'gather' && isGatherId(to.gather)) return { kind: 'gather', id: to.gather }
   if (to.kind === 'workflow' && /^[A-Za-z0-9_-]{1,64}$/.test(to.workflow)) return { kind: 'workflow', id: to.workflow }
   return undefined
 }
