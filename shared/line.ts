@@ -37,8 +37,8 @@ export function* standing(draft: Draft, now: number): Generator<Delivery> {
     const delivery = live.get(id)
     if (isOld(delivery)) yield delivery
   }
-  // In flight, and the clock stepped back meanwhile.
-  for (const id of leases.keys()) {
+  // In flight, and the clock stepped back meanwhile. Where nothing stops the walk it has come by them.
+  for (const id of line.isOutOfTime ? [] : leases.keys()) {
     const delivery = live.get(id)
     if (isOld(delivery) && !hasEnded(delivery) && delivery.lineAt > now) yield delivery
   }
@@ -49,8 +49,7 @@ export function isReady(draft: Draft, delivery: Delivery, now: number): boolean 
   return (
     !hasEnded(delivery) &&
     !isLeaving(delivery) &&
-    // Only where the clock stepped back was it due before it was in line.
-    Math.max(delivery.dueAt, delivery.lineAt) <= now &&
+    delivery.dueAt <= now &&
     !isExpired(delivery, now) &&
     leaseOf(draft, delivery.id) === undefined
   )

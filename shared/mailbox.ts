@@ -265,13 +265,13 @@ export function dueAtOf(draft: Draft, delivery: Delivery, now: number): number |
   const overdueAt = overdueAtOf(policy?.alert, delivery, lease)
   if (lease !== undefined)
     return earliest([overdueAt, lease.deadlineAt, lease.saved ? undefined : lease.at + writeBehindMs])
-  const dueAt = Math.max(delivery.dueAt, delivery.lineAt)
+  const dueAt = delivery.dueAt > now ? delivery.dueAt : undefined
   const ripeAt = policy === undefined ? undefined : ripeAtOf(policy, delivery)
   return earliest([
     overdueAt,
     delivery.expiresAt,
     releaseOf(draft, delivery.id)?.retryAt,
-    dueAt > now ? dueAt : undefined,
+    dueAt,
     ripeAt !== undefined && ripeAt > now ? ripeAt : undefined,
   ])
 }

@@ -20,6 +20,8 @@ export class WaitingLine {
   readonly #unfinished = new Set<string>()
   #known = 0
   #batched = 0
+  /** How many are due before they are in line: the clock stepped back, and somebody had them go at once. Nearly always none. */
+  #early = 0
 
   private constructor(live: ReadonlyMap<string, Delivery>) {
     this.#live = live
@@ -42,6 +44,11 @@ export class WaitingLine {
   /** How many bring a batch of their own. */
   get batched(): number {
     return this.#batched
+  }
+
+  /** Whether some are due before they are in line. Then a walk stops at nothing. */
+  get isOutOfTime(): boolean {
+    return this.#early > 0
   }
 
   /** The ids of what has ended and is live still: its effects are to be carried, or it is to be buried. */
@@ -75,7 +82,7 @@ export class WaitingLine {
     for (let i = lane.head; i < items.length; i++) {
       const item = items[i]
       if (item !== undefined && this.#live.get(item.id) === item) {
-        if (item.lineAt > now) break
+        if (item.lineAt > now && !this.isOutOfTime) break
         met += 1
         yield item
       } else if (i === lane.head && lane.items === items) lane.head += 1
@@ -90,7 +97,7 @@ export class WaitingLine {
     lane.items = lane.items.filter((item) => this.#live.get(item.id) === item)
     lane.head = 0
     for (const item of lane.items.slice(met)) {
-      if (item.lineAt > now) break
+      if (item.lineAt > now && !this.isOutOfTime) break
       yield item
     }
   }
@@ -99,6 +106,7 @@ export class WaitingLine {
     if (delivery === undefined) return
     this.#known += by
     if (delivery.batch !== undefined) this.#batched += by
+    if (delivery.dueAt < delivery.lineAt) this.#early += by
   }
 
   #place(delivery: Delivery): void {

@@ -244,4 +244,13 @@ describe('stories that once told them apart', () => {
     await tellBoth(policy, real, storyOf(commands))
     expect(real.standing().items).toHaveLength(1)
   })
+
+  it('a delivery that asked for quiet goes at once when somebody resumes its agent, though the clock stepped back meanwhile', async () => {
+    const pulled: ModelPolicy = { ...policy, kind: 'pull' }
+    const real = new PureBroker(pulled)
+    const pull: AnyCommand = { kind: 'pull', max: 1, leaseMs: 500 }
+    const hold: AnyCommand = { kind: 'report', which: 0, report: 'hold', lease: 'held', ours: false, pauseMs: 0 }
+    await tellBoth(pulled, real, storyOf([publish, pull, hold, { kind: 'clock', ms: -1 }, { kind: 'resume' }, pull]))
+    expect(real.standing().items).toHaveLength(1)
+  })
 })
