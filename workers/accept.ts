@@ -1,6 +1,7 @@
 /** Accept: ask the mailbox. Its answer is the 202. Never here: what it decides (shared/admission.ts). */
 import type { Incoming } from '../shared/admission.ts'
 import type { AcceptAnswer } from '../shared/agent-port.ts'
+import { headOf } from '../shared/message.ts'
 import type { Platform } from '../shared/ports.ts'
 
 /**
@@ -14,7 +15,8 @@ export async function accept(
   token: string,
   takeToken?: string,
 ): Promise<AcceptAnswer> {
-  const ask = () => platform.agent(agent).accept(incoming, token, takeToken)
+  const carried = incoming.map(once)
+  const ask = () => platform.agent(agent).accept(carried, token, takeToken)
   const answer = await ask()
   const unknown = answer.admissions.some((a) => a.status === 'unknown')
   const settled = unknown && (await platform.enrolHandler(agent)) ? await ask() : answer
@@ -26,4 +28,10 @@ export async function accept(
     admissions: settled.admissions.map((a) => ('id' in a ? `${a.status} ${a.id}` : a.status)),
   })
   return settled
+}
+
+// The data are in the body: they travel twice only where the mailbox has to measure what a view makes of them.
+function once(one: Incoming): Incoming {
+  const { select, maxbytes } = one.message
+  return select === undefined && maxbytes === undefined ? { ...one, message: headOf(one.message) } : one
 }

@@ -202,8 +202,19 @@ const chance: ChancePort = {
   hex: (n) => hex(bytes(n)),
 }
 
+// Ids come out of a pool that the platform fills for many of them at once: each question costs more than its bytes. Keys and secrets do not.
+const pool = new Uint8Array(1_024)
+const idBytes = 16
+let used = pool.length
+
 function bytes(n: number): Uint8Array {
-  return crypto.getRandomValues(new Uint8Array(n))
+  if (n > idBytes) return crypto.getRandomValues(new Uint8Array(n))
+  if (used + n > pool.length) {
+    crypto.getRandomValues(pool)
+    used = 0
+  }
+  used += n
+  return pool.slice(used - n, used)
 }
 
 const hexOfByte = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
