@@ -7,6 +7,7 @@ import { evictDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import fc from 'fast-check'
 import { describe, expect, inject, it } from 'vitest'
+import { deadLetterId } from '../../shared/ids.ts'
 import { httpCommand, type RealBroker, type Standing, stories, tellBoth } from '../shared/broker-commands.ts'
 import type { ModelPolicy, Report, Wanted } from '../shared/broker-model.ts'
 import { type Answered, type Body, call, pullAgent, type Registered, receipt } from './gateway.ts'
@@ -38,6 +39,8 @@ class HttpBroker implements RealBroker {
   readonly #ids: string[] = []
   readonly #tokens = new Map<string, string>()
   readonly #leases = new Map<string, number>()
+  /** A letter is named by the life that ended with it. */
+  readonly #redrives = new Map<string, number>()
 
   private constructor(agent: Registered) {
     this.#agent = agent
@@ -95,10 +98,13 @@ class HttpBroker implements RealBroker {
   }
 
   async redrive(name: number): Promise<string> {
-    const path = `/v1/dead-letters/${this.#id(name)}`
+    const id = this.#id(name)
+    const lives = this.#redrives.get(id) ?? 0
+    const path = `/v1/dead-letters/${deadLetterId(id, lives)}`
     // What died is buried a moment later.
     await expect.poll(async () => (await call('GET', path)).status).toBe(200)
     const { status, body } = await call('POST', `${path}/redrive`)
+    if (status === 200) this.#redrives.set(id, lives + 1)
     return status === 200 ? body.status : body.code === 'backpressure' ? 'full' : body.code
   }
 
