@@ -21,11 +21,13 @@ const varying: readonly (readonly [RegExp, string])[] = [
   [/(?<![\w/])[\w.@-]+(?:\/[\w.@-]+){2,}/g, '<path>'],
   [/\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?(?:Z|[+-]\d\d:?\d\d)?/g, '<time>'],
   [/\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d? [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d(?: GMT| [+-]\d{4})?/g, '<time>'],
+  // A delivery's id: its agent's name may hold whatever is looked for below.
+  [/(?<![\w-])[a-z0-9-]{1,64}_[a-z2-7]{26}(?![\w-])/g, '<n>'],
   [/\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b/gi, '<n>'],
   [/(?<![\w.-])[-+]?\d+(?:[.,:]\d+)*(?:e[-+]?\d+)?(?![\w-]|[.,:]\d)/gi, '<n>'],
   [/\b0x[0-9a-f]+\b/gi, '<n>'],
   [/\b(?=[a-f]*\d)[0-9a-f]{8,}\b|\b[0-9a-f]{16,}\b/gi, '<n>'],
-  // A long word with a digit in it; and a delivery's id, which may happen to have none.
+  // A long word with a digit in it; and the digest of an id, which may happen to have none.
   [/\b(?=[A-Za-z_-]*\d)[A-Za-z0-9_-]{12,}\b|\b(?:[a-z0-9-]{1,64}_)?[a-z2-7]{26}\b/g, '<n>'],
   [/[-+]?\d+(?:[.,:]\d+)*(?:e[-+]?\d+)?/gi, '<n>'],
   [/\s+/g, ' '],

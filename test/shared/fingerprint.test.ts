@@ -46,6 +46,7 @@ describe('the same error', () => {
     ['Unexpected token } in JSON at position 17', 'Unexpected token } in JSON at position 4211'],
     ['ENOENT: no such file, open /data/a/1.pdf', 'ENOENT: no such file, open ./b.pdf'],
     ['took 12ms for user42', 'took 1,250.5ms for user7'],
+    ['no room for a-0x0-_2aaa2a22a2222a2a2aa2a22222', 'no room for bob_a2aa2a2a2222aaaa2a22aaaaaa'],
     ["the agent can't read `a` of 3", "the agent can't read `b or c` of 14"],
     ['two\n  lines', 'two lines'],
   ])('%s = %s', (one, other) => {
