@@ -1,6 +1,6 @@
 /**
- * The log of one invocation: what its steps say, in one line when it is over. A line costs more than any other single thing that is
- * done for a message, and is billed by itself (docs/decisions/0045), so those of one invocation share it. Never here: a step.
+ * The log of one invocation: what its steps say, in one line when it is over. A line is billed by itself and is not cheap to write
+ * (docs/decisions/0045), so the steps of one invocation share it. Never here: a step.
  */
 
 type Ids = Readonly<Record<string, unknown>>
