@@ -60,11 +60,11 @@ export function place(sql: Sql, table: string, row: DeliveryRow): void {
   const key = rowKey(row[0])
   for (let n = 0; n < neighbours; n++) {
     const placed = sql.exec(
-      `INSERT INTO ${table} (key, ${named}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING RETURNING key`,
+      `INSERT INTO ${table} (key, ${named}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING`,
       key + n,
       ...row,
     )
-    if (placed.toArray().length > 0) return
+    if (placed.rowsWritten > 0) return
   }
   throw new Error(`no place for ${row[0]} in ${table}`)
 }

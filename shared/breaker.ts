@@ -167,10 +167,8 @@ function tellClosed(
   verdict: Exclude<Verdict, { kind: 'silence' }>,
   now: number,
 ): Breaker {
-  const since = now - policy.window.seconds * 1_000
-  const window = [...breaker.window.filter((e) => e.at > since), { at: now, failed: verdict.kind === 'failure' }].slice(
-    -windowMax,
-  )
+  const window = within(breaker.window, policy, now)
+  window.push({ at: now, failed: verdict.kind === 'failure' })
   if (verdict.kind === 'success') {
     const ramp = state.ramp === undefined || state.ramp >= rampMax ? undefined : state.ramp * 2
     return { ...breaker, window, state: { at: 'closed', failures: 0, ...(ramp === undefined ? {} : { ramp }) } }
@@ -184,6 +182,13 @@ function tellClosed(
       ? `${failures === 1 ? 'a failure' : `${failures} failures in a row`}; the last: ${verdict.cause}`
       : `${failed} of ${window.length} failed within ${policy.window.seconds} s; the last: ${verdict.cause}`
   return openFor(breaker, firstWaitMs(policy), verdict.retryAfterMs, cause, now)
+}
+
+// It has up to a thousand, in order of time, and is asked for at every report: the first that counts is found, and the rest copied.
+function within(window: Breaker['window'], policy: BreakerPolicy, now: number): Breaker['window'] {
+  const since = now - policy.window.seconds * 1_000
+  const first = window.findIndex(({ at }) => at > since)
+  return first < 0 ? [] : window.slice(Math.max(first, window.length - windowMax + 1))
 }
 
 function tellProbe(

@@ -35,9 +35,14 @@ export function base32(bytes: Uint8Array): string {
 
 const utf8 = new TextEncoder()
 
+const digestLength = 26
+// As many as that many characters are made of: 5 bits each.
+const digestBytes = Math.ceil((digestLength * 5) / 8)
+
 /** 26 characters (130 bits) of base32(SHA-256). The parts are length-prefixed, so that no two lists of parts collide. */
 export function digest(...parts: readonly string[]): string {
-  return base32(sha256(utf8.encode(parts.map((p) => `${p.length}:${p}`).join('')))).slice(0, 26)
+  const hash = sha256(utf8.encode(parts.map((p) => `${p.length}:${p}`).join('')))
+  return base32(hash.subarray(0, digestBytes)).slice(0, digestLength)
 }
 
 /**

@@ -174,6 +174,7 @@ export function* releasesOf(draft: Draft): Generator<[string, Release]> {
 }
 
 export function fleetingOf(draft: Draft): [string, Fleeting][] {
+  if (draft.fleeting.size + draft.base.fleeting.size === 0) return []
   const untouched = [...draft.base.fleeting].filter(([id]) => !draft.fleeting.has(id))
   return [...untouched, ...draft.fleeting].filter((entry): entry is [string, Fleeting] => entry[1] !== null)
 }
@@ -246,9 +247,8 @@ function releasedCount(draft: Draft): number {
 
 /** In flight that began in the breaker's present epoch. */
 function current(draft: Draft): number {
-  const { epoch } = draft.gate.breaker
-  const fleeting = fleetingOf(draft).filter(([, one]) => one.epoch === epoch)
-  return callsAmong([...leasesOf(draft)].filter((lease) => lease.epoch === epoch)) + fleeting.length
+  const isCurrent = ({ epoch }: { readonly epoch: number }) => epoch === draft.gate.breaker.epoch
+  return callsAmong([...leasesOf(draft)].filter(isCurrent)) + fleetingOf(draft).filter(([, f]) => isCurrent(f)).length
 }
 
 /** An unsaved lease is written at the latest then (docs/decisions/0003). */

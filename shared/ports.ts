@@ -26,7 +26,8 @@ import type { WorkflowPort } from './workflow-port.ts'
 export type SqlValue = string | number | null | Uint8Array
 
 export interface SqlPort {
-  exec(query: string, ...bindings: SqlValue[]): { toArray(): Record<string, unknown>[] }
+  /** `rowsWritten`: by what was executed so far, which is all of a statement that gives nothing back. */
+  exec(query: string, ...bindings: SqlValue[]): { toArray(): Record<string, unknown>[]; readonly rowsWritten: number }
 }
 
 export interface StoragePort {

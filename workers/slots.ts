@@ -19,7 +19,8 @@ export class Slots {
   readonly #used = new Map<string, number>()
   #total = 0
   readonly #forOne: boolean
-  #waiters: Waiter[] = []
+  /** As they came. */
+  readonly #waiters = new Set<Waiter>()
 
   /** `forOne`: all that this invocation delivers is for one agent, and it has all slots. */
   constructor(after: (ms: number, then: () => void) => () => void, forOne = false) {
@@ -40,12 +41,12 @@ export class Slots {
           resolve(this.#held(agent))
         },
       }
-      this.#waiters.push(waiter)
+      this.#waiters.add(waiter)
       this.#serve()
       // Most need not wait, and a timer is not free.
       if (granted) return
       stop = this.#after(waitMs, () => {
-        this.#waiters = this.#waiters.filter((w) => w !== waiter)
+        this.#waiters.delete(waiter)
         resolve(undefined)
       })
     })
@@ -67,7 +68,7 @@ export class Slots {
       const waiter = next
       this.#total += 1
       this.#used.set(waiter.agent, this.#usedBy(waiter) + 1)
-      this.#waiters = this.#waiters.filter((w) => w !== waiter)
+      this.#waiters.delete(waiter)
       waiter.grant()
     }
   }
@@ -75,9 +76,13 @@ export class Slots {
   #next(): Waiter | undefined {
     const free = slotsInAll - this.#total
     if (free <= 0) return undefined
-    if (this.#forOne) return this.#waiters[0]
-    const first = this.#waiters.find((w) => this.#usedBy(w) === 0)
-    return first ?? (free > 1 ? this.#waiters.find((w) => this.#usedBy(w) < slotsPerAgent) : undefined)
+    let second: Waiter | undefined
+    for (const waiter of this.#waiters) {
+      const used = this.#usedBy(waiter)
+      if (this.#forOne || used === 0) return waiter
+      if (free > 1 && used < slotsPerAgent) second ??= waiter
+    }
+    return second
   }
 
   #usedBy({ agent }: Waiter): number {

@@ -18,15 +18,19 @@ export class SimStorage implements StoragePort {
       if (query.includes(';') || /^\s*(CREATE|DROP)/i.test(query)) {
         this.#statements.clear()
         this.#db.exec(query)
-        return { toArray: () => [] }
+        return { toArray: () => [], rowsWritten: 0 }
       }
       let statement = this.#statements.get(query)
       if (statement === undefined) {
         statement = this.#db.prepare(query)
         this.#statements.set(query, statement)
       }
-      const rows = statement.all(...(bindings as SQLInputValue[])) as Record<string, unknown>[]
-      return { toArray: () => rows }
+      if (/^\s*(SELECT|WITH|PRAGMA)|RETURNING/i.test(query)) {
+        const rows = statement.all(...(bindings as SQLInputValue[])) as Record<string, unknown>[]
+        return { toArray: () => rows, rowsWritten: 0 }
+      }
+      const { changes } = statement.run(...(bindings as SQLInputValue[]))
+      return { toArray: () => [], rowsWritten: Number(changes) }
     },
   }
 
