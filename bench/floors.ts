@@ -58,6 +58,17 @@ export async function accounting(sink: Sink): Promise<Contender> {
   return publisher('accounting', await started('accounting', { ...queued, ...ownObject('LEDGERS', 'Ledger') }, sink))
 }
 
+/** (e) what (b) writes down, in as few calls as one agent's mail allows. */
+export async function grouped(sink: Sink): Promise<Contender> {
+  const bindings = {
+    ...queued,
+    ...ownObject('GROUPS', 'Group'),
+    // As Switchboard has it: one batch does not wait for the deliveries of another.
+    compatibilityFlags: ['queue_consumer_no_wait_for_wait_until'],
+  }
+  return publisher('grouped', await started('grouped', bindings, sink))
+}
+
 /** (c) a Worker that calls the webhook. */
 export async function direct(sink: Sink): Promise<Contender> {
   const { host, client } = await started('direct', {}, sink, '/reply')

@@ -5,7 +5,7 @@
 import { cpus, loadavg } from 'node:os'
 import { deployable, each } from './deployed.ts'
 import { Deployment } from './deployment.ts'
-import { accounting, bareQueue, bareState, direct } from './floors.ts'
+import { accounting, bareQueue, bareState, direct, grouped } from './floors.ts'
 import { messageCases } from './message-cases.ts'
 import { type Case, type Measured, measure, rowsOf, shown } from './rounds.ts'
 import { Sink } from './sink.ts'
@@ -17,21 +17,22 @@ const agents = 10
 export async function suite(words: readonly string[]): Promise<void> {
   const sink = await Sink.start()
   const here = await Deployment.start(await deployable(), sink)
-  const [queue, ledger, plain, bare] = await Promise.all([
+  const [queue, ledger, together, plain, bare] = await Promise.all([
     bareQueue(sink),
     accounting(sink),
+    grouped(sink),
     direct(sink),
     bareState(sink),
   ])
   try {
     await prepare(here, sink)
-    const ring = { sink, here, others: [queue, ledger, plain] }
+    const ring = { sink, here, others: [queue, ledger, together, plain] }
     const cases = [...messageCases(ring), ...stateCases(here, bare)].filter(
       ({ name }) => words.length === 0 || words.some((word) => name.includes(word)),
     )
     await report(cases)
   } finally {
-    await Promise.all([here, queue, ledger, plain, bare, sink].map((one) => one.stop()))
+    await Promise.all([here, queue, ledger, together, plain, bare, sink].map((one) => one.stop()))
   }
 }
 

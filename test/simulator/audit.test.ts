@@ -4,46 +4,25 @@
  */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { AgentObject } from '../../durable-objects/agent.ts'
 import { countedMailbox, type MailboxAudit, nothingAudited, withMailbox } from '../../shared/audit.ts'
 import { limits } from '../../shared/limits.ts'
-import { day, fail, hour, incoming, minute, ok, retry, second, start } from '../shared/mailbox-fixtures.ts'
-import { SimStorage } from './storage.ts'
+import { day, fail, hour, incoming, minute, ok, retry, second } from '../shared/mailbox-fixtures.ts'
+import { LoneMailbox } from './lone-mailbox.ts'
 
 const policy = { maxAttempts: 2, depth: 20, dedupeSeconds: 3_600, receiptSeconds: 3_600, backoff: 'quick' } as const
 
 /** One agent's object over its storage. */
-class Home {
-  now = start
-  readonly storage = new SimStorage()
-  object: AgentObject
+class Home extends LoneMailbox {
   #n = 0
 
   constructor() {
-    this.object = this.#wake()
-    this.enrol()
+    super()
+    this.register()
   }
 
-  #wake(): AgentObject {
-    const context = {
-      id: { name: 'ada' },
-      storage: this.storage,
-      blockConcurrencyWhile: (work: () => Promise<unknown>) => work(),
-      abort: () => undefined,
-    } as unknown as DurableObjectState
-    const queue = { send: () => Promise.resolve() }
-    const env = { DELIVERIES: queue, WORK: queue }
-    return new AgentObject(context, env as never, { now: () => this.now, random: () => 0.5 })
-  }
-
-  restart(): void {
-    this.object = this.#wake()
-  }
-
-  enrol(): void {
+  register(): void {
     this.#n += 1
-    const fresh = { name: 'ada', incarnation: `life-${this.#n}`, secret: 'whsec_c2VjcmV0', trusted: true }
-    this.object.enrol({ kind: 'webhook', url: 'http://127.0.0.1/ada', policy }, fresh)
+    this.enrol({ kind: 'webhook', url: 'http://127.0.0.1/ada', policy }, `life-${this.#n}`)
   }
 
   token(): string {
@@ -177,7 +156,7 @@ async function run(home: Home, one: Command): Promise<void> {
     case 'retire':
       object.retire('dead')
       home.restart()
-      return home.enrol()
+      return home.register()
   }
 }
 

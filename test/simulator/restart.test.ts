@@ -1,46 +1,25 @@
 /** What a mailbox knows after its memory is gone: only its rows. Never here: queues, receivers, chance (simulator.test.ts). */
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { AgentObject } from '../../durable-objects/agent.ts'
 import { WorkflowObject } from '../../durable-objects/workflow.ts'
 import type { Registration } from '../../shared/agent.ts'
 import { limits } from '../../shared/limits.ts'
 import type { Outcome } from '../../shared/outcome.ts'
 import { fail, hour, incoming, later, minute, ok, retry, second, start } from '../shared/mailbox-fixtures.ts'
+import { LoneMailbox } from './lone-mailbox.ts'
 import { SimStorage } from './storage.ts'
 
 const webhook = { kind: 'webhook', url: 'http://127.0.0.1/ada' } as const
 const pull = { kind: 'pull' } as const
 
-/** One agent's object, its storage, and the work queue and deliveries that it would send. */
-class Home {
-  now = start
-  readonly storage = new SimStorage()
-  readonly sent: string[][] = []
-  readonly chores: string[][] = []
-  object: AgentObject
-
+class Home extends LoneMailbox {
   constructor(registration: Registration) {
-    this.object = this.#wake()
-    this.object.enrol(registration, { name: 'ada', incarnation: 'first', secret: 'whsec_c2VjcmV0', trusted: true })
+    super()
+    this.enrol(registration)
   }
 
-  #wake(): AgentObject {
-    const context = {
-      id: { name: 'ada' },
-      storage: this.storage,
-      blockConcurrencyWhile: (work: () => Promise<unknown>) => work(),
-      abort: () => undefined,
-    } as unknown as DurableObjectState
-    const queue = (into: string[][]) => ({
-      send: (body: unknown) => Promise.resolve(into.push((body as { deliveries: string[] }).deliveries)),
-    })
-    const env = { DELIVERIES: queue(this.sent), WORK: queue(this.chores) }
-    return new AgentObject(context, env as never, { now: () => this.now, random: () => 0.5 })
-  }
-
-  /** The process dies, and the object is made anew over the same rows. */
-  async restart(): Promise<void> {
-    this.object = this.#wake()
+  /** The process dies, and what the object does by itself when it is made anew is done. */
+  async comeBack(): Promise<void> {
+    this.restart()
     await Promise.resolve()
     await Promise.resolve()
   }
@@ -76,7 +55,7 @@ describe('after a restart', () => {
   it('M1: what was accepted is still there, and released anew by the alarm (A8, A14)', async () => {
     const home = new Home(webhook)
     const id = home.accept('a')
-    await home.restart()
+    await home.comeBack()
     expect(home.object.describe()?.figures).toMatchObject({ depth: 1, inFlight: 0, released: 0 })
     await home.ring()
     expect(home.sent).toEqual([[id]])
@@ -85,7 +64,7 @@ describe('after a restart', () => {
   it('M1: the repeat of an accept gets the same answer, and a second send is a duplicate (A14)', async () => {
     const home = new Home(webhook)
     const id = home.accept('a')
-    await home.restart()
+    await home.comeBack()
     expect(home.object.accept([incoming('a')], 'accept-a').admissions).toEqual([{ status: 'accepted', id }])
     expect(home.object.accept([incoming('a')], 'another').admissions).toEqual([{ status: 'duplicate', id }])
   })
@@ -95,7 +74,7 @@ describe('after a restart', () => {
     const id = home.accept('a')
     const token = home.take(id)
     home.settle(id, token, ok('first'))
-    await home.restart()
+    await home.comeBack()
     expect(home.settle(id, token, ok('second'))).toBe('settled')
     expect(home.object.receipt(id)).toMatchObject({ status: 'completed', result: 'first' })
   })
@@ -104,7 +83,7 @@ describe('after a restart', () => {
     const home = new Home(webhook)
     const id = home.accept('a')
     home.settle(id, home.take(id), ok('r', { messages: [{ to: 'bob', type: 'next' }] }))
-    await home.restart()
+    await home.comeBack()
     await home.ring()
     expect(home.chores).toEqual([[id]])
     expect(home.object.unfinished([id]).unfinished).toMatchObject([{ id, effects: [{ n: 1 }] }])
@@ -114,7 +93,7 @@ describe('after a restart', () => {
     const home = new Home(webhook)
     const id = home.accept('a')
     home.settle(id, home.take(id), fail())
-    await home.restart()
+    await home.comeBack()
     await home.ring()
     expect(home.object.unfinished([id]).unfinished).toMatchObject([{ id, burial: { reason: 'terminal' } }])
   })
@@ -123,7 +102,7 @@ describe('after a restart', () => {
     const home = new Home(pull)
     const id = home.accept('a')
     const [lease] = home.object.lease(1, minute, 'lease').leases
-    await home.restart()
+    await home.comeBack()
     expect(home.status(id)).toBe('claimed')
     home.now += 59 * second
     expect(home.settle(id, lease?.token ?? '', ok('done'), true)).toBe('settled')
@@ -136,7 +115,7 @@ describe('after a restart', () => {
     home.settle(id, token, later)
     home.now += second
     home.object.extend(id, token, minute, { percent: 40 })
-    await home.restart()
+    await home.comeBack()
     const told = home.object.receipt(id)
     expect(told).toMatchObject({ status: 'claimed', progress: { percent: 40 } })
     expect(told?.steps.map((s) => s.step)).toEqual(['accepted', 'queued', 'dispatched', 'delivered', 'claimed'])
@@ -147,7 +126,7 @@ describe('after a restart', () => {
     const id = home.accept('a')
     const token = home.take(id)
     home.settle(id, token, later)
-    await home.restart()
+    await home.comeBack()
     expect(home.status(id)).toBe('delivered')
     expect(home.settle(id, token, ok(), true)).toBe('settled')
   })
@@ -157,7 +136,7 @@ describe('after a restart', () => {
     const id = home.accept('a')
     const [lease] = home.object.lease(1, minute, 'lease').leases
     home.settle(id, lease?.token ?? '', retry(), true)
-    await home.restart()
+    await home.comeBack()
     expect(home.status(id)).toBe('held')
     expect(home.settle(id, lease?.token ?? '', ok('late'), true)).toBe('stale')
     expect(home.object.receipt(id)?.attempt).toBe(1)
@@ -167,7 +146,7 @@ describe('after a restart', () => {
     const home = new Home(webhook)
     const id = home.accept('a')
     home.take(id)
-    await home.restart()
+    await home.comeBack()
     expect(home.object.receipt(id)).toMatchObject({ status: 'held', attempt: 0 })
     expect(home.object.take([id], 'in company').leases).toEqual([])
     expect(home.object.take([id], 'again', true).leases).toMatchObject([{ id, alone: true, attempt: 1 }])
@@ -177,7 +156,7 @@ describe('after a restart', () => {
     const home = new Home(webhook)
     const id = home.accept('a')
     const token = home.take(id)
-    await home.restart()
+    await home.comeBack()
     expect(home.settle(id, token, ok('done'))).toBe('settled')
     expect(home.object.receipt(id)).toMatchObject({ status: 'completed', result: 'done' })
   })
@@ -188,7 +167,7 @@ describe('after a restart', () => {
     const token = home.take(id)
     await home.ring()
     expect(home.now).toBe(start + 5 * second)
-    await home.restart()
+    await home.comeBack()
     expect(home.status(id)).toBe('dispatched')
     expect(home.settle(id, token, retry())).toBe('settled')
   })
@@ -196,7 +175,7 @@ describe('after a restart', () => {
   it('M3: numbers go on where they were (A84)', async () => {
     const home = new Home(webhook)
     home.accept('a')
-    await home.restart()
+    await home.comeBack()
     expect(home.object.receipt(home.accept('b'))?.sequence).toBe(2)
   })
 
@@ -204,7 +183,7 @@ describe('after a restart', () => {
     const home = new Home(webhook)
     home.accept('a')
     home.storage.alarmAt = null
-    await home.restart()
+    await home.comeBack()
     expect(home.storage.alarmAt).toBe(home.now)
   })
 })
@@ -240,7 +219,7 @@ describe('an agent that comes back or leaves, after a restart', () => {
     home.object.resume('call', 'skip')
     const live = () => ids.filter((id) => home.status(id) !== 'cancelled').length
     expect(live()).toBe(2)
-    await home.restart()
+    await home.comeBack()
     expect(home.object.describe()?.agent.catchingUp).toEqual({ how: 'skip', from: start })
     await home.ring()
     expect(live()).toBe(0)
@@ -251,10 +230,10 @@ describe('an agent that comes back or leaves, after a restart', () => {
     const home = new Home(webhook)
     const id = home.accept('a')
     expect(home.object.retire({ keepMs: minute })).toEqual({ status: 'retired' })
-    await home.restart()
+    await home.comeBack()
     expect([home.object.describe(), home.status(id)]).toEqual([undefined, 'parked'])
     home.now += minute
-    await home.restart()
+    await home.comeBack()
     await home.ring()
     expect(home.object.unfinished([id]).unfinished).toMatchObject([{ id, burial: { reason: 'agent_left' } }])
     expect(home.object.retire(undefined)).toEqual({ status: 'unknown' })
@@ -270,7 +249,7 @@ describe('after a restart, an alarm that is late', () => {
     const id = home.accept('a')
     vi.useFakeTimers()
     home.now = (home.storage.alarmAt ?? 0) + lateMs
-    await home.restart()
+    await home.comeBack()
     home.storage.alarmAt = null
     return { home, id, rung: home.object.alarm() }
   }

@@ -3,42 +3,21 @@
  * attempt, or of a gateway that dies with it (requests.test.ts).
  */
 import { describe, expect, it } from 'vitest'
-import { AgentObject } from '../../durable-objects/agent.ts'
 import type { Registration } from '../../shared/agent.ts'
 import { switchRememberedMs } from '../../shared/switch.ts'
 import { accept } from '../../workers/accept.ts'
 import { turn } from '../../workers/switch.ts'
 import { takeToken } from '../../workers/take.ts'
-import { incoming, ok, start } from '../shared/mailbox-fixtures.ts'
+import { incoming, ok } from '../shared/mailbox-fixtures.ts'
+import { LoneMailbox } from './lone-mailbox.ts'
 import { Scene } from './scene.ts'
-import { SimStorage } from './storage.ts'
 
 const webhook = { kind: 'webhook', url: 'http://127.0.0.1/ada' } as const
 
-class Home {
-  now = start
-  readonly storage = new SimStorage()
-  object = this.#made()
-
+class Home extends LoneMailbox {
   constructor(registration: Partial<Registration> = {}) {
-    const fresh = { name: 'ada', incarnation: 'first', secret: 'whsec_c2VjcmV0', trusted: true }
-    this.object.enrol({ ...webhook, ...registration }, fresh)
-  }
-
-  #made(): AgentObject {
-    const context = {
-      id: { name: 'ada' },
-      storage: this.storage,
-      blockConcurrencyWhile: (work: () => Promise<unknown>) => work(),
-      abort: () => undefined,
-    }
-    const send = () => Promise.resolve()
-    const env = { DELIVERIES: { send }, WORK: { send } }
-    return new AgentObject(context as never, env as never, { now: () => this.now, random: () => 0.5 })
-  }
-
-  restart(): void {
-    this.object = this.#made()
+    super()
+    this.enrol({ ...webhook, ...registration })
   }
 
   accept(id: string, take?: string) {
