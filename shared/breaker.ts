@@ -184,7 +184,7 @@ function tellClosed(
   return openFor(breaker, firstWaitMs(policy), verdict.retryAfterMs, cause, now)
 }
 
-// It has up to a thousand, in order of time, and is asked for at every report: the first that counts is found, and the rest copied.
+// Up to a thousand, in the order they came, at every report: the first that still counts is found, and the rest copied as one.
 function within(window: Breaker['window'], policy: BreakerPolicy, now: number): Breaker['window'] {
   const since = now - policy.window.seconds * 1_000
   const first = window.findIndex(({ at }) => at > since)
