@@ -27,8 +27,11 @@ afterEach(async () => {
   expect(evidence).toEqual({ calls: counted.bill.calls, sends: 0 })
 })
 
-const alarmed = (namespace: { getByName(name: string): unknown }, name: string) =>
-  void counted.others.push(namespace.getByName(name) as DurableObjectStub<undefined>)
+// Two requests may share an object (1 in 32 do), whose alarm is run once all the same.
+function alarmed(namespace: { getByName(name: string): unknown }, name: string): void {
+  const stub = namespace.getByName(name) as DurableObjectStub<undefined>
+  if (!counted.others.some(({ id }) => id.equals(stub.id))) counted.others.push(stub)
+}
 
 const replies = () => Response.json({ reply: { type: 'answer', data: { text: 'x'.repeat(500) } } })
 
