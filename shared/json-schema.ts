@@ -94,10 +94,23 @@ export function schemaIssues(schema: unknown): readonly SchemaIssue[] {
   if (deeperThan(schema, limits.schemaDepth)) return [issue([], `is nested deeper than ${limits.schemaDepth}`)]
   const bytes = utf8Length(JSON.stringify(schema) ?? '')
   if (bytes > limits.schemaBytes) return [issue([], `has ${bytes} bytes; at most ${limits.schemaBytes} are accepted`)]
+  const [malformed] = malformedNames(schema, [])
+  if (malformed !== undefined) return [issue(malformed, halfCharacter)]
   const issues: SchemaIssue[] = []
   const sameValue = new Map<string, string[]>()
   inspect(schema, schema, [], issues, sameValue)
   return issues.length > 0 ? issues : circles(sameValue)
+}
+
+const halfCharacter = 'has a name with half a character in it (an unpaired surrogate)'
+
+// Where there is one, wherever in the whole: pointers go by names, and such a name is in none that can be told.
+function* malformedNames(value: unknown, at: readonly string[]): Generator<readonly string[]> {
+  if (typeof value !== 'object' || value === null) return
+  for (const [name, child] of Object.entries(value)) {
+    if (!name.isWellFormed()) yield at
+    yield* malformedNames(child, [...at, name])
+  }
 }
 
 const issue = (at: readonly string[], message: string): SchemaIssue => ({ pointer: pointerOf(at), message })
@@ -201,19 +214,27 @@ export type Judge = (data: unknown, options: { readonly thorough: boolean }) => 
 
 /** `thorough`: everything that does not fit, up to a bound; otherwise the first of it. Pointers begin at the data. */
 export function judgeOf(schema: JsonSchema): Judge {
-  // The library writes into what it is given.
-  const [first, all] = [true, false].map(
-    (shortCircuit) => new Validator(structuredClone(schema) as object, '2020-12', shortCircuit),
-  )
+  let made: Readonly<Record<'first' | 'all', Validator>> | undefined
   return (data, { thorough }) => {
     try {
-      const answer = (thorough ? all : first)?.validate(data)
-      return answer === undefined || answer.valid ? [] : mismatchesOf(answer.errors)
-    } catch {
-      // Data nested deep in a schema that is recursive can be more than the stack holds.
-      return [{ pointer: '', schemaPointer: '', message: 'is nested too deeply to be held to this schema' }]
+      made ??= { first: validatorOf(schema, true), all: validatorOf(schema, false) }
+      const answer = made[thorough ? 'all' : 'first'].validate(data)
+      return answer.valid ? [] : mismatchesOf(answer.errors)
+    } catch (error) {
+      return [{ pointer: '', schemaPointer: '', message: whyNot(error) }]
     }
   }
+}
+
+// The library writes into what it is given.
+const validatorOf = (schema: JsonSchema, shortCircuit: boolean) =>
+  new Validator(structuredClone(schema) as object, '2020-12', shortCircuit)
+
+// Data nested deep in a schema that is recursive can be more than the stack holds. A name that no URI can hold is in the data, or in a
+// schema that was stored before such were refused.
+function whyNot(error: unknown): string {
+  const why = error instanceof URIError ? halfCharacter : 'is nested too deeply'
+  return `${why}, and cannot be held to this schema`
 }
 
 interface OutputUnit {

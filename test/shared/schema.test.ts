@@ -60,6 +60,14 @@ describe('data that does not fit', () => {
     ])
   })
 
+  it('tells of a name that no pointer can tell, in the data or in a schema of before, rather than fail', () => {
+    const why = [expect.objectContaining({ message: expect.stringContaining('half a character') })]
+    for (const thorough of [true, false]) {
+      expect(judgeOf({ additionalProperties: true })({ '\ud800': 1 }, { thorough })).toEqual(why)
+      expect(judgeOf({ properties: { '\ud800': true } })({}, { thorough })).toEqual(why)
+    }
+  })
+
   it('leaves the schema as it was', () => {
     const before = structuredClone(order)
     judgeOf(order)({}, { thorough: true })
@@ -92,6 +100,8 @@ describe('a schema that cannot be used', () => {
       Array.from({ length: limits.schemaDepth }).reduce<unknown>((inner) => ({ not: inner }), { not: {} }),
       '',
     ],
+    ['with half a character in a name', { properties: { '\ud800': true } }, '/properties'],
+    ['with half a character in a name where no keyword is', { x: [{ '\udfff': 1e-320 }] }, '/x/0'],
     ['too large', { description: 'x'.repeat(limits.schemaBytes) }, ''],
   ]
   for (const [what, schema, pointer] of cases)

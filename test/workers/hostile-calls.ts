@@ -284,7 +284,8 @@ export function judgeOf(document: Document): (method: string, pathname: string, 
     const content = Object.entries<Document>(response.content).find(([told]) => told.split(';')[0] === type)?.[1]
     if (content === undefined) return `${type} is not told: ${text.slice(0, 300)}`
     if (!/json/.test(type)) return undefined
-    return errorsOf(content.schema, JSON.parse(text))
+    // Half a character in a name is more than the validator can tell the place of.
+    return errorsOf(content.schema, JSON.parse(text.replace(/\\ud[89a-f][0-9a-f]{2}/gi, '?')))
   }
 }
 

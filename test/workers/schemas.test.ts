@@ -82,6 +82,17 @@ describe('a publish', () => {
     expect((await send(agent, { type, data: 1 })).status).toBe(202)
   })
 
+  it('whose data have a name with half a character in it is told so, and so is a schema that has one', async () => {
+    const type = freshType()
+    await put(fresh(), { match: { type }, schema: { additionalProperties: { type: 'number' } } })
+    const { name } = await pullAgent()
+    const { status, body } = await send(name, { type, data: { '\ud800': 1 } })
+    expect([status, body.code]).toEqual([422, 'schema_mismatch'])
+    expect(JSON.stringify(body)).toContain('half a character')
+    const refused = await put(fresh(), { match: { type }, schema: { '\ud800': 1 } })
+    expect([refused.status, refused.body.issues[0].message]).toEqual([400, expect.stringContaining('half a character')])
+  })
+
   it('in a batch spoils none of its neighbours', async () => {
     const [agent, type] = [await pullAgent(), freshType()]
     await put(fresh(), { match: { type }, schema: order })
