@@ -104,7 +104,7 @@ export function schemaIssues(schema: unknown): readonly SchemaIssue[] {
 
 const halfCharacter = 'has a name with half a character in it (an unpaired surrogate)'
 
-// Where there is one, wherever in the whole: pointers go by names, and such a name is in none that can be told.
+// What has such a name, wherever in the whole. No pointer can hold one.
 function* malformedNames(value: unknown, at: readonly string[]): Generator<readonly string[]> {
   if (typeof value !== 'object' || value === null) return
   for (const [name, child] of Object.entries(value)) {
@@ -214,27 +214,34 @@ export type Judge = (data: unknown, options: { readonly thorough: boolean }) => 
 
 /** `thorough`: everything that does not fit, up to a bound; otherwise the first of it. Pointers begin at the data. */
 export function judgeOf(schema: JsonSchema): Judge {
-  let made: Readonly<Record<'first' | 'all', Validator>> | undefined
+  // One that was stored before such were refused.
+  const [malformed] = malformedNames(schema, [])
+  if (malformed !== undefined)
+    return () => [
+      {
+        pointer: '',
+        schemaPointer: pointerOf(malformed),
+        message: `cannot be held to this schema, which ${halfCharacter}`,
+      },
+    ]
+  // The library writes into what it is given.
+  const [first, all] = [true, false].map(
+    (shortCircuit) => new Validator(structuredClone(schema) as object, '2020-12', shortCircuit),
+  )
   return (data, { thorough }) => {
     try {
-      made ??= { first: validatorOf(schema, true), all: validatorOf(schema, false) }
-      const answer = made[thorough ? 'all' : 'first'].validate(data)
-      return answer.valid ? [] : mismatchesOf(answer.errors)
+      const answer = (thorough ? all : first)?.validate(data)
+      return answer === undefined || answer.valid ? [] : mismatchesOf(answer.errors)
     } catch (error) {
-      return [{ pointer: '', schemaPointer: '', message: whyNot(error) }]
+      return [{ pointer: '', schemaPointer: '', message: `${whyNot(error)}, and cannot be held to this schema` }]
     }
   }
 }
 
-// The library writes into what it is given.
-const validatorOf = (schema: JsonSchema, shortCircuit: boolean) =>
-  new Validator(structuredClone(schema) as object, '2020-12', shortCircuit)
-
-// Data nested deep in a schema that is recursive can be more than the stack holds. A name that no URI can hold is in the data, or in a
-// schema that was stored before such were refused.
+// The library makes URIs of names, and goes as deep as data do in a schema that is recursive: deeper than the stack, it may be.
 function whyNot(error: unknown): string {
-  const why = error instanceof URIError ? halfCharacter : 'is nested too deeply'
-  return `${why}, and cannot be held to this schema`
+  if (error instanceof URIError) return halfCharacter
+  return error instanceof RangeError ? 'is nested too deeply' : `cannot be judged (${String(error)})`
 }
 
 interface OutputUnit {

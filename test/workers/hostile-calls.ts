@@ -285,7 +285,10 @@ export function judgeOf(document: Document): (method: string, pathname: string, 
     if (content === undefined) return `${type} is not told: ${text.slice(0, 300)}`
     if (!/json/.test(type)) return undefined
     // Half a character in a name is more than the validator can tell the place of.
-    return errorsOf(content.schema, JSON.parse(text.replace(/\\ud[89a-f][0-9a-f]{2}/gi, '?')))
+    const whole = text.replace(/\\(?:u(d[89a-f][0-9a-f]{2})|.)/gi, (escaped, half) =>
+      half === undefined ? escaped : '?',
+    )
+    return errorsOf(content.schema, JSON.parse(whole))
   }
 }
 
