@@ -73,6 +73,8 @@ process.exitCode = await main()
 async function main(): Promise<number> {
   const stop = new AbortController()
   whenTold((by) => stop.abort(new Error(`stopped by ${by}`)))
+  const minutes = giveUpMs / 60_000
+  setTimeout(() => stop.abort(new Error(`it was not done within ${minutes} minutes`)), giveUpMs).unref()
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
@@ -131,7 +133,7 @@ interface Asked {
   readonly out?: string
 }
 
-async function run(asked: Asked, stop: AbortSignal): Promise<void> {
+async function run(asked: Asked, signal: AbortSignal): Promise<void> {
   const { question, paths, from, way, out } = asked
   const own = paths.length === 0
   const reading = own
@@ -140,7 +142,6 @@ async function run(asked: Asked, stop: AbortSignal): Promise<void> {
   const page = pageOf(width, print)
   page.say(`Question   ${question}`, '           ')
   page.say(`Documents  ${own ? "the project's own, " : ''}${reading.summary}`, '           ')
-  const signal = AbortSignal.any([stop, AbortSignal.timeout(giveUpMs)])
   const job = { question, documents: reading.documents }
   const url = process.env.SWITCHBOARD_URL
   const { markdown } = url ? await onPlatform(url, asked, job, page, signal) : await onOwn(asked, job, page, signal)

@@ -65,11 +65,15 @@ export interface Client {
 
 const triesMax = 5
 const whileDownMs = 150
+/** Longer than the longest call, which is a lease that waits 10 s for mail. */
+const longestAnswerMs = 20_000
 
 export interface ClientOptions {
   readonly signal: AbortSignal
   /** Whether a platform that is not there is waited for: one that was killed comes back. */
   readonly patient?: boolean
+  /** After how long a call without a whole answer has failed. */
+  readonly answersWithinMs?: number
 }
 
 interface Call {
@@ -79,37 +83,68 @@ interface Call {
   readonly takes?: readonly number[]
 }
 
-/** Calls until there is an answer. Every call may be repeated: each names what it makes. */
-function askerOf(address: string, key: string, { signal, patient = false }: ClientOptions) {
+interface Answer {
+  readonly status: number
+  readonly text: string
+  readonly retryAfterSeconds: number
+}
+
+/** Calls until there is a whole answer. Every call may be repeated: each names what it makes. */
+function askerOf(
+  address: string,
+  key: string,
+  { signal, patient = false, answersWithinMs = longestAnswerMs }: ClientOptions,
+) {
   const url = address.replace(/\/+$/, '')
-  return async (method: string, path: string, { body, headers = {}, takes = [] }: Call = {}): Promise<Response> => {
+  return async (method: string, path: string, { body, headers = {}, takes = [] }: Call = {}): Promise<Answer> => {
+    const request = {
+      method,
+      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', ...headers },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    }
     for (let tried = 1; ; tried++) {
-      const response = await fetch(`${url}${path}`, {
-        method,
-        headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', ...headers },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        signal: AbortSignal.any([signal, AbortSignal.timeout(60_000)]),
-      }).catch((error: unknown) => {
+      const answer = await answerOf(`${url}${path}`, request, signal, answersWithinMs).catch((error: unknown) => {
         if (!patient || signal.aborted) throw error
       })
-      if (response === undefined) {
+      if (answer === undefined) {
         await pause(whileDownMs, undefined, { signal })
         continue
       }
-      if (response.ok || takes.includes(response.status)) return response
-      const pauseSeconds = Number(response.headers.get('retry-after'))
-      const passes = response.status === 429 || response.status === 503 || (patient && response.status >= 500)
-      if ((tried >= triesMax && !patient) || !passes || !(pauseSeconds <= 10))
-        throw new Error(`${method} ${path} answered ${response.status}: ${(await response.text()).slice(0, 500)}`)
-      await pause(Math.max(whileDownMs, pauseSeconds * 1_000), undefined, { signal })
+      const { status, text, retryAfterSeconds } = answer
+      if ((status >= 200 && status < 300) || takes.includes(status)) return answer
+      const passes = status === 429 || status === 503 || (patient && status >= 500)
+      if ((tried >= triesMax && !patient) || !passes || !(retryAfterSeconds <= 10))
+        throw new Error(`${method} ${path} answered ${status}: ${text.slice(0, 500)}`)
+      await pause(Math.max(whileDownMs, retryAfterSeconds * 1_000), undefined, { signal })
     }
+  }
+}
+
+/**
+ * One call with its body, or an error when that takes too long. The timer is the call's own: the signal of
+ * `AbortSignal.timeout` inside `AbortSignal.any` may be collected before it fires, and then the call waits forever
+ * (https://github.com/nodejs/node/issues/57736).
+ */
+async function answerOf(url: string, request: RequestInit, signal: AbortSignal, withinMs: number): Promise<Answer> {
+  signal.throwIfAborted()
+  const call = new AbortController()
+  const stop = () => call.abort(signal.reason)
+  signal.addEventListener('abort', stop, { once: true })
+  const timer = setTimeout(() => call.abort(new Error(`no answer within ${withinMs} ms from ${url}`)), withinMs)
+  try {
+    const response = await fetch(url, { ...request, signal: call.signal })
+    const text = await response.text()
+    return { status: response.status, text, retryAfterSeconds: Number(response.headers.get('retry-after')) }
+  } finally {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', stop)
   }
 }
 
 export function clientOf(address: string, key: string, options: ClientOptions): Client {
   const ask = askerOf(address, key, options)
   const call = async <T>(method: string, path: string, shape: z.ZodType<T>, more?: Call): Promise<T> => {
-    const text = await (await ask(method, path, more)).text()
+    const { text } = await ask(method, path, more)
     return shape.parse(text === '' ? undefined : JSON.parse(text))
   }
   const done = async (method: string, path: string, more?: Call) => void (await call(method, path, z.unknown(), more))
@@ -145,9 +180,9 @@ export function clientOf(address: string, key: string, options: ClientOptions): 
     state: (id) => call('GET', `${of(id)}/state`, state),
     patch: async (id, patch, version) => {
       const headers = { 'if-match': `"${version}"`, 'content-type': 'application/merge-patch+json' }
-      const response = await ask('PATCH', `${of(id)}/state`, { body: patch, headers, takes: [412] })
-      const answer: unknown = await response.json()
-      if (response.status === 412) {
+      const { status, text } = await ask('PATCH', `${of(id)}/state`, { body: patch, headers, takes: [412] })
+      const answer: unknown = JSON.parse(text)
+      if (status === 412) {
         const { lastWriter, ...rest } = stale.parse(answer)
         return { status: 'stale', ...rest, lastWriter: lastWriter.by }
       }
