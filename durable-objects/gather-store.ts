@@ -43,7 +43,8 @@ export interface Text {
 
 export class GatherStore {
   readonly #storage: StoragePort
-  #isMade = false
+  /** Undefined: not looked. */
+  #isMade: boolean | undefined
 
   constructor(storage: StoragePort) {
     this.#storage = storage
@@ -51,7 +52,7 @@ export class GatherStore {
 
   /** Are there tables? Nothing is stored for who only asks. */
   isMade(): boolean {
-    if (this.#isMade) return true
+    if (this.#isMade !== undefined) return this.#isMade
     const names = new Set(
       this.#rows("SELECT name FROM sqlite_master WHERE type = 'table' AND name IN ('gather', 'gathers')").map(
         (row) => row.name,
@@ -62,14 +63,15 @@ export class GatherStore {
     return this.#isMade
   }
 
-  /** Runs `work` and all that it writes as one, or not at all. */
-  together(work: () => void): void {
-    const isMade = this.isMade()
-    this.#storage.transactionSync(() => {
-      if (!isMade) for (const table of tables) this.#storage.sql.exec(table)
-      work()
-    })
+  /** Inside a transaction, and before anything else is written in it: makes the tables where there are none. */
+  make(): void {
+    if (!this.isMade()) for (const table of tables) this.#storage.sql.exec(table)
     this.#isMade = true
+  }
+
+  /** After a transaction that failed: whether there are tables is looked for anew. */
+  remake(): void {
+    this.#isMade = undefined
   }
 
   load(id: string): Gather | undefined {
