@@ -6,7 +6,7 @@ import { catchUp, catchUpIfClosed } from '../shared/catch-up.ts'
 import type { Delivery } from '../shared/delivery.ts'
 import { isGateChanged } from '../shared/gate.ts'
 import { nextInLine } from '../shared/line.ts'
-import { apply, begin, type Draft, deliveryOf, type Mailbox, nextDueAt } from '../shared/mailbox.ts'
+import { apply, begin, type Draft, deliveryOf, earliest, type Mailbox, nextDueAt } from '../shared/mailbox.ts'
 import type { ChancePort, StoragePort } from '../shared/ports.ts'
 import { type References, release } from '../shared/release.ts'
 import { MailboxStore } from './mailbox-store.ts'
@@ -27,23 +27,29 @@ export class MailboxShell {
   readonly #chance: Pick<ChancePort, 'now'>
   readonly #moved: (after: number, upTo: number) => unknown
   readonly #paused: (since: number) => unknown
+  readonly #besideDueAt: () => number | undefined
   readonly store: MailboxStore
   #loaded: Mailbox | undefined
   #alarmAt: number | null = null
   /** How late the alarm was already when this object was made, and nothing had been read yet. */
   #lateMs = 0
 
-  /** Called when a step that was saved has moved the breaker to a later epoch, or has paused the agent. */
+  /**
+   * `moved` and `paused` are called when a step that was saved has moved the breaker to a later epoch, or has paused the agent.
+   * `besideDueAt`: when something is due that lies beside the mailbox and has the same alarm.
+   */
   constructor(
     context: ObjectContext,
     ports: Pick<ChancePort, 'now'>,
     moved: (after: number, upTo: number) => unknown = () => undefined,
     paused: (since: number) => unknown = () => undefined,
+    besideDueAt: () => number | undefined = () => undefined,
   ) {
     this.#context = context
     this.#chance = ports
     this.#moved = moved
     this.#paused = paused
+    this.#besideDueAt = besideDueAt
     this.store = new MailboxStore(context.storage)
     context
       .blockConcurrencyWhile(async () => {
@@ -69,15 +75,15 @@ export class MailboxShell {
   readonly stored = (id: string): Delivery | undefined => this.store.stored(id)
   readonly body = (id: string): string | undefined => this.store.body(id)
 
-  /** One step: the work, then whatever it freed is released, then everything is saved as one. */
-  step<T>(work: (draft: Draft, now: number) => T): [T, References] {
-    return this.#step(work, false)
+  /** One step: the work, then whatever it freed is released, then everything is saved as one, with what `beside` writes. */
+  step<T>(work: (draft: Draft, now: number) => T, beside: (value: T) => void = () => undefined): [T, References] {
+    return this.#step(work, false, beside)
   }
 
   /** A step that the alarm asked for: it looks at everything that is live, and arms the next alarm. */
   wake<T>(work: (draft: Draft, now: number) => T): [T, References] {
     this.#alarmAt = null
-    return this.#step(work, true)
+    return this.#step(work, true, () => undefined)
   }
 
   /** For an alarm, before it wakes anything. */
@@ -103,7 +109,20 @@ export class MailboxShell {
     })
   }
 
-  #step<T>(work: (draft: Draft, now: number) => T, everything: boolean): [T, References] {
+  /** Saves what lies beside the mailbox. */
+  together(write: () => void): void {
+    this.#save(write)
+  }
+
+  /** Inside what is being saved: the alarm rings then, or earlier. */
+  armBy(dueAt: number, now: number): void {
+    const armed = this.#alarmAt
+    // Long overdue, it is taken for lost; it stood for everything live, not only for what is due now.
+    if (armed !== null && armed <= now - alarmRetryMs) this.#setAlarm(now)
+    else if (armed === null || armed > dueAt) this.#setAlarm(Math.max(dueAt, now))
+  }
+
+  #step<T>(work: (draft: Draft, now: number) => T, everything: boolean, beside: (value: T) => void): [T, References] {
     const now = this.#chance.now()
     const draft = begin(this.#mailbox)
     catchUp(draft, now)
@@ -112,6 +131,7 @@ export class MailboxShell {
     const references = release(draft, now)
     this.#save(() => {
       if (isChanged(draft)) this.store.save(draft, now)
+      beside(value)
       this.#arm(draft, now, everything)
     })
     const { epoch } = draft.base.gate.breaker
@@ -135,18 +155,18 @@ export class MailboxShell {
 
   // M6: in the transaction that made it so. An alarm armed early costs one visit; a late one costs a promise.
   #arm(draft: Draft, now: number, everything: boolean): void {
-    const due = nextDueAt(draft, everything ? everyDelivery(draft) : changedDeliveries(draft), now)
-    const armed = this.#alarmAt
-    // Long overdue, it is taken for lost; it stood for everything live, not only for what this step changed.
-    if (armed !== null && armed <= now - alarmRetryMs) this.#setAlarm(now)
-    else if (due !== undefined && (armed === null || armed > due)) this.#setAlarm(Math.max(due, now))
+    const own = nextDueAt(draft, everything ? everyDelivery(draft) : changedDeliveries(draft), now)
+    const due = everything ? earliest([own, this.#besideDueAt()]) : own
+    if (due !== undefined) this.armBy(due, now)
+    else if (this.#alarmAt !== null) this.armBy(this.#alarmAt, now)
   }
 
   // After a rebuild nothing is known to be released: what may go is released by the alarm, at once.
   #armWhatIsOverdue(): void {
     const now = this.#chance.now()
     const draft = begin(this.#mailbox)
-    const due = nextInLine(draft, 1, now).length > 0 ? now : nextDueAt(draft, this.#mailbox.live.values(), now)
+    const own = nextInLine(draft, 1, now).length > 0 ? now : nextDueAt(draft, this.#mailbox.live.values(), now)
+    const due = earliest([own, this.#besideDueAt()])
     if (due === undefined || (this.#alarmAt !== null && this.#alarmAt <= Math.max(due, now))) return
     this.#setAlarm(Math.max(due, now))
   }

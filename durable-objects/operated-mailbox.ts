@@ -20,6 +20,7 @@ import { redrive } from '../shared/redrive.ts'
 import { abandon, cancel, forceBreaker, hand, pause, purge, resume } from '../shared/upkeep.ts'
 import { chance } from './chance.ts'
 import { correlatedIn } from './correlated.ts'
+import { Gathers } from './gathers.ts'
 import { HandshakeStore } from './handshake-store.ts'
 import { MailboxShell, type ObjectContext } from './mailbox-shell.ts'
 import { type OutboxEnv, sendMove, sendPause } from './outbox.ts'
@@ -30,6 +31,8 @@ export abstract class OperatedMailbox extends DurableObject<OutboxEnv> {
   protected readonly shell: MailboxShell
   protected readonly handshakes: HandshakeStore
   protected readonly roots: RootStore
+  /** The requests that this agent was asked. */
+  protected readonly gathers: Gathers
   protected readonly name: string
   readonly #sql: StoragePort['sql']
 
@@ -46,7 +49,12 @@ export abstract class OperatedMailbox extends DurableObject<OutboxEnv> {
       ports,
       (...to) => sendMove(env, this.name, ...to),
       (since) => sendPause(env, this.name, since),
+      () => this.gathers.earliestDueAt(),
     )
+    this.gathers = new Gathers(ctx.storage as unknown as StoragePort, ports, {
+      together: (write) => this.shell.together(write),
+      arm: (dueAt, now) => this.shell.armBy(dueAt, now),
+    })
   }
 
   cancel(id: string) {

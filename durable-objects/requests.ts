@@ -104,6 +104,6 @@ export class RequestsObject extends DurableObject<OutboxEnv> implements Synchron
 }
 
 function parseCursor(cursor: string | undefined): { readonly at: number; readonly id: string } {
-  const [, at, id = ''] = /^(\d{1,15})\.([gr]-[a-z2-7]{26})$/.exec(cursor ?? '') ?? []
+  const [, at, id = ''] = /^(\d{1,15})\.([gr]-[a-z2-7]{26}(?:_[a-z0-9-]{1,64})?)$/.exec(cursor ?? '') ?? []
   return at === undefined ? { at: -1, id: '' } : { at: Number(at), id }
 }

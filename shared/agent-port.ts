@@ -13,6 +13,9 @@ import type { Editing } from './edit.ts'
 import type { Effect } from './effects.ts'
 import type { Extended } from './extend.ts'
 import type { Figures, MailboxStats } from './figures.ts'
+import type { GatherOpened, GatherOpening } from './gather.ts'
+import type { Asking } from './gather-leg.ts'
+import type { GatherReport } from './gather-port.ts'
 import type { Handshake, Shaken, Standing } from './handshake.ts'
 import type { Alert } from './ladder.ts'
 import type { ProgressInput } from './lease.ts'
@@ -76,6 +79,13 @@ export interface TakeAnswer {
 
 export interface SettleAnswer {
   readonly settlements: readonly Settlement[]
+  /** Replies that came to their requests with this very call (`Report.reply`), by delivery. */
+  readonly arrived: readonly {
+    readonly id: string
+    readonly gather: string
+    readonly standing: string
+    readonly report?: GatherReport
+  }[]
   readonly agent: AgentRecord | undefined
   readonly unfinished: readonly Unfinished[]
   readonly references: References
@@ -91,6 +101,12 @@ export interface AcceptAnswer {
   readonly references: References
   /** What was leased in the same step, for whoever named a token for it. */
   readonly taken?: TakeAnswer
+}
+
+/** A request as it stands, and what its mailbox said to its message: nothing, of one that stood before. */
+export interface AskAnswer {
+  readonly opened: GatherOpened
+  readonly accepted?: AcceptAnswer
 }
 
 export interface Enrolled {
@@ -115,6 +131,11 @@ export type FleetingAnswer =
 export interface AgentPort {
   /** `takeToken`: the caller delivers at once what the very step that accepts it lets go, and leases it as by a take of this token. */
   accept(incoming: readonly Incoming[], token: string, takeToken?: string): Promise<AcceptAnswer>
+  /**
+   * Opens a request of this agent and accepts its message, both or neither: one that is refused is not kept, and told with the refusal
+   * in it. A repeat with its `takeToken` is leased what the first call was.
+   */
+  ask(opening: GatherOpening, asking: Asking, takeToken?: string): Promise<AskAnswer>
   /** `alone`: the caller runs nothing beside it. A suspect is given to no other. */
   take(ids: readonly string[], token: string, alone?: boolean): Promise<TakeAnswer>
   lease(max: number, durationMs: number, token: string): Promise<TakeAnswer>
@@ -129,7 +150,7 @@ export interface AgentPort {
   spend(root: string, journal: string, n: number, max: number): Promise<boolean>
   unfinished(
     ids: readonly string[],
-  ): Promise<Omit<SettleAnswer, 'settlements'> & { readonly departures: readonly Departure[] }>
+  ): Promise<Omit<SettleAnswer, 'settlements' | 'arrived'> & { readonly departures: readonly Departure[] }>
   /** Has the first `max` in line leave for another mailbox; what was on its way already comes first. */
   leave(to: string, max: number): Promise<readonly Departure[]>
   departed(news: readonly Departed[]): Promise<{ readonly references: References }>

@@ -1,13 +1,23 @@
 /**
- * Where a gather lies. Requests are many and small: they share 32 objects, each in the one that the first character of the digest in
- * its id names. A scatter, the question to its reducer, and a request from before they shared have an object each, of their own name.
- * Never here: what an object does with them (durable-objects/gather.ts).
+ * Where a gather lies. The request of one agent lies in that agent's mailbox, which its id names: what opens it and what asks, what
+ * answers it and what it answers, are one write each. Other requests are many and small too, and share 32 objects, each in the one that
+ * the first character of the digest in its id names. A scatter, the question to its reducer, and a request from before they shared have
+ * an object each, of their own name. Never here: what an object does with them (durable-objects/gathers.ts).
  */
 
-/** Ids of gathers that share an object begin so. */
+/** Ids of gathers that lie with others begin so. */
 export const pooledPrefix = 'r-'
 
-/** The name of the object that has this gather. */
-export function gatherPlace(id: string): string {
-  return id.startsWith(pooledPrefix) ? `pool-${id.charAt(pooledPrefix.length)}` : id
+export type GatherPlace =
+  /** In the object of this agent. */
+  | { readonly kind: 'mailbox'; readonly agent: string }
+  /** In the object of gathers of this name. */
+  | { readonly kind: 'gathers'; readonly name: string }
+
+/** `r-<digest>_<agent>` is with that agent, `r-<digest>` with others, anything else by itself. */
+export function gatherPlace(id: string): GatherPlace {
+  if (!id.startsWith(pooledPrefix)) return { kind: 'gathers', name: id }
+  const cut = id.indexOf('_')
+  if (cut !== -1) return { kind: 'mailbox', agent: id.slice(cut + 1) }
+  return { kind: 'gathers', name: `pool-${id.charAt(pooledPrefix.length)}` }
 }

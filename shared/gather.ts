@@ -115,14 +115,18 @@ const prefix = 'gather:'
 /** Where its legs reply to. */
 export const gatherAddress = (id: string): string => `${prefix}${id}`
 
-/** With a key always the same for one asker, so that a repeat finds the first one; otherwise what `chance` gives, 128 bits or more. */
-export function gatherId(source: string, key: string | undefined, chance: string): string {
-  return pooledPrefix + (key === undefined ? digest('gather', 'chance', chance) : digest('gather', 'key', source, key))
+/**
+ * With a key always the same for one asker, so that a repeat finds the first one; otherwise what `chance` gives, 128 bits or more.
+ * `agent`: in whose mailbox it lies (shared/gather-place.ts).
+ */
+export function gatherId(source: string, key: string | undefined, chance: string, agent?: string): string {
+  const name = key === undefined ? digest('gather', 'chance', chance) : digest('gather', 'key', source, key)
+  return `${pooledPrefix}${name}${agent === undefined ? '' : `_${agent}`}`
 }
 
 /** A request's, or a scatter's. `g-`: the question to a reducer, and a request from before they shared objects. */
 export function isGatherId(id: string): boolean {
-  return /^[grs]-[a-z2-7]{26}$/.test(id)
+  return /^(?:[grs]-[a-z2-7]{26}|r-[a-z2-7]{26}_[a-z0-9-]{1,64})$/.test(id)
 }
 
 /** How long it is remembered once it is over. */

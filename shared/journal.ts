@@ -6,6 +6,7 @@ import { payerOf } from './budget.ts'
 import type { Delivery } from './delivery.ts'
 import { type Effect, type EffectsInput, expandEffects, noticeOf, usageEffect } from './effects.ts'
 import { utf8Length } from './json.ts'
+import { isJsonObject } from './json-pointer.ts'
 import { limits } from './limits.ts'
 import { awaitsAnswer, type Head } from './message.ts'
 import { type Outcome, parseEffects } from './outcome.ts'
@@ -14,7 +15,7 @@ import type { Usage } from './usage.ts'
 
 /** What cannot be kept is refused and told; the work itself is done and stays done (E1). */
 export function journalOf(
-  delivery: Delivery,
+  delivery: Pick<Delivery, 'id' | 'head' | 'redrives' | 'key'>,
   outcome: Done,
   ticket: string,
 ): { result?: unknown; usage?: Usage; effects: Effect[] } {
@@ -61,6 +62,7 @@ export function charged(delivery: Delivery, { effects: asked }: Done, ticket: st
 
 /** Does it say that it does not take the message? */
 export function asksToPass({ effects }: Done): boolean {
+  if (!isJsonObject(effects) || !('pass' in effects)) return false
   const parsed = parseEffects(effects)
   return parsed.ok && parsed.value.pass === true
 }

@@ -5,12 +5,12 @@
 import * as z from 'zod'
 import { callbackOf } from './callback.ts'
 import { type Fault, problemOf } from './fault.ts'
-import { type Gather, onTimeoutSchema, wasRefused } from './gather.ts'
+import { type Gather, gatherId, onTimeoutSchema, wasRefused } from './gather.ts'
 import type { GatherReport } from './gather-port.ts'
 import { utf8Length } from './json.ts'
 import type { LegFailure } from './leg-failure.ts'
 import { limits } from './limits.ts'
-import { type Message, messageSchema, nonEmpty } from './message.ts'
+import { destinationOf, type Message, messageSchema, nonEmpty } from './message.ts'
 
 const callback = z.strictObject({
   url: z.string().min(1).max(limits.urlLength).describe('Public and https, as any webhook.'),
@@ -98,6 +98,12 @@ export function splitRequest(input: RequestInput): {
     options: Object.fromEntries(entries.filter(([name]) => names.has(name))) as RequestOptions,
     message: Object.fromEntries(entries.filter(([name]) => !names.has(name))),
   }
+}
+
+/** The id of a request: one of an agent's is in that agent's mailbox, one of a skill with others. */
+export function requestId(source: string, key: string | undefined, chance: string, to: string): string {
+  const destination = destinationOf({ to })
+  return gatherId(source, key, chance, destination.kind === 'agent' ? destination.agent : undefined)
 }
 
 // --- as it is told ----------------------------------------------------------------------------------------------------

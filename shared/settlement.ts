@@ -31,6 +31,7 @@ import type { AttemptError, Outcome } from './outcome.ts'
 import type { Policy } from './policy.ts'
 import { isPoison, noteCrash, quarantine } from './quarantine.ts'
 import { askedForQuiet, quietReason } from './quiet.ts'
+import type { ReplyHere } from './reply-here.ts'
 import { unreachable } from './result.ts'
 import { again, parkedAgain } from './waiting.ts'
 
@@ -43,6 +44,8 @@ export interface Report {
   readonly external: boolean
   /** Said of the call that carried it with others, not of this delivery by itself. */
   readonly whole?: true
+  /** Its reply, to a request that lies in this very mailbox: it arrives with the report. */
+  readonly reply?: ReplyHere
 }
 
 export type Settlement =

@@ -20,18 +20,25 @@ export async function accept(
   const answer = await ask()
   const unknown = answer.admissions.some((a) => a.status === 'unknown')
   const settled = unknown && (await platform.enrolHandler(agent)) ? await ask() : answer
-  incoming.forEach(({ message }, place) => {
-    if (settled.admissions[place]?.status === 'accepted') platform.tracing?.sent(message)
-  })
-  platform.log('accept', {
-    agent,
-    admissions: settled.admissions.map((a) => ('id' in a ? `${a.status} ${a.id}` : a.status)),
-  })
+  noteAccepted(platform, agent, incoming, settled)
   return settled
 }
 
-// The data are in the body: they travel twice only where the mailbox has to measure what a view makes of them.
-function once(one: Incoming): Incoming {
+/** Says in the log and the trace what a mailbox answered. */
+export function noteAccepted(
+  platform: Platform,
+  agent: string,
+  incoming: readonly Pick<Incoming, 'message'>[],
+  { admissions }: AcceptAnswer,
+): void {
+  incoming.forEach(({ message }, place) => {
+    if (admissions[place]?.status === 'accepted') platform.tracing?.sent(message)
+  })
+  platform.log('accept', { agent, admissions: admissions.map((a) => ('id' in a ? `${a.status} ${a.id}` : a.status)) })
+}
+
+/** As it travels: the data are in the body, and twice only where the mailbox has to measure what a view makes of them. */
+export function once<T extends Pick<Incoming, 'message'>>(one: T): T {
   const { select, maxbytes } = one.message
   return select === undefined && maxbytes === undefined ? { ...one, message: headOf(one.message) } : one
 }

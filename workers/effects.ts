@@ -225,6 +225,12 @@ function prepareEffect(
   return trip === undefined ? { to, incoming: { ...made, lineage } } : refused(trip.reason, trip.detail)
 }
 
+/** The message that a reply becomes; undefined when it may not be sent. */
+export async function prepareReply(platform: Platform, agent: AgentRecord, one: Unfinished, effect: Effect) {
+  const prepared = await conforming(platform, prepareEffect(platform, agent, one, effect, undefined))
+  return 'status' in prepared ? undefined : prepared.incoming
+}
+
 async function conforming(platform: Platform, prepared: EffectStatus | Routed): Promise<EffectStatus | Routed> {
   if ('status' in prepared) return prepared
   const [judged] = await conform(platform, [ok(prepared)])

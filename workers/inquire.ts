@@ -35,6 +35,12 @@ export function inquirer(
   }
 }
 
+interface Question {
+  readonly to: string
+  readonly type: string
+  readonly data: unknown
+}
+
 // A request of an earlier run that got no reply is asked anew, so that a retry is one; bounded by what a delivery may be tried.
 const triesMax = limits.attemptsPerReceipt
 
@@ -55,11 +61,11 @@ class Inquiry {
     this.#signal = signal
   }
 
-  async ask(ordinal: number, message: object, { timeoutSeconds = 30, ...more }: Asking) {
+  async ask(ordinal: number, message: Question, { timeoutSeconds = 30, ...more }: Asking) {
     await this.#requireLease()
     // What is asked is part of the key: a run that asks something else in its place must not be given this one's answer.
     const question = `${ordinal}/${digest(canonical({ ...message, ...more }))}`
-    if (this.#lease.replays !== undefined) return recorded(this.#platform, this.#lease.replays, question)
+    if (this.#lease.replays !== undefined) return recorded(this.#platform, this.#lease.replays, question, message.to)
     const { head, hops, id } = this.#lease
     if (hops + 1 > limits.hops) throw new RequestError('hop_limit', `the causal chain is longer than ${limits.hops}`)
     const input = {

@@ -2,12 +2,11 @@
  * Offer: have the messages of a gather's legs accepted by their mailboxes. Repeated, they are the same messages: their keys are the
  * gather's own. Never here: what a refusal does to the gather (shared/gather.ts).
  */
-import type { Admission, Incoming } from '../shared/admission.ts'
+import type { Incoming } from '../shared/admission.ts'
 import type { AcceptAnswer, TakeAnswer } from '../shared/agent-port.ts'
-import { type Gather, type GatherNews, type Send, sendKey } from '../shared/gather.ts'
-import type { LegFailure } from '../shared/leg-failure.ts'
+import { type Gather, type GatherNews, sendKey } from '../shared/gather.ts'
+import { type Addressed, askingOf, newsOf } from '../shared/gather-leg.ts'
 import { limits } from '../shared/limits.ts'
-import { printOf } from '../shared/lineage.ts'
 import { type Message, messageSchema } from '../shared/message.ts'
 import type { Platform } from '../shared/ports.ts'
 import type { References } from '../shared/release.ts'
@@ -25,9 +24,6 @@ export interface Offered {
   /** Where the delivery stands. */
   readonly status?: string
 }
-
-/** A message of a gather, on its way to one agent. `n`: its leg. */
-export type Addressed = Send & { readonly agent: string; readonly n: number }
 
 /** Has one leg's message accepted, and leased if it may go at once and the caller `takes`. What was released is left to the caller to enqueue. */
 export async function offer(
@@ -129,43 +125,6 @@ function messageOf(gather: Gather, { n }: Addressed, bodies: readonly string[]):
   return chunk === undefined ? common : partOf(common, JSON.parse(chunk))
 }
 
-function incomingOf(gather: Gather, { id, agent }: Addressed, asked: Message): Incoming {
-  const message = { ...asked, id, ...(gather.scatter === undefined ? {} : { to: agent }) }
-  const { contentHash, hops, lineage } = gather
-  const led = lineage === undefined ? {} : { lineage: { ...lineage, print: printOf(message) } }
-  return {
-    message,
-    body: JSON.stringify(message),
-    key: sendKey(gather, id),
-    contentHash,
-    hops,
-    ...led,
-    brokerMade: true,
-  }
-}
-
-function newsOf(gather: Gather, { id, agent }: Addressed, admission: Admission | undefined): GatherNews {
-  const failed = (failure: LegFailure): GatherNews => ({ refused: [{ id, failure }] })
-  switch (admission?.status) {
-    case 'accepted':
-    case 'duplicate':
-      return { accepted: [id] }
-    // A dead letter already, and its notice on the way here.
-    case 'stopped':
-      return { accepted: [id] }
-    case 'full': {
-      // Nobody waits for one part of a scatter: there may be room before its deadline.
-      if (gather.scatter !== undefined) return {}
-      const { depth, max, retryAfterSeconds } = admission
-      return failed({ why: 'backpressure', agent, depth, max, retryAfterSeconds })
-    }
-    case 'conflict':
-      return failed({ why: 'key_reused', agent, delivery: admission.id })
-    case 'unknown':
-      return failed({ why: 'agent_not_found', agent })
-    // Only a publisher's own message is refused so.
-    case 'refused':
-    case undefined:
-      return {}
-  }
+function incomingOf(gather: Gather, send: Addressed, asked: Message): Incoming {
+  return { ...askingOf(gather, send, asked), key: sendKey(gather, send.id) }
 }

@@ -131,10 +131,17 @@ function objectsOf(env: Env, pause: Pause) {
         () => env.PUBLICATIONS.getByName(id) as unknown as PublicationPort,
         pause,
       ),
-    gather: (id) =>
-      persistent<GatherPort>('gather', () => env.GATHERS.getByName(gatherPlace(id)) as unknown as GatherPort, pause, [
-        id,
-      ]),
+    gather: (id) => {
+      const place = gatherPlace(id)
+      return place.kind === 'mailbox'
+        ? persistent<GatherPort>('mailbox', () => env.AGENTS.getByName(place.agent) as unknown as GatherPort, pause, {
+            via: 'gather',
+            id,
+          })
+        : persistent<GatherPort>('gather', () => env.GATHERS.getByName(place.name) as unknown as GatherPort, pause, {
+            id,
+          })
+    },
     requests: (owner) =>
       persistent<RequestsPort>(
         'list of requests',
@@ -166,23 +173,24 @@ type Remote = Record<string | symbol, (...args: unknown[]) => Promise<unknown>>
 
 /**
  * A port that tries again. Every changing call carries a token, so a call that took effect and lost its answer is safe to
- * repeat. A fresh stub each time: after an exception the old one may be broken. An overloaded object is left alone. `first`: what each
- * call begins with, of an object that has several of a kind.
+ * repeat. A fresh stub each time: after an exception the old one may be broken. An overloaded object is left alone. `one`: which of
+ * several things that the object has, by the object's own methods, or `via` one that is told the method.
  */
 export function persistent<Port extends object>(
   what: string,
   stub: () => Port,
   pause: Pause,
-  first: readonly unknown[] = [],
+  one?: { readonly id: string; readonly via?: string },
 ): Port {
   return new Proxy({} as Port, {
-    get:
-      (_, method) =>
-      async (...args: unknown[]) => {
+    get: (_, method) => {
+      const called = one?.via ?? method
+      const first = one === undefined ? [] : one.via === undefined ? [one.id] : [method, one.id]
+      return async (...args: unknown[]) => {
         for (let tries = 1; ; tries++) {
           try {
             // Called as a method, in one expression: `apply` and `call` would themselves be taken for remote methods.
-            return await (stub() as Remote)[method]?.(...first, ...args)
+            return await (stub() as Remote)[called]?.(...first, ...args)
           } catch (error) {
             const overloaded =
               typeof error === 'object' && error !== null && 'overloaded' in error && error.overloaded === true
@@ -190,7 +198,8 @@ export function persistent<Port extends object>(
             await pause(tries)
           }
         }
-      },
+      }
+    },
   })
 }
 

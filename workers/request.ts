@@ -1,7 +1,7 @@
 /**
  * Request: a message with an answer that is waited for.
  *
- *   parse → authorise → open the gather (that write is the 202) → have its leg accepted → wait, at growing intervals
+ *   parse → authorise → open the gather (that write is the 202) with its leg → wait, at growing intervals
  *
  * What the caller is told is always the gather's word, never an outcome in hand. Never here: HTTP (workers/routes/requests.ts),
  * what follows from the outcome (workers/gather.ts).
@@ -10,24 +10,17 @@
 import type { Incoming } from '../shared/admission.ts'
 import type { TakeAnswer } from '../shared/agent-port.ts'
 import { type Fault, issuesOf } from '../shared/fault.ts'
-import {
-  callbackSchema,
-  type Gather,
-  type GatherOpening,
-  gatherAddress,
-  gatherId,
-  progressGather,
-} from '../shared/gather.ts'
+import { callbackSchema, type Gather, type GatherOpening, gatherAddress, progressGather, wasRefused } from '../shared/gather.ts'
 import type { GatherReport } from '../shared/gather-port.ts'
 import { unsent } from '../shared/gather-work.ts'
 import { digest } from '../shared/ids.ts'
 import { canonical } from '../shared/json.ts'
 import type { LegFailure } from '../shared/leg-failure.ts'
-import { headOf, type Message } from '../shared/message.ts'
+import { headOf } from '../shared/message.ts'
 import { ownSource, type Principal } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
 import type { References } from '../shared/release.ts'
-import { type RequestInput, type RequestOptions, requestInput, splitRequest } from '../shared/request.ts'
+import { type RequestInput, type RequestOptions, requestId, requestInput, splitRequest } from '../shared/request.ts'
 import { err, ok, type Result } from '../shared/result.ts'
 import { prepareCallback } from './callback.ts'
 import { choose } from './choose.ts'
@@ -35,7 +28,8 @@ import { conform } from './conform.ts'
 import { enqueue } from './enqueue.ts'
 import { type Descent, followOne } from './follow.ts'
 import { gather, list } from './gather.ts'
-import { offer } from './offer.ts'
+import type { Offered } from './offer.ts'
+import { noteRefused, openRequest } from './open-request.ts'
 import { type Listening, poll, type Waiting } from './poll.ts'
 import { type PublishOptions, prepare } from './route.ts'
 
@@ -86,7 +80,7 @@ export async function askParsed(
   const { options: own, message: asked } = splitRequest(input)
   const source = typeof asked.source === 'string' ? asked.source : ownSource(principal)
   const key = options.idempotencyKey ?? (typeof asked.id === 'string' ? asked.id : undefined)
-  const id = gatherId(source, key, platform.token())
+  const id = requestId(source, key, platform.token(), input.to)
   const routed = await route(platform, principal, id, asked, options)
   if (!routed.ok) return routed
   const { agent, incoming } = routed.value
@@ -96,12 +90,14 @@ export async function askParsed(
   const { secrets, ...targets } = called.value
   const descent = options.descent ?? (await followOne(platform, principal, incoming.message))
   const opening = openingOf(id, source, agent, incoming, asked, own, { ...options, descent }, targets)
-  const opened = await platform.gather(id).open(opening, [incoming.body])
+  const lane = own.timeoutSeconds * 1_000 <= expressMs ? options.express : undefined
+  const { opened, offered } = await openRequest(platform, opening, incoming, lane !== undefined)
   if (opened.status === 'conflict') return err({ code: 'key_reused', key: key ?? id, delivery: id })
   platform.log('request', { gather: id, agent, status: opened.status })
-  if (opened.status !== 'opened') return ok({ gather: opened.gather, opened: false, runs: false, secrets })
-  const begun = await begin(platform, opened.gather, incoming.message, own, options)
-  return ok({ ...begun, opened: true, secrets })
+  const isNew = opened.status === 'opened'
+  if (offered === undefined) return ok({ gather: opened.gather, opened: isNew, runs: false, secrets })
+  const begun = await begin(platform, opened.gather, agent, offered, lane, own, options)
+  return ok({ ...begun, opened: isNew, secrets })
 }
 
 /** Waits until it is over, or as long as was asked. Undefined: the caller is gone, or the gather is. */
@@ -110,6 +106,8 @@ export async function awaitReply(
   { gather: asked, runs }: Pick<Asked, 'gather' | 'runs'>,
   waiting: Waiting,
 ): Promise<GatherReport | undefined> {
+  // In a mailbox it is not kept (AgentObject.ask).
+  if (wasRefused(asked)) return { gather: asked, replies: [] }
   const isOver = (report: GatherReport | undefined) => report === undefined || report.gather.outcome !== undefined
   // One that is answered within a second is on no list, and its mailbox's word is not written down: the reply says it all.
   const stop = platform.after(confirmMs, () => confirm(platform, asked))
@@ -218,28 +216,23 @@ function openingOf(
 async function begin(
   platform: Platform,
   opened: Gather,
-  message: Message,
+  agent: string,
+  offered: Offered,
+  lane: Lane | undefined,
   own: RequestOptions,
-  { waits, express }: AskOptions,
+  { waits }: AskOptions,
 ): Promise<Pick<Asked, 'gather' | 'runs'>> {
-  const [send] = unsent(opened)
-  if (send === undefined) return { gather: opened, runs: false }
-  const { agent, delivery } = send
-  const lane = own.timeoutSeconds * 1_000 <= expressMs ? express : undefined
-  const { news, references, taken, status } = await offer(platform, opened, send, message, lane !== undefined)
-  const port = platform.gather(opened.id)
-  if (news.refused !== undefined) {
-    enqueue(platform, agent, references)
-    return { gather: (await port.progress(news)) ?? opened, runs: false }
-  }
-  if (lane === undefined) enqueue(platform, agent, references)
+  const { news, references, taken, status } = offered
+  const delivery = opened.legs[0]?.sends.at(-1)?.delivery
+  if (lane === undefined || delivery === undefined || news.refused !== undefined) enqueue(platform, agent, references)
   else lane(agent, delivery, references, taken)
+  if (news.refused !== undefined) return { gather: await noteRefused(platform, opened, offered), runs: false }
   const accepted = progressGather(opened, news, platform.now())
   if (!waits) confirm(platform, accepted)
   const refuses = own.whenOpen === undefined ? waits : own.whenOpen === 'refuse'
   const failure = status === 'parked' && refuses ? await openBreaker(platform, agent) : undefined
   if (failure === undefined) return { gather: accepted, runs: taken !== undefined && taken.leases.length > 0 }
-  const ended = await port.cancel(failure)
+  const ended = await platform.gather(opened.id).cancel(failure)
   platform.waitUntil(gather(platform, opened.id).catch(() => undefined))
   return { gather: ended ?? accepted, runs: false }
 }

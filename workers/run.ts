@@ -6,6 +6,7 @@ import type { AgentRecord } from '../shared/agent.ts'
 import type { LeasedDelivery, TakeAnswer } from '../shared/agent-port.ts'
 import type { Platform } from '../shared/ports.ts'
 import type { Report } from '../shared/settlement.ts'
+import { withReply } from './answer.ts'
 import { askBudgets } from './budget.ts'
 import type { AnyAgent } from './define.ts'
 import { deliver } from './deliver.ts'
@@ -56,7 +57,9 @@ async function runLeases(
     ...[...held, ...behind].map((report) => settler.report(report)),
     ...callsOf(begin).map(async (call) => {
       const reports = await deliverAll(platform, handlers, slots, agent, call)
-      await settler.report(...reports.map(judge))
+      await settler.report(
+        ...(await Promise.all(reports.map((report) => answered(platform, agent, call, judge(report))))),
+      )
     }),
   ])
 }
@@ -77,6 +80,11 @@ async function deliverAll(
     return { id: lease.id, token: lease.token, outcome, external: false }
   })
   return Promise.all(each)
+}
+
+function answered(platform: Platform, agent: AgentRecord, call: readonly LeasedDelivery[], report: Report) {
+  const lease = call.find(({ id }) => id === report.id)
+  return lease === undefined ? report : withReply(platform, agent, lease, report)
 }
 
 const asItIs = (report: Report): Report => report

@@ -23,6 +23,10 @@ export async function settle(
   for (const { id, outcome } of reports)
     if (outcome.kind !== 'unsent') platform.tracing?.settled(agent, id, outcome.kind, startedAt)
   platform.log('settle', { agent, settlements: answer.settlements.map((s) => `${s.status} ${s.id}`) })
+  for (const { id, gather, standing, report } of answer.arrived) {
+    platform.bell.ring(gather, report)
+    platform.log('arrive', { gather, by: agent, delivery: id, standing })
+  }
   enqueue(platform, agent, answer.references)
   if (answer.unfinished.length > 0) platform.waitUntil(carryOut(platform, agent, answer.agent, answer.unfinished))
   platform.waitUntil(tellBudgets(platform, reports.map(withWindow(answer.agent)), answer.settlements))

@@ -2,8 +2,7 @@
  * Askers: clients that want an answer and ask until they are told, and what must hold of every gather, after each step of its
  * object and when a story has come to rest (G1). Never here: who replies (story.ts).
  */
-import type { GatherObject } from '../../durable-objects/gather.ts'
-import type { Gather } from '../../shared/gather.ts'
+import { type Gather, wasRefused } from '../../shared/gather.ts'
 import { canonical } from '../../shared/json.ts'
 import { type Principal, resolvePermissions } from '../../shared/permissions.ts'
 import type { Platform } from '../../shared/ports.ts'
@@ -11,7 +10,7 @@ import type { Receipt } from '../../shared/receipt.ts'
 import { express } from '../../workers/express.ts'
 import { type AskOptions, ask, awaitReply } from '../../workers/request.ts'
 import { asker, must } from './invariants.ts'
-import { gathersIn } from './platform.ts'
+import { gathersIn, type ReportOf } from './platform.ts'
 import type { SimStorage } from './storage.ts'
 import type { World } from './world.ts'
 
@@ -54,6 +53,8 @@ export class Askers {
       const told = await Promise.race([answer, world.sleep(3 * second).then(() => undefined)])
       if (told?.ok) {
         const { gather } = told.value
+        // One that nobody got is told so, and is not kept.
+        if (wasRefused(gather)) return
         this.promised.add(gather.id)
         if (waits)
           await awaitReply(platform, told.value, { seconds: 5, signal: new AbortController().signal }).catch(
@@ -72,9 +73,9 @@ export class Askers {
   }
 
   /** After each step: an outcome stays as it is, and whatever is to be done has an alarm (M6). */
-  watch(object: GatherObject, storage: SimStorage): void {
+  watch(report: ReportOf, storage: SimStorage): void {
     const kept = gathersIn(storage)
-    for (const { id } of kept) this.#watchOne(id, object)
+    for (const { id } of kept) this.#watchOne(id, report)
     if (kept.length === 0) return
     const dueAt = Math.min(...kept.map((one) => one.dueAt))
     const at = storage.alarmAt
@@ -82,8 +83,8 @@ export class Askers {
     must(isArmed, 'M6', () => `of gathers that are kept one is due at ${dueAt}, and the alarm is armed for ${at}`)
   }
 
-  #watchOne(id: string, object: GatherObject): void {
-    const gather = object.report(id)?.gather
+  #watchOne(id: string, report: ReportOf): void {
+    const gather = report(id)?.gather
     if (gather === undefined) return
     const { outcome } = gather
     const known = this.#outcomes.get(`${id}/${gather.openedAt}`)

@@ -3,7 +3,7 @@
  * that it cannot agree with the mailbox by sharing its mistakes. Never here: calls of its own.
  */
 
-import type { AcceptAnswer, TakeAnswer } from '../../shared/agent-port.ts'
+import type { AcceptAnswer, AskAnswer, TakeAnswer } from '../../shared/agent-port.ts'
 import { type Breaker, elapse } from '../../shared/breaker.ts'
 import type { Policy } from '../../shared/policy.ts'
 import type { ReceiptStatus } from '../../shared/receipt.ts'
@@ -28,6 +28,12 @@ interface Granted {
 
 const flying: ReadonlySet<ReceiptStatus | undefined> = new Set(['dispatched', 'delivered', 'claimed'])
 
+// What was leased by the call that had it accepted.
+function takenWith({ method, answer }: ObjectCall): TakeAnswer | undefined {
+  if (method === 'accept') return (answer as AcceptAnswer).taken
+  return method === 'ask' ? (answer as AskAnswer).accepted?.taken : undefined
+}
+
 export class BreakerWatch {
   readonly #agent: string
   /** Every lease that was granted, by token. A repeated take is granted the same ones again. */
@@ -44,7 +50,7 @@ export class BreakerWatch {
   /** After a call, or an alarm. */
   check(shown: Shown, call: ObjectCall | undefined): void {
     if (call?.method === 'take' || call?.method === 'lease') this.#granting(shown, call, call.answer as TakeAnswer)
-    const { taken } = call?.method === 'accept' ? (call.answer as AcceptAnswer) : {}
+    const taken = call === undefined ? undefined : takenWith(call)
     if (call !== undefined && taken !== undefined) this.#granting(shown, call, taken)
     if (call?.method === 'settle') this.#settling(shown, call)
     const { breaker, released } = shown

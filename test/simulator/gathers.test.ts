@@ -77,11 +77,20 @@ class Place {
 }
 
 describe('requests', () => {
-  it('share 32 objects, by their ids alone; a scatter, and an id of before, has one of its own', () => {
+  it('of one agent lie in its mailbox, which their ids name', () => {
+    const id = gatherId('admin', 'key', '', 'ada-2')
+    expect(isGatherId(id)).toBe(true)
+    expect(gatherPlace(id)).toEqual({ kind: 'mailbox', agent: 'ada-2' })
+    expect(id).not.toBe(gatherId('admin', 'key', '', 'ada'))
+  })
+
+  it('of a skill share 32 objects, by their ids alone; a scatter, and an id of before, has one of its own', () => {
     const ids = Array.from({ length: 2_000 }, (_, i) => gatherId('admin', `key ${i}`, ''))
     expect(ids.every(isGatherId)).toBe(true)
-    expect(new Set(ids.map(gatherPlace)).size).toBe(32)
-    for (const own of [`s-${'a'.repeat(26)}`, `g-${'a'.repeat(26)}`]) expect(gatherPlace(own)).toBe(own)
+    const places = ids.map(gatherPlace).map((place) => (place.kind === 'gathers' ? place.name : ''))
+    expect(new Set(places).size).toBe(32)
+    for (const own of [`s-${'a'.repeat(26)}`, `g-${'a'.repeat(26)}`])
+      expect(gatherPlace(own)).toEqual({ kind: 'gathers', name: own })
   })
 
   it('of one object see nothing of each other’s texts, also after a restart (S2)', () => {

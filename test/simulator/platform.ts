@@ -19,6 +19,7 @@ import { Bell } from '../../shared/bell.ts'
 import type { Breaker } from '../../shared/breaker.ts'
 import type { Gather } from '../../shared/gather.ts'
 import { gatherPlace } from '../../shared/gather-place.ts'
+import type { GatherReport } from '../../shared/gather-port.ts'
 import { limits } from '../../shared/limits.ts'
 import type { FetchedAnswer, Platform } from '../../shared/ports.ts'
 import type { Publication } from '../../shared/publication.ts'
@@ -124,8 +125,8 @@ export class SimPlatform {
   afterPublication: (object: PublicationObject, storage: SimStorage) => void = () => undefined
   /** The same for a resource's object. */
   afterResource: (object: ResourceObject, storage: SimStorage) => void = () => undefined
-  /** The same for an object of gathers. */
-  afterGather: (object: GatherObject, storage: SimStorage) => void = () => undefined
+  /** The same for an object that has gathers. */
+  afterGather: (report: ReportOf, storage: SimStorage) => void = () => undefined
   /** The same for a workflow's. */
   afterWorkflow: (name: string, storage: SimStorage, call?: Pick<ObjectCall, 'method' | 'answer'>) => void = () =>
     undefined
@@ -162,12 +163,12 @@ export class SimPlatform {
     this.#invocations.add(invocation)
     const { world } = this
     const mine = <T>(promise: Promise<T>): Promise<T> => this.#whileAlive(invocation, promise)
-    const port = <P extends object>(kind: Kind, name: string, first: readonly unknown[] = []) =>
+    const port = <P extends object>(kind: Kind, name: string, one?: { id: string; via?: string }) =>
       persistent<P>(
         kind,
         () => this.#stub(kind, name, invocation) as P,
         (tries) => mine(world.sleep(50 * tries)),
-        first,
+        one,
       )
     const platform: Platform = {
       // Whole milliseconds, as clocks have them.
@@ -190,7 +191,12 @@ export class SimPlatform {
       approvals: () => port('approvals', 'all'),
       promise: (id) => port('promise', id),
       document: (id) => port('document', id),
-      gather: (id) => port('gather', gatherPlace(id), [id]),
+      gather: (id) => {
+        const place = gatherPlace(id)
+        return place.kind === 'mailbox'
+          ? port('agent', place.agent, { id, via: 'gather' })
+          : port('gather', place.name, { id })
+      },
       workflow: (id) => port('workflow', id),
       workflowIndex: () => port('workflow-index', 'all'),
       requests: (owner) => port('requests', owner),
@@ -235,16 +241,20 @@ export class SimPlatform {
 
   /** Every gather that is kept. */
   async gathers(): Promise<Map<string, Gather>> {
-    const names = [...this.#hosted.keys()].filter((key) => key.startsWith('gather/')).map((key) => key.slice(7))
-    const all = await Promise.all(names.map((name) => this.#live('gather', name)))
-    const kept = all.flatMap(({ instance, storage }) =>
-      gathersIn(storage).flatMap(({ id }) => (instance as GatherObject | undefined)?.report(id)?.gather ?? []),
+    const places = [...this.#hosted.keys()].flatMap((key) => {
+      const [kind, ...name] = key.split('/')
+      return kind === 'gather' || kind === 'agent' ? [{ kind, name: name.join('/') } as const] : []
+    })
+    const all = await Promise.all(places.map(async ({ kind, name }) => ({ kind, ...(await this.#live(kind, name)) })))
+    const kept = all.flatMap(({ kind, instance, storage }) =>
+      gathersIn(storage).flatMap(({ id }) => reportOf(kind, instance)?.(id)?.gather ?? []),
     )
     return new Map(kept.map((gather) => [gather.id, gather]))
   }
 
-  #lookAtGather({ instance, storage }: Hosted): void {
-    if (instance !== undefined) this.afterGather(instance as unknown as GatherObject, storage)
+  #lookAtGather(kind: Kind, { instance, storage }: Hosted): void {
+    const report = reportOf(kind, instance)
+    if (report !== undefined) this.afterGather(report, storage)
   }
 
   /** As if whatever bug had forgotten an object's alarm. */
@@ -288,7 +298,7 @@ export class SimPlatform {
     const agent = kind === 'agent' ? agentIn(hosted) : undefined
     if (agent !== undefined) this.afterCall(name, agent, hosted.storage, { method, args, answer, breaker })
     if (kind === 'publication') this.#lookAtPublication(hosted)
-    if (kind === 'gather') this.#lookAtGather(hosted)
+    this.#lookAtGather(kind, hosted)
     if (kind === 'workflow') this.afterWorkflow(name, hosted.storage, { method, answer })
     if (kind === 'resource') this.afterResource(hosted.instance as unknown as ResourceObject, hosted.storage)
     if (world.chance(faults.objectCrash)) this.#dropInstance(hosted)
@@ -390,7 +400,7 @@ export class SimPlatform {
     const agent = kind === 'agent' ? agentIn(hosted) : undefined
     if (agent !== undefined) this.afterCall(name, agent, hosted.storage)
     if (kind === 'publication') this.#lookAtPublication(hosted)
-    if (kind === 'gather') this.#lookAtGather(hosted)
+    this.#lookAtGather(kind, hosted)
     if (kind === 'workflow') this.afterWorkflow(name, hosted.storage)
     this.#watchAlarm(kind, name, hosted)
   }
@@ -492,6 +502,17 @@ export class SimPlatform {
       )
     })
   }
+}
+
+/** A gather of one object, by its id. */
+export type ReportOf = (id: string) => GatherReport | undefined
+
+function reportOf(kind: Kind, instance: Instance | undefined): ReportOf | undefined {
+  if (instance === undefined) return undefined
+  if (kind === 'gather') return (id) => (instance as unknown as GatherObject).report(id)
+  if (kind === 'agent')
+    return (id) => (instance as unknown as AgentObject).gather('report', id) as GatherReport | undefined
+  return undefined
 }
 
 // An agent's own object, as the invariants read it.

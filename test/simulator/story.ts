@@ -114,7 +114,7 @@ export class Story {
       },
     )
     this.platform.afterCall = (agent, object, storage, call) => this.#check(agent, object, storage, call)
-    this.platform.afterGather = (object, storage) => this.#guard(() => this.askers.watch(object, storage))
+    this.platform.afterGather = (report, storage) => this.#guard(() => this.askers.watch(report, storage))
     this.platform.afterWorkflow = (name, storage) => {
       this.#workflows.set(name, storage)
       this.#guard(() => checkStep(name, storage, this.#workers.get(name)?.size ?? 0))

@@ -98,7 +98,8 @@ describe('the list of what one asker waits for', () => {
       ask(scene.platform(), admin, { type: 'ask', to: 'slow', timeoutSeconds: 40 }, { waits: false }),
     )
     if (!asked.ok) throw new Error(JSON.stringify(asked.error))
-    scene.sim.loseAlarm(gatherPlace(asked.value.gather.id), 'gather')
+    expect(gatherPlace(asked.value.gather.id)).toEqual({ kind: 'mailbox', agent: 'slow' })
+    scene.sim.loseAlarm('slow')
     const told = () => scene.logged.filter((l) => l.step === 'request.timeout').map((l) => l.ids.gather)
     await scene.pass(30 * minute)
     expect(told()).toEqual([])

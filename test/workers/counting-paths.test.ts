@@ -38,7 +38,7 @@ const replies = () => Response.json({ reply: { type: 'answer', data: { text: 'x'
 async function asked(agent: string, headers: Readonly<Record<string, string>>) {
   const question = { to: agent, type: 'test.ask', data: { text: 'x'.repeat(500) }, timeoutSeconds: 20 }
   const answer = await counted.call('POST', '/v1/requests', question, headers)
-  alarmed(env.GATHERS, gatherPlace(answer.body.id))
+  expect(gatherPlace(answer.body.id)).toEqual({ kind: 'mailbox', agent })
   return answer
 }
 

@@ -5,7 +5,7 @@
 import { type Context, Hono } from 'hono'
 import { wireBytes } from '../../shared/api-messages.ts'
 import { requestQuery, requestsQuery } from '../../shared/api-requests.ts'
-import { isGatherId } from '../../shared/gather.ts'
+import { isGatherId, wasRefused } from '../../shared/gather.ts'
 import type { GatherReport } from '../../shared/gather-port.ts'
 import { maySpeakAs, ownSource } from '../../shared/permissions.ts'
 import {
@@ -42,7 +42,7 @@ export async function answerRequest(c: Context<App>, input: RequestInput, second
   const asked = unwrap(await askParsed(platform, c.get('principal'), input, options))
   const { id } = asked.gather
   const report =
-    waits && asked.gather.outcome === undefined
+    (waits && asked.gather.outcome === undefined) || wasRefused(asked.gather)
       ? await awaitReply(platform, asked, { seconds, signal: c.req.raw.signal })
       : await platform.gather(id).report()
   // Without one the client is gone, or it took longer than a request is kept.

@@ -1,0 +1,52 @@
+/**
+ * A leg's message: what its mailbox is asked to take, and what the mailbox's word means for the gather. Never here: asking a mailbox
+ * (workers/offer.ts), what a refusal does to the gather (shared/gather.ts).
+ */
+import type { Admission, Incoming } from './admission.ts'
+import type { Gather, GatherNews, Send } from './gather.ts'
+import type { LegFailure } from './leg-failure.ts'
+import { printOf } from './lineage.ts'
+import type { Message } from './message.ts'
+
+/** A message of a gather, on its way to one agent. `n`: its leg. */
+export type Addressed = Send & { readonly agent: string; readonly n: number }
+
+export type Asking = Omit<Incoming, 'key'>
+
+/** What its mailbox is asked to take, but for the key, which the gather that is open gives (`sendKey`). */
+export function askingOf(
+  { contentHash, hops, lineage, scatter }: Pick<Gather, 'contentHash' | 'hops' | 'lineage' | 'scatter'>,
+  { id, agent }: Pick<Addressed, 'id' | 'agent'>,
+  asked: Message,
+): Asking {
+  const message = { ...asked, id, ...(scatter === undefined ? {} : { to: agent }) }
+  const led = lineage === undefined ? {} : { lineage: { ...lineage, print: printOf(message) } }
+  return { message, body: JSON.stringify(message), contentHash, hops, ...led, brokerMade: true }
+}
+
+/** What it is to the gather that a mailbox said this of one send. */
+export function newsOf(gather: Gather, { id, agent }: Addressed, admission: Admission | undefined): GatherNews {
+  const failed = (failure: LegFailure): GatherNews => ({ refused: [{ id, failure }] })
+  switch (admission?.status) {
+    case 'accepted':
+    case 'duplicate':
+      return { accepted: [id] }
+    // A dead letter already, and its notice on the way here.
+    case 'stopped':
+      return { accepted: [id] }
+    case 'full': {
+      // Nobody waits for one part of a scatter: there may be room before its deadline.
+      if (gather.scatter !== undefined) return {}
+      const { depth, max, retryAfterSeconds } = admission
+      return failed({ why: 'backpressure', agent, depth, max, retryAfterSeconds })
+    }
+    case 'conflict':
+      return failed({ why: 'key_reused', agent, delivery: admission.id })
+    case 'unknown':
+      return failed({ why: 'agent_not_found', agent })
+    // Only a publisher's own message is refused so.
+    case 'refused':
+    case undefined:
+      return {}
+  }
+}

@@ -1,0 +1,32 @@
+/**
+ * A reply to a request that lies in the mailbox of whoever replies: it comes to its request in the step that journals it, and is
+ * carried by that. Never here: preparing it (workers/answer.ts), whether it counts (shared/arrival.ts), the rows
+ * (durable-objects/gathers.ts).
+ */
+import type { Arrival, Arrived } from './arrival.ts'
+import { type Draft, deliveryOf } from './mailbox.ts'
+import { carried } from './upkeep.ts'
+
+/** `n`: the effect that it is in the journal. */
+export interface ReplyHere {
+  readonly n: number
+  readonly gather: string
+  readonly arrival: Arrival
+  readonly body: string
+  /** Somebody waits for the request where the reply is reported, and is told how it stands then. */
+  readonly tell: boolean
+}
+
+/** Is this the reply that the delivery's journal has, and has not carried? */
+export function isToCarry(draft: Draft, id: string, { n, arrival }: ReplyHere): boolean {
+  const state = deliveryOf(draft, id)?.state
+  if (state?.at !== 'ended') return false
+  const effect = state.journal?.effects.find((e) => e.n === n)
+  return effect?.kind === 'reply' && effect.state.status === 'pending' && effect.publish['id'] === arrival.key
+}
+
+/** It came to its request, and whether it counted is known. */
+export function noteArrived(draft: Draft, id: string, { n }: ReplyHere, standing: Arrived, now: number): void {
+  if (standing === 'stranger' || standing === 'unknown') return
+  carried(draft, id, [{ n, state: { status: 'carried', deliveries: [], standing } }], now)
+}
