@@ -86,6 +86,11 @@ export class MailboxShell {
     return this.#step(work, true, () => undefined)
   }
 
+  /** For an alarm, first of all: what was armed has rung, and whatever is due is armed anew. */
+  rung(): void {
+    this.#alarmAt = null
+  }
+
   /** For an alarm, before it wakes anything. */
   async turn(dice: () => number): Promise<void> {
     const lateMs = this.#loaded === undefined ? this.#lateMs : 0

@@ -13,6 +13,8 @@ export class LoneMailbox {
   /** The deliveries that it would have had sent, and its chores. */
   readonly sent: string[][] = []
   readonly chores: string[][] = []
+  /** The requests that it would have had gone on with. */
+  readonly asked: string[] = []
   object = this.#made()
 
   restart(): void {
@@ -31,7 +33,10 @@ export class LoneMailbox {
       abort: () => undefined,
     }
     const queue = (into: string[][]) => ({
-      send: (body: unknown) => Promise.resolve(into.push((body as { deliveries: string[] }).deliveries)),
+      send: async (body: { deliveries?: string[]; gather?: string }) => {
+        if (body.deliveries !== undefined) into.push(body.deliveries)
+        if (body.gather !== undefined) this.asked.push(body.gather)
+      },
     })
     const env = { DELIVERIES: queue(this.sent), WORK: queue(this.chores) }
     return new AgentObject(context as never, env as never, { now: () => this.now, random: () => 0.5 })

@@ -93,6 +93,11 @@ function mailboxPort(port: AgentPort, env: CrashEnv, agent: string): AgentPort {
       if (leased.length > 0) await pass(env, 'take.after', leased.map((l) => l.id).join(' '))
       return answer
     },
+    ask: async (call) => {
+      const answer = await call()
+      if (answer.opened.status === 'opened') await pass(env, 'ask.after', agent)
+      return answer
+    },
     take: async (call) => {
       const answer = await call()
       if (answer.leases.length > 0) await pass(env, 'take.after', answer.leases.map((l) => l.id).join(' '))
@@ -102,11 +107,13 @@ function mailboxPort(port: AgentPort, env: CrashEnv, agent: string): AgentPort {
       const where = reports.map((r) => r.id).join(' ')
       const external = reports.some((r) => r.external)
       if (!external) await pass(env, 'settle.before', where)
+      if (reports.some((r) => r.reply !== undefined)) await pass(env, 'reply.before', where)
       if (!external && isLast(env, 'settle.underway')) {
         call().catch(() => undefined)
         return die(env, where)
       }
       const answer = await call()
+      if (answer.arrived.length > 0) await pass(env, 'reply.after', where)
       if (answer.unfinished.some((u) => u.effects.length > 0))
         await pass(env, external ? 'ack.after' : 'settle.after', where)
       return answer

@@ -27,6 +27,9 @@ export type MessagePoint = keyof typeof crashPoints
 
 /** The same on the way of a request. */
 export const requestPoints = {
+  'ask.after': 'a request lies with its message in the mailbox of whom it asks, and its asker has no answer',
+  'reply.before': 'the work is done, and neither its mailbox nor the request there knows',
+  'reply.after': 'the work is done and the request has its reply, in one write, and nobody was told',
   'gather.opened': 'a request is stored, and nobody has been asked',
   'leg.accepted': 'whom it asks has the message, and the request does not know',
   'arrive.before': 'the reply is journaled, and the request does not know',

@@ -50,9 +50,17 @@ async function killedAt<T>(
 const isEnded = (receipt: Receipt) => receipt.effects?.every((e) => e.state.status !== 'pending') === true
 
 describe('SIGKILL on the way of a request', () => {
-  for (const point of ['gather.opened', 'leg.accepted', 'arrive.before', 'arrive.after'] as const)
+  for (const [to, point] of [
+    ['alpha', 'ask.after'],
+    ['alpha', 'reply.before'],
+    ['alpha', 'reply.after'],
+    ['capability:alpha', 'gather.opened'],
+    ['capability:alpha', 'leg.accepted'],
+    ['capability:alpha', 'arrive.before'],
+    ['capability:alpha', 'arrive.after'],
+  ] as const)
     it(`${point}: ${requestPoints[point]}; after a restart the reply still comes, once (M1, M2, G1, A50)`, async () => {
-      await killedAt(point, { to: 'alpha', timeoutSeconds: 60 }, async (run, id) => {
+      await killedAt(point, { to, timeoutSeconds: 60 }, async (run, id) => {
         const told = await run.until<Told>(`/v1/requests/${id}`, (body) => body.status !== 'pending')
         const [delivery, ...others] = told.deliveries
         expect([told.status, others]).toEqual(['replied', []])

@@ -196,7 +196,8 @@ export class Run {
     }
     for (const agent of webhooks) {
       const ack = agent === 'laggard' ? 'later' : 'response'
-      await put(agent, { kind: 'webhook', url: `${this.receiver.url}/${agent}`, policy: { ...policy, ack } })
+      const skills = [{ id: agent, name: agent, description: `does as ${agent} does`, tags: [] }]
+      await put(agent, { kind: 'webhook', url: `${this.receiver.url}/${agent}`, policy: { ...policy, ack }, skills })
     }
     await put('puller', { kind: 'pull', policy })
   }
