@@ -1,7 +1,8 @@
 /**
  * AgentObject: the memory of one agent. Its mailbox, leases and receipts. Every method is one step of shared/: read, compute
  * purely, save in one transaction with the alarm armed, and only then lay the result over memory. Never here: delivering or
- * publishing (workers/), any decision about mail (shared/), or what people do to it (durable-objects/operated-mailbox.ts).
+ * publishing (workers/), any decision about mail (shared/), how mail comes in (durable-objects/asked-mailbox.ts), or what people do
+ * to it (durable-objects/operated-mailbox.ts).
  */
 import type { Incoming } from '../shared/admission.ts'
 import { isHere } from '../shared/agent.ts'

@@ -22,6 +22,16 @@ export interface Arrival {
   readonly failure?: LegFailure
 }
 
+/** A reply to a request that lies in the mailbox of whoever replies, as it is reported with its attempt. `n`: its effect in the journal. */
+export interface ReplyHere {
+  readonly n: number
+  readonly gather: string
+  readonly arrival: Arrival
+  readonly body: string
+  /** Somebody waits for the request where the reply is reported, and is told how it stands then. */
+  readonly tell: boolean
+}
+
 export type Arrived = Standing | 'stranger' | 'unknown'
 
 /** A leg's first reply counts while the gather is open. What comes later is kept beside it, what nobody asked for is not. */

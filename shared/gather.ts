@@ -115,10 +115,7 @@ const prefix = 'gather:'
 /** Where its legs reply to. */
 export const gatherAddress = (id: string): string => `${prefix}${id}`
 
-/**
- * With a key always the same for one asker, so that a repeat finds the first one; otherwise what `chance` gives, 128 bits or more.
- * `agent`: in whose mailbox it lies (shared/gather-place.ts).
- */
+/** By a key the same for one asker, so that a repeat finds it; else of `chance`, 128 bits or more. `agent`: in whose mailbox it lies. */
 export function gatherId(source: string, key: string | undefined, chance: string, agent?: string): string {
   const name = key === undefined ? digest('gather', 'chance', chance) : digest('gather', 'key', source, key)
   return `${pooledPrefix}${name}${agent === undefined ? '' : `_${agent}`}`

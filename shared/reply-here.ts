@@ -3,19 +3,9 @@
  * carried by that. Never here: preparing it (workers/answer.ts), whether it counts (shared/arrival.ts), the rows
  * (durable-objects/gathers.ts).
  */
-import type { Arrival, Arrived } from './arrival.ts'
+import type { Arrived, ReplyHere } from './arrival.ts'
 import { type Draft, deliveryOf } from './mailbox.ts'
 import { carried } from './upkeep.ts'
-
-/** `n`: the effect that it is in the journal. */
-export interface ReplyHere {
-  readonly n: number
-  readonly gather: string
-  readonly arrival: Arrival
-  readonly body: string
-  /** Somebody waits for the request where the reply is reported, and is told how it stands then. */
-  readonly tell: boolean
-}
 
 /** Is this the reply that the delivery's journal has, and has not carried? */
 export function isToCarry(draft: Draft, id: string, { n, arrival }: ReplyHere): boolean {

@@ -6,6 +6,7 @@
 
 import type { Stored } from './admission.ts'
 import type { AgentRecord } from './agent.ts'
+import type { ReplyHere } from './arrival.ts'
 import { backoffMs } from './backoff.ts'
 import { type Meant, meant, predecessorOf, type Verdicts, verdictsOf } from './batch-report.ts'
 import { passOn } from './chain.ts'
@@ -31,7 +32,6 @@ import type { AttemptError, Outcome } from './outcome.ts'
 import type { Policy } from './policy.ts'
 import { isPoison, noteCrash, quarantine } from './quarantine.ts'
 import { askedForQuiet, quietReason } from './quiet.ts'
-import type { ReplyHere } from './reply-here.ts'
 import { unreachable } from './result.ts'
 import { again, parkedAgain } from './waiting.ts'
 

@@ -83,6 +83,18 @@ function built(title: string): SimStorage {
       agent.enrol({ kind: 'pull' }, { name: 'ada', incarnation: 'i', secret: 's', trusted: true })
       const incoming = { message: head, body: '{}', key: 'm', contentHash: 'h', hops: 0, brokerMade: false }
       agent.accept([incoming], 'token')
+      const opening = {
+        id: 'r-q_ada',
+        owner: 'admin',
+        contentHash: 'h',
+        head,
+        hops: 0,
+        timeoutMs: 1,
+        path: [],
+        agents: ['ada'],
+      }
+      const { key: _, ...asking } = incoming
+      agent.ask({ ...opening, join: { kind: 'all' }, onTimeout: { kind: 'error' } }, asking)
       agent.shake(shaken, 1_000)
       agent.spend('ada_root', 'journal', 1, 1_000)
       break

@@ -10,7 +10,14 @@
 import type { Incoming } from '../shared/admission.ts'
 import type { TakeAnswer } from '../shared/agent-port.ts'
 import { type Fault, issuesOf } from '../shared/fault.ts'
-import { callbackSchema, type Gather, type GatherOpening, gatherAddress, progressGather, wasRefused } from '../shared/gather.ts'
+import {
+  callbackSchema,
+  type Gather,
+  type GatherOpening,
+  gatherAddress,
+  progressGather,
+  wasRefused,
+} from '../shared/gather.ts'
 import type { GatherReport } from '../shared/gather-port.ts'
 import { unsent } from '../shared/gather-work.ts'
 import { digest } from '../shared/ids.ts'

@@ -4,12 +4,12 @@
  */
 import { describe, expect, it } from 'vitest'
 import type { AskAnswer } from '../../shared/agent-port.ts'
+import type { ReplyHere } from '../../shared/arrival.ts'
 import { type GatherOpening, gatherAddress, gatherId, gatherKeptMs } from '../../shared/gather.ts'
 import { askingOf } from '../../shared/gather-leg.ts'
 import type { GatherReport } from '../../shared/gather-port.ts'
 import { effectId } from '../../shared/ids.ts'
 import { headOf } from '../../shared/message.ts'
-import type { ReplyHere } from '../../shared/reply-here.ts'
 import { hour, incoming, minute, ok, retry } from '../shared/mailbox-fixtures.ts'
 import { LoneMailbox } from './lone-mailbox.ts'
 import { gathersIn } from './platform.ts'

@@ -47,6 +47,11 @@ export class Audience {
     return this.#skilled.has(agent) ? [skill] : []
   }
 
+  /** One of these agents by its name, or whoever has the skill. */
+  oneOf(names: readonly string[]): string {
+    return this.#world.chance(0.25) ? `capability:${skill}` : this.#world.pick(names)
+  }
+
   /** Puts an agent into the index, subscribed to this or that; `always` for the crowd, which hears everything once. */
   async join(platform: Platform, agent: AgentRecord, always = false): Promise<void> {
     const { world, directory } = { world: this.#world, directory: platform.directory() }

@@ -151,7 +151,7 @@ export class Story {
       world.in(world.random() * troubleMs * 0.7, () => this.#background(this.#client(names)))
     for (let i = 0; i < count / 3; i++)
       world.in(world.random() * troubleMs * 0.7, () =>
-        this.#background(this.askers.ask(() => this.platform.platform(new Invocation()), world.pick(names))),
+        this.#background(this.askers.ask(() => this.platform.platform(new Invocation()), this.audience.oneOf(names))),
       )
     this.ventures.begin(names, troubleMs * 0.6)
     for (let i = 0; i < (this.#plan.processCrashes ?? Math.floor(world.random() * 3)); i++) {
