@@ -278,13 +278,19 @@ describe('the alarm of a mailbox with requests', () => {
     await started()
     home.ask('b', undefined, { timeoutMs: 20 * minute })
     expect(home.storage.alarmAt).toBeLessThanOrEqual(home.now + 10 * minute)
-    home.now += 10 * minute
-    home.storage.alarmAt = null
-    await home.object.alarm()
-    expect(home.report('a')?.gather.outcome?.status).toBe('timed_out')
-    expect(home.report('b')?.gather.outcome).toBeUndefined()
+    const [until, rings] = [home.now + 21 * minute, [] as (string | undefined)[]]
+    while (home.storage.alarmAt !== null && home.storage.alarmAt <= until && rings.length < 100) {
+      home.now = Math.max(home.now, home.storage.alarmAt)
+      home.storage.alarmAt = null
+      await home.object.alarm()
+      rings.push(home.report('b')?.gather.outcome?.status)
+    }
+    expect([home.report('a')?.gather.outcome?.status, rings[0], rings.at(-1)]).toEqual([
+      'timed_out',
+      undefined,
+      'timed_out',
+    ])
     expect(home.asked).toContain(id)
-    expect(home.storage.alarmAt).not.toBeNull()
   })
 
   it('M6: that was lost is armed again by the sweep', () => {

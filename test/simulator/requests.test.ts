@@ -6,6 +6,7 @@
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod'
 import { indexEntry } from '../../shared/directory.ts'
+import type { PolicyInput } from '../../shared/policy.ts'
 import type { Platform } from '../../shared/ports.ts'
 import { requestView } from '../../shared/request.ts'
 import { type AnyAgent, defineAgent, defineBatchAgent, type HandlerContext } from '../../workers/define.ts'
@@ -58,19 +59,32 @@ async function withHandlers(...handlers: AnyAgent[]): Promise<Scene> {
   return scene
 }
 
+// Of one agent it lies in that agent's mailbox, of a skill with others: nobody but the bill can tell.
+const ways = ['writer', 'capability:write']
+
+async function writer(receiver: Parameters<Scene['webhook']>[1], policy: PolicyInput = {}, seed = 1): Promise<Scene> {
+  const scene = new Scene({ seed })
+  const entry = indexEntry(await scene.webhook('writer', receiver, policy))
+  await scene.done(
+    scene
+      .platform()
+      .directory()
+      .putAgent({ ...entry, capabilities: ['write'] }),
+  )
+  return scene
+}
+
 describe('a request in virtual time', () => {
-  it('(A49) takes the express lane: a webhook is called before any queue has moved', async () => {
-    const scene = new Scene()
-    await scene.webhook('writer', () => json({ reply: { data: 'done' } }))
+  it.each(ways)('(A49) of %s takes the express lane: a webhook is called before any queue has moved', async (to) => {
+    const scene = await writer(() => json({ reply: { data: 'done' } }))
     const sends = scene.sim.counts.sends
-    const told = await scene.done(request(scene, { to: 'writer' }))
+    const told = await scene.done(request(scene, { to }))
     expect(told).toMatchObject({ status: 'replied', reply: { data: 'done', type: 'ask.reply' } })
     expect(scene.sim.counts.sends).toBe(sends)
   })
 
-  it('(A49) is answered once the reply is there, not when it would have asked again', async () => {
-    const scene = new Scene()
-    await scene.webhook('writer', () => json({ reply: { data: 'done' } }))
+  it.each(ways)('(A49) of %s is answered once the reply is there, not when it would have asked again', async (to) => {
+    const scene = await writer(() => json({ reply: { data: 'done' } }))
     const [platform, beganAt] = [scene.platform(), scene.world.now]
     const pausesOver: number[] = []
     const after: Platform['after'] = (ms, then) =>
@@ -78,9 +92,9 @@ describe('a request in virtual time', () => {
         pausesOver.push(ms)
         then()
       })
-    const told = await scene.done(request(scene, { to: 'writer' }, { ...platform, after }))
+    const told = await scene.done(request(scene, { to }, { ...platform, after }))
     expect([told.status, pausesOver]).toEqual(['replied', []])
-    expect(scene.world.now - beganAt).toBeLessThan(50)
+    expect(scene.world.now - beganAt).toBeLessThan(100)
   })
 
   it('a gateway that dies on the express lane is the broker’s failure: no attempt is counted, and the reply still comes', async () => {
@@ -375,14 +389,13 @@ describe('a request in virtual time', () => {
 })
 
 describe('a gateway that dies at any of its calls', () => {
-  it('M1 G1: leaves a request that is answered once, or was never promised', async () => {
+  it.each(ways)('M1 G1: leaves a request of %s that is answered once, or was never promised', async (to) => {
     let tried = 0
     for (const took of ['before', 'after'] as const) {
       for (let at = 1; ; at++) {
-        const scene = new Scene({ seed: at })
-        await scene.webhook('writer', () => json({ reply: { data: scene.calls.length } }))
+        const scene: Scene = await writer(() => json({ reply: { data: scene.calls.length } }), {}, at)
         const { platform, calls } = doomed(scene, at, took)
-        const asking = { to: 'writer', id: 'r', timeoutSeconds: 29, onTimeout: { kind: 'retry', times: 5 } }
+        const asking = { to, id: 'r', timeoutSeconds: 29, onTimeout: { kind: 'retry', times: 5 } }
         request(scene, asking, platform).catch(() => undefined)
         await scene.pass(4 * minute)
         const told = await scene.done(request(scene, asking))
@@ -396,13 +409,12 @@ describe('a gateway that dies at any of its calls', () => {
 })
 
 describe('whoever repeats a request of a gateway that died', () => {
-  it('M1: has it gone on with, long before its deadline', async () => {
+  it.each(ways)('M1: has one of %s gone on with, long before its deadline', async (to) => {
     for (const took of ['before', 'after'] as const) {
       for (let at = 1; ; at++) {
-        const scene = new Scene({ seed: at })
-        await scene.webhook('writer', () => json({ reply: { data: 1 } }), { timeoutSeconds: 3 })
+        const scene = await writer(() => json({ reply: { data: 1 } }), { timeoutSeconds: 3 }, at)
         const { platform, calls } = doomed(scene, at, took)
-        const asking = { to: 'writer', id: 'r', timeoutSeconds: 29 }
+        const asking = { to, id: 'r', timeoutSeconds: 29 }
         request(scene, asking, platform).catch(() => undefined)
         await scene.pass(second / 2)
         const told = await scene.done(request(scene, asking))
