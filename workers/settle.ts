@@ -4,6 +4,7 @@
  * Never here: counting attempts or choosing what is next (shared/settlement.ts).
  */
 import type { AgentRecord } from '../shared/agent.ts'
+import { messageSchema } from '../shared/message.ts'
 import type { Platform } from '../shared/ports.ts'
 import type { Report, Settlement } from '../shared/settlement.ts'
 import { tellBudgets } from './budget.ts'
@@ -25,6 +26,8 @@ export async function settle(
   platform.log('settle', { agent, settlements: answer.settlements.map((s) => `${s.status} ${s.id}`) })
   for (const { id, gather, standing, report } of answer.arrived) {
     platform.bell.ring(gather, report)
+    const said = platform.tracing === undefined ? undefined : reports.find((one) => one.id === id)?.reply?.body
+    if (said !== undefined) platform.tracing?.sent(messageSchema.parse(JSON.parse(said)))
     platform.log('arrive', { gather, by: agent, delivery: id, standing })
   }
   enqueue(platform, agent, answer.references)

@@ -8,6 +8,7 @@ import { indexEntry } from '../../shared/directory.ts'
 import { limits } from '../../shared/limits.ts'
 import { collectorHeaders } from '../../shared/span.ts'
 import { defineAgent } from '../../workers/define.ts'
+import { ask } from '../../workers/request.ts'
 import { scatter } from '../../workers/scatter.ts'
 import { Trace } from '../../workers/trace.ts'
 import { attributeOf, spansIn, type WireSpan } from '../otlp.ts'
@@ -106,6 +107,27 @@ describe('spans', () => {
     const spans = spansOf(scene)
     const sent = named(spans, 'send news.x')
     for (const name of ['a', 'b']) expect(named(spans, `process ${name}`).parentSpanId).toBe(sent.spanId)
+  })
+
+  it('of a request and its reply are one trace, whether it lies in its agent’s mailbox or elsewhere (A112)', async () => {
+    for (const to of ['worker', 'capability:work']) {
+      const scene = traced()
+      const work = () => ({ status: 200, body: JSON.stringify({ reply: { data: 1 } }) })
+      const entry = indexEntry(await scene.webhook('worker', work))
+      await scene.done(
+        scene
+          .platform()
+          .directory()
+          .putAgent({ ...entry, capabilities: ['work'] }),
+      )
+      const asked = ask(scene.platform(), admin, { to, type: 't' }, { waits: false, traceparent })
+      expect((await scene.done(asked)).ok).toBe(true)
+      await scene.pass(60 * second)
+      const spans = spansOf(scene)
+      const [attempt] = spans.filter((span) => span.name === 'process worker')
+      const [reply, ...more] = spans.filter((span) => span.name.startsWith('send gather:'))
+      expect([to, attempt?.traceId, reply?.parentSpanId, more]).toEqual([to, caller.trace, attempt?.spanId, []])
+    }
   })
 
   it('of a reducer’s question are linked to every reply that it is made of (A112)', async () => {
