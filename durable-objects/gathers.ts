@@ -29,8 +29,9 @@ const visitedAtOnce = 100
 // Those that are forgotten in the same hour share a ring.
 const forgottenEveryMs = 3_600_000
 // As storage has them: a scatter of a thousand legs is not read again for each reply, nor a request between its opening and its reply.
-// Few, because each may have 64 KB of context, and many objects may share one isolate's memory.
+// Few and small, because many objects may share one isolate's memory.
 const remembered = 32
+const contextRemembered = 4_096
 
 /** What the object that has them gives them. */
 export interface Frame {
@@ -208,6 +209,7 @@ export class Gathers implements Synchronous<GatherObjectPort> {
   // The one that was asked for longest ago gives way.
   #remember(gather: Gather): void {
     this.#known.delete(gather.id)
+    if (gather.context !== undefined && JSON.stringify(gather.context).length > contextRemembered) return
     this.#known.set(gather.id, gather)
     const [oldest] = this.#known.keys()
     if (this.#known.size > remembered && oldest !== undefined) this.#known.delete(oldest)

@@ -123,6 +123,27 @@ describe('an object of more requests than it remembers', () => {
   })
 })
 
+describe('a request with a large context', () => {
+  it('is not kept in memory, and goes on as any other', () => {
+    const place = new Place()
+    const reads: string[] = []
+    const { exec } = place.storage.sql
+    place.storage.sql.exec = (query, ...bindings) => {
+      if (query.startsWith('SELECT record FROM gathers')) reads.push(String(bindings[0]))
+      return exec(query, ...bindings)
+    }
+    for (const [id, context] of [
+      ['r-small', 'x'.repeat(4_000)],
+      ['r-large', 'x'.repeat(60_000)],
+    ] as const) {
+      place.object.open(id, opening(id, { context }), ['{}'])
+      place.object.arrive(id, arrivalOf(id), 'reply')
+      expect(place.object.report(id)).toMatchObject({ gather: { context, outcome: { status: 'replied' } } })
+    }
+    expect(reads).toEqual(['r-large', 'r-large', 'r-large'])
+  })
+})
+
 describe('the one alarm of many gathers', () => {
   it('is armed again only by one that is due earlier', () => {
     const place = new Place()
