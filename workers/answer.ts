@@ -12,6 +12,9 @@ import type { Platform } from '../shared/ports.ts'
 import type { Report } from '../shared/settlement.ts'
 import { prepareReply } from './effects.ts'
 
+// The word that the work is done waits for nobody: who does not hear it in time has it done again.
+const soonMs = 1_000
+
 /** The report with its reply, if that is for a request in the mailbox that is told. */
 export async function withReply(
   platform: Platform,
@@ -29,7 +32,7 @@ export async function withReply(
   if (effect?.kind !== 'reply' || effect.state.status !== 'pending') return report
   const openedAt = platform.now()
   const one = { id, hops, ...(lineage === undefined ? {} : { lineage }), head, openedAt, effects: [effect] }
-  const incoming = await prepareReply(platform, agent, one, effect)
+  const incoming = await soon(platform, id, prepareReply(platform, agent, one, effect))
   if (incoming === undefined) return report
   const { body, key } = incoming
   const arrival = { by: agent.name, key, delivery: id, of: { id: head.id, source: head.source } }
@@ -37,4 +40,19 @@ export async function withReply(
     ...report,
     reply: { n: effect.n, gather: to.gather, arrival, body, tell: platform.bell.isAwaited(to.gather) },
   }
+}
+
+// Undefined when it fails, or takes too long.
+function soon<T>(platform: Platform, delivery: string, work: Promise<T | undefined>): Promise<T | undefined> {
+  return new Promise((resolve) => {
+    const late = (error: string) => {
+      platform.log('answer.late', { delivery, error })
+      resolve(undefined)
+    }
+    const stop = platform.after(soonMs, () => late(`it took longer than ${soonMs} ms`))
+    work
+      .then(resolve, (error: unknown) => late(String(error)))
+      .finally(stop)
+      .catch(() => undefined)
+  })
 }

@@ -9,9 +9,10 @@ import { indexEntry } from '../../shared/directory.ts'
 import type { PolicyInput } from '../../shared/policy.ts'
 import type { Platform } from '../../shared/ports.ts'
 import { requestView } from '../../shared/request.ts'
+import { nothingKnown } from '../../shared/schema.ts'
 import { type AnyAgent, defineAgent, defineBatchAgent, type HandlerContext } from '../../workers/define.ts'
 import { express } from '../../workers/express.ts'
-import { ask, awaitReply } from '../../workers/request.ts'
+import { ask, awaitReply, type Lane } from '../../workers/request.ts'
 import { Invocation } from './platform.ts'
 import { admin, never, Scene } from './scene.ts'
 
@@ -96,6 +97,35 @@ describe('a request in virtual time', () => {
     expect([told.status, pausesOver]).toEqual(['replied', []])
     expect(scene.world.now - beganAt).toBeLessThan(100)
   })
+
+  it.each(['hangs', 'fails'])(
+    'whose reply cannot be made ready, because a directory %s, is done all the same, and the reply comes later (M2)',
+    async (how) => {
+      const scene = await writer(async () => {
+        await scene.world.sleep(10 * second)
+        return json({ reply: { data: 'done' } })
+      })
+      const platform = scene.platform()
+      const prepare = () => (how === 'hangs' ? new Promise<never>(() => undefined) : Promise.reject(new Error('gone')))
+      const trouble = {
+        ...platform,
+        directory: () => ({ ...platform.directory(), schemasSince: prepare }),
+        isolate: { schemas: nothingKnown() },
+      }
+      const asking = { to: 'writer', id: 'r' }
+      // Whoever asks knows the schemas; when it is answered nobody remembers them.
+      const lane: Lane = (...released) => express({ ...platform, ...trouble }, scene.handlers, ...released)
+      const asked = ask(platform, admin, { type: 'ask', ...asking }, { waits: true, express: lane })
+      expect((await scene.done(asked)).ok).toBe(true)
+      await scene.pass(12 * second)
+      const { items } = await scene.done(scene.platform().agent('writer').list(undefined, undefined, 9))
+      const [done] = items
+      expect([done?.status, done?.attempt]).toEqual(['completed', 1])
+      await scene.pass(minute)
+      expect((await scene.done(request(scene, asking))).status).toBe('replied')
+      expect(scene.calls).toHaveLength(1)
+    },
+  )
 
   it('a gateway that dies on the express lane is the broker’s failure: no attempt is counted, and the reply still comes', async () => {
     const scene = new Scene()
