@@ -1,6 +1,6 @@
 /**
- * A gather: a durable wait for the replies of its legs, with a deadline. A request is a gather of one. Opened before any leg is
- * accepted, so that no reply comes before its gather; its id is the address that the legs reply to.
+ * A gather: a durable wait for the replies of its legs, with a deadline. A request is a gather of one. Opened before its legs are
+ * accepted, or in one write with its one leg, so that no reply comes before its gather; its id is where the legs reply to.
  *
  *   open ──► replied | failed | timed_out | cancelled ──► what follows is told ──► forgotten after a day
  *     └─ time is up, and `onTimeout` says retry ──► open, and those that have not answered are asked again

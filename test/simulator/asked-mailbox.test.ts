@@ -10,9 +10,12 @@ import { askingOf } from '../../shared/gather-leg.ts'
 import type { GatherReport } from '../../shared/gather-port.ts'
 import { effectId } from '../../shared/ids.ts'
 import { headOf } from '../../shared/message.ts'
+import { type Principal, resolvePermissions } from '../../shared/permissions.ts'
+import { ask } from '../../workers/request.ts'
 import { hour, incoming, minute, ok, retry } from '../shared/mailbox-fixtures.ts'
 import { LoneMailbox } from './lone-mailbox.ts'
 import { gathersIn } from './platform.ts'
+import { admin, Scene } from './scene.ts'
 
 class Home extends LoneMailbox {
   constructor(policy: object = {}) {
@@ -176,6 +179,27 @@ describe('a request of an agent', () => {
       opened: expect.objectContaining({ status: 'conflict' }),
     })
     expect(home.object.list(undefined, undefined, 9).items).toHaveLength(1)
+  })
+})
+
+describe('the key of a request', () => {
+  it('names it among those of its asker to that agent: with another agent it is another request, and so is anybody else’s', async () => {
+    const scene = new Scene()
+    for (const name of ['ada', 'bob']) await scene.pull(name)
+    const asks = async (to: string, principal: Principal = admin) => {
+      const asked = ask(scene.platform(), principal, { type: 'ask', to }, { waits: false, idempotencyKey: 'k' })
+      const told = await scene.done(asked)
+      if (!told.ok) throw new Error(JSON.stringify(told.error))
+      return [told.value.gather.id, told.value.opened]
+    }
+    const [first] = await asks('ada')
+    expect(await asks('ada')).toEqual([first, false])
+    const others = [
+      await asks('bob'),
+      await asks('ada', { kind: 'agent', name: 'bob', permissions: resolvePermissions('bob') }),
+    ]
+    expect(others.map(([, opened]) => opened)).toEqual([true, true])
+    expect(new Set([first, ...others.map(([id]) => id)]).size).toBe(3)
   })
 })
 
