@@ -14,6 +14,8 @@ import { prepareReply } from './effects.ts'
 
 // The word that the work is done waits for nobody: who does not hear it in time has it done again.
 const soonMs = 1_000
+// It is in the report twice, as an effect and as the message that it becomes, and many reports are one call.
+const charactersMax = 65_536
 
 /** The report with its reply, if that is for a request in the mailbox that is told. */
 export async function withReply(
@@ -33,7 +35,7 @@ export async function withReply(
   const openedAt = platform.now()
   const one = { id, hops, ...(lineage === undefined ? {} : { lineage }), head, openedAt, effects: [effect] }
   const incoming = await soon(platform, id, prepareReply(platform, agent, one, effect))
-  if (incoming === undefined) return report
+  if (incoming === undefined || incoming.body.length > charactersMax) return report
   const { body, key } = incoming
   const arrival = { by: agent.name, key, delivery: id, of: { id: head.id, source: head.source } }
   return {

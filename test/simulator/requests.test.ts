@@ -98,6 +98,28 @@ describe('a request in virtual time', () => {
     expect(scene.world.now - beganAt).toBeLessThan(100)
   })
 
+  it.each([
+    ['', ['ask', 'settle']],
+    ['of 100 KB ', ['ask', 'settle', 'arrive', 'carried']],
+  ])('whose reply %scomes asks these of the mailbox it lies in: %j', async (large, expected) => {
+    const data = large === '' ? 'done' : 'x'.repeat(100_000)
+    const scene = await writer(() => json({ reply: { data } }))
+    const platform = scene.platform()
+    const asked: string[] = []
+    const noting = <P extends object>(port: P): P =>
+      new Proxy(port, {
+        get: (target, method) => {
+          asked.push(String(method))
+          return (target as Record<PropertyKey, unknown>)[method]
+        },
+      })
+    const agent = (name: string) => noting(platform.agent(name))
+    const gather = (id: string) => noting(platform.gather(id))
+    const told = await scene.done(request(scene, { to: 'writer' }, { ...platform, agent, gather }))
+    await scene.pass(second)
+    expect([told.reply?.data === data, asked]).toEqual([true, expected])
+  })
+
   it.each(['hangs', 'fails'])(
     'whose reply cannot be made ready, because a directory %s, is done all the same, and the reply comes later (M2)',
     async (how) => {
