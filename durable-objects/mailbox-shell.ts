@@ -76,7 +76,7 @@ export class MailboxShell {
   readonly body = (id: string): string | undefined => this.store.body(id)
 
   /** One step: the work, then whatever it freed is released, then everything is saved as one, with what `beside` writes. */
-  step<T>(work: (draft: Draft, now: number) => T, beside: (value: T) => void = () => undefined): [T, References] {
+  step<T>(work: (draft: Draft, now: number) => T, beside: () => void = () => undefined): [T, References] {
     return this.#step(work, false, beside)
   }
 
@@ -127,7 +127,7 @@ export class MailboxShell {
     else if (armed === null || armed > dueAt) this.#setAlarm(Math.max(dueAt, now))
   }
 
-  #step<T>(work: (draft: Draft, now: number) => T, everything: boolean, beside: (value: T) => void): [T, References] {
+  #step<T>(work: (draft: Draft, now: number) => T, everything: boolean, beside: () => void): [T, References] {
     const now = this.#chance.now()
     const draft = begin(this.#mailbox)
     catchUp(draft, now)
@@ -136,7 +136,7 @@ export class MailboxShell {
     const references = release(draft, now)
     this.#save(() => {
       if (isChanged(draft)) this.store.save(draft, now)
-      beside(value)
+      beside()
       this.#arm(draft, now, everything)
     })
     const { epoch } = draft.base.gate.breaker
