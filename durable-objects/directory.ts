@@ -24,6 +24,9 @@ const tables = [
   'CREATE INDEX IF NOT EXISTS keys_by_owner ON keys (owner, id)',
 ]
 
+// Of those that only the broker makes and writes to (shared/callback.ts).
+const isNoCallback = "name NOT LIKE 'callback-%'"
+
 /** Expired keys removed by one call that stores a key: more than it adds, so that they cannot pile up. */
 const expiredPerCall = 20
 
@@ -66,7 +69,7 @@ export class DirectoryObject extends StandingDirectory implements Synchronous<Di
     return meant.map((name) => {
       // Callbacks' mailboxes are nobody's to send to. Where there are too many, those of the same first letter are looked at first.
       const rows = this.#rows(
-        `SELECT name FROM agents WHERE length(name) BETWEEN ? AND ? AND name NOT LIKE 'callback-%'
+        `SELECT name FROM agents WHERE length(name) BETWEEN ? AND ? AND ${isNoCallback}
          ORDER BY substr(name, 1, 1) = ? DESC, name LIMIT ?`,
         name.length - slips(name),
         name.length + slips(name),
@@ -91,19 +94,17 @@ export class DirectoryObject extends StandingDirectory implements Synchronous<Di
     })
   }
 
-  agents(capability: string | undefined, cursor: string | undefined, limit: number) {
-    const after = cursor ?? ''
-    const rows =
-      capability === undefined
-        ? this.#rows('SELECT record FROM agents WHERE name > ? ORDER BY name LIMIT ?', after, limit + 1)
-        : this.#rows(
-            `SELECT record FROM agents
-             WHERE name > ? AND EXISTS (SELECT 1 FROM json_each(record, '$.capabilities') WHERE value = ?)
-             ORDER BY name LIMIT ?`,
-            after,
-            capability,
-            limit + 1,
-          )
+  agents(capability: string | undefined, cursor: string | undefined, limit: number, hide?: 'callbacks') {
+    const rows = this.#rows(
+      `SELECT record FROM agents
+       WHERE name > ? ${hide === undefined ? '' : `AND ${isNoCallback}`}
+         AND (? IS NULL OR EXISTS (SELECT 1 FROM json_each(record, '$.capabilities') WHERE value = ?))
+       ORDER BY name LIMIT ?`,
+      cursor ?? '',
+      capability ?? null,
+      capability ?? null,
+      limit + 1,
+    )
     const items = rows.slice(0, limit).map((row) => readEntry(row.record))
     const last = items.at(-1)
     return { items, ...(rows.length > limit && last !== undefined ? { cursor: last.agent } : {}) }
@@ -249,7 +250,7 @@ export class DirectoryObject extends StandingDirectory implements Synchronous<Di
   #everybody(except: string, sender: string, version: number | undefined): Candidate[] {
     const rows = this.#rows(
       // Callbacks' mailboxes are the broker's own, and nobody.
-      "SELECT name FROM agents WHERE name NOT IN (?, ?) AND since <= ? AND name NOT LIKE 'callback-%' ORDER BY name",
+      `SELECT name FROM agents WHERE name NOT IN (?, ?) AND since <= ? AND ${isNoCallback} ORDER BY name`,
       except,
       sender,
       version ?? Number.MAX_SAFE_INTEGER,

@@ -256,13 +256,13 @@ export function unparkAt(agent: AgentRecord, now: number): number | undefined {
   return agent.heldUntil !== undefined && agent.heldUntil > now ? agent.heldUntil : undefined
 }
 
-/** What outsiders may see of an agent: everything but its secrets. */
-export function publicAgent(agent: AgentRecord, now: number) {
+/** What may be seen of an agent: everything but its secrets. Its URL may be one itself, and is for whoever may operate it. */
+export function publicAgent(agent: AgentRecord, now: number, isOperator: boolean) {
   const card = cardOf(agent)
   return {
     agent: agent.name,
     kind: agent.kind as AgentKind,
-    ...(agent.url === undefined ? {} : { url: agent.url }),
+    ...(isOperator && agent.url !== undefined ? { url: agent.url } : {}),
     capabilities: agent.capabilities,
     accepts: agent.accepts,
     protocolVersions: card.protocolVersions,

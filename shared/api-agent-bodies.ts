@@ -20,7 +20,7 @@ const day = 86_400
 export const agentAnswer = z.strictObject({
   agent: z.string(),
   kind: agentKind,
-  url: z.string().optional(),
+  url: z.string().optional().describe('A webhook’s. Only the agent itself and an admin are told it.'),
   capabilities: z.array(z.string()),
   accepts: z.array(z.string()),
   protocolVersions: z.array(z.string()).describe('What it speaks.'),

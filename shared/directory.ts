@@ -109,10 +109,12 @@ export interface DirectoryPort {
   namesLike(meant: readonly string[], maySend: readonly string[]): Promise<readonly (readonly string[])[]>
   /** Removes the entry and its keys. With an incarnation, only if the entry is still of it. */
   removeAgent(name: string, incarnation?: string): Promise<void>
+  /** By name after `cursor`. `hide`: without the mailboxes of callbacks, which the broker makes (shared/callback.ts). */
   agents(
     capability: string | undefined,
     cursor: string | undefined,
     limit: number,
+    hide?: 'callbacks',
   ): Promise<{ readonly items: readonly RegisteredAgent[]; readonly cursor?: string }>
   /** Every resource that an agent declares, by name after `cursor`, with how many declare it. */
   resources(

@@ -286,19 +286,24 @@ describe('parked mail', () => {
 
 describe('what outsiders see', () => {
   it('has no secret in it, and nothing of the broker’s own bookkeeping', () => {
-    const shown = publicAgent(rotateSecret(proven, 'whsec_2', 60_000, t0), t0)
+    const shown = publicAgent(rotateSecret(proven, 'whsec_2', 60_000, t0), t0, true)
     expect(JSON.stringify(shown)).not.toContain('whsec_')
     for (const own of ['v', 'secrets', 'incarnation', 'sequence', 'verifyAt']) expect(shown).not.toHaveProperty(own)
     expect(shown).toMatchObject({ agent: 'writer', kind: 'webhook', verified: true, policy: resolvePolicy('webhook') })
   })
 
+  it('has its url only for whoever may operate it: what is in it may be a password (S2)', () => {
+    expect(publicAgent(proven, t0, true)).toHaveProperty('url', proven.url)
+    expect(publicAgent(proven, t0, false)).not.toHaveProperty('url')
+  })
+
   it('tells a pause and a hold while they last, and not after', () => {
     const agent = { ...proven, paused: { since: t0, reason: 'x', until: t0 + 9_000 }, heldUntil: t0 + 5_000 }
-    expect(publicAgent(agent, t0)).toMatchObject({
+    expect(publicAgent(agent, t0, false)).toMatchObject({
       paused: { since: '2026-11-20T12:00:00.000Z', reason: 'x', until: '2026-11-20T12:00:09.000Z' },
       heldUntil: '2026-11-20T12:00:05.000Z',
     })
-    expect(publicAgent(agent, t0 + 9_000)).not.toHaveProperty('paused')
-    expect(publicAgent(agent, t0 + 9_000)).not.toHaveProperty('heldUntil')
+    expect(publicAgent(agent, t0 + 9_000, false)).not.toHaveProperty('paused')
+    expect(publicAgent(agent, t0 + 9_000, false)).not.toHaveProperty('heldUntil')
   })
 })

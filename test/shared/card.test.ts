@@ -28,7 +28,7 @@ const skill: Skill = {
 
 describe('a registration', () => {
   it('that says nothing of versions speaks 1.0, has no skills, and the broker answers for it (A46)', () => {
-    expect(publicAgent(enrolled({}), 0)).toMatchObject({
+    expect(publicAgent(enrolled({}), 0, false)).toMatchObject({
       protocolVersions: ['1.0'],
       skills: [],
       handshake: 'registration',
@@ -37,7 +37,7 @@ describe('a registration', () => {
 
   it('keeps its skills as they were given, whole (A47)', () => {
     const agent = enrolled({ skills: [skill], protocolVersions: ['1.0', '2.1'], handshake: 'agent' })
-    expect(publicAgent(agentRecord.parse(agent), 0)).toMatchObject({
+    expect(publicAgent(agentRecord.parse(agent), 0, false)).toMatchObject({
       skills: [skill],
       protocolVersions: ['1.0', '2.1'],
       handshake: 'agent',
@@ -108,7 +108,7 @@ describe('the etag of a card (A48)', () => {
   it('does not change with anything else of the agent', () => {
     const agent = enrolled({ capabilities: ['a'] })
     const paused = { ...agent, paused: { since: 5, reason: 'x' }, updatedAt: 9 }
-    expect(publicAgent(paused, 0).etag).toBe(publicAgent(agent, 0).etag)
+    expect(publicAgent(paused, 0, false).etag).toBe(publicAgent(agent, 0, false).etag)
   })
 })
 

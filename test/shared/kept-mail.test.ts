@@ -152,6 +152,6 @@ describe('mail of an agent that left', () => {
     const box = new Box()
     box.put('a')
     go(box)
-    expect(publicAgent(register(box), box.now)).not.toHaveProperty('left')
+    expect(publicAgent(register(box), box.now, false)).not.toHaveProperty('left')
   })
 })

@@ -123,6 +123,42 @@ describe('discovering agents', () => {
     expect((await call('GET', '/v1/agents', { key: ann.key })).status).toBe(200)
   })
 
+  it('a webhook’s url is told to itself and to an admin, and to nobody else (S2)', async () => {
+    const [name, ann] = [freshName(), await pullAgent()]
+    const url = 'http://127.0.0.1:9/hooks/T0/B0/pass-word?token=t0p'
+    const { body: made } = await put(name, { kind: 'webhook', url })
+    const { body: app } = await call('POST', '/v1/keys', { json: { name: freshName('app'), permissions: {} } })
+    const read = async (key?: string) =>
+      (await call('GET', `/v1/agents/${name}`, { ...(key === undefined ? {} : { key }) })).body
+    expect([(await read()).url, (await read(made.key)).url]).toEqual([url, url])
+    for (const key of [ann.key, app.key]) {
+      const seen = await read(key)
+      expect(seen).toMatchObject({ agent: name, kind: 'webhook', verified: true })
+      expect(JSON.stringify(seen)).not.toMatch(/127\.0\.0\.1|hooks|t0p/)
+    }
+  })
+
+  it('the mailboxes of callbacks are in an admin’s list, and in nobody else’s (S2)', async () => {
+    const ann = await pullAgent()
+    const callback = { url: `http://127.0.0.1:9/${freshName('hook')}` }
+    const asked = { to: ann.name, type: 't', timeoutSeconds: 600, callback }
+    const sent = { key: ann.key, json: asked, headers: { Prefer: 'respond-async' } }
+    expect((await call('POST', '/v1/requests', sent)).status).toBe(202)
+    const names = async (key?: string) => {
+      const found: string[] = []
+      let cursor = ''
+      do {
+        const { body } = await call('GET', `/v1/agents?limit=2${cursor}`, { ...(key === undefined ? {} : { key }) })
+        found.push(...body.items.map((one: { agent: string }) => one.agent))
+        cursor = body.cursor === undefined ? '' : `&cursor=${body.cursor}`
+      } while (cursor !== '')
+      return found
+    }
+    const all = await names()
+    expect(all.filter((name) => name.startsWith('callback-'))).not.toEqual([])
+    expect(await names(ann.key)).toEqual(all.filter((name) => !name.startsWith('callback-')))
+  })
+
   it('an unknown agent is 404 everywhere, and asking leaves nothing in storage (A82)', async () => {
     const name = freshName('nobody')
     const asks = [

@@ -37,7 +37,9 @@ export const agents = new Hono<App>()
 agents.get('/agents', async (c) => {
   const { capability, cursor, limit } = validate(agentsQuery, c.req.query())
   await ensureAllEnrolled(c.get('platform'), c.get('handlers'))
-  const page = await c.get('platform').directory().agents(capability, cursor, limit)
+  // Callbacks' mailboxes are nobody's to find.
+  const hide = c.get('principal').kind === 'admin' ? undefined : 'callbacks'
+  const page = await c.get('platform').directory().agents(capability, cursor, limit, hide)
   return c.json({ ...page, items: page.items.map(listed) }, 200)
 })
 
@@ -217,7 +219,8 @@ const invalid = (path: string, message: string): never =>
 
 const unknownAgent = (agent: string): never => refuse({ code: 'agent_not_found', agent })
 
-const shownAgent = (c: Context<App>, agent: AgentRecord) => publicAgent(agent, c.get('platform').now())
+const shownAgent = (c: Context<App>, agent: AgentRecord) =>
+  publicAgent(agent, c.get('platform').now(), mayOperate(c.get('principal'), agent.name))
 
 const iso = (at: number) => new Date(at).toISOString()
 
