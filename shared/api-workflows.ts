@@ -165,7 +165,8 @@ const state: readonly Operation[] = [
     headers: [
       {
         name: 'If-Match',
-        description: 'The ETag of the state that you saw; `*` when it does not matter.',
+        description:
+          'The ETag of the state that you saw, or several of which any will do; `*` when it does not matter.',
         schema: z.string(),
       },
       key,

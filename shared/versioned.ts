@@ -22,11 +22,12 @@ export const stateChange = z.discriminatedUnion('kind', [
 export type StateChange = z.infer<typeof stateChange>
 
 /**
- * What a writer expects: a version, `any` (it does not matter), or with `fields` a version since which nobody else changed
- * the fields that this change touches.
+ * What a writer expects: a version, or any of it and those beside it; `any` (it does not matter); or with `fields` a version
+ * since which nobody else changed the fields that this change touches.
  */
 export interface Expectation {
   readonly version: number | 'any'
+  readonly beside?: readonly number[]
   readonly fields?: true
 }
 
@@ -124,8 +125,9 @@ export function judge(
   changed: ReadonlySet<string> | undefined,
   touched: ReadonlySet<string> | undefined,
 ): Verdict {
-  const { version: expected, fields } = expectation
+  const { version: expected, beside, fields } = expectation
   if (expected === 'any' || expected === version) return 'current'
+  if (beside?.includes(version)) return 'current'
   if (fields === undefined || expected > version || changed === undefined || touched === undefined) return 'stale'
   return [...touched].some((field) => changed.has(field)) ? 'stale' : 'merges'
 }
@@ -138,13 +140,22 @@ export function retryAfterMs(lateWithinSecond: number): number {
   return Math.min(2_000, 20 * Math.max(1, lateWithinSecond))
 }
 
-/** The version named by `If-Match`: `"3"`, or `*` for any. Undefined when it is neither. */
-export function parseIfMatch(header: string): number | 'any' | undefined {
-  const text = header.trim()
-  if (text === '*') return 'any'
-  const digits = /^"([1-9][0-9]{0,14})"$/.exec(text)?.[1]
-  return digits === undefined ? undefined : Number(digits)
+/**
+ * What `If-Match` names: `"3"`, any of a list, or `*`. Undefined when it is none of those, or no version is among them. A weak
+ * tag is as good as a strong one, although RFC 9110, 13.1.1 would have it match nothing: whoever compresses an answer on its way
+ * weakens its tag, and a version is exact whatever the answer is packed in. The latest counts where fields are compared.
+ */
+export function parseIfMatch(header: string): Pick<Expectation, 'version' | 'beside'> | undefined {
+  if (header.trim() === '*') return { version: 'any' }
+  const tags = header.split(',').map((tag) => tag.trim())
+  if (!tags.every((tag) => tag === '' || entityTag.test(tag))) return undefined
+  const versions = tags.flatMap((tag) => /^(?:W\/)?"([1-9][0-9]{0,14})"$/.exec(tag)?.[1] ?? []).map(Number)
+  const [version, ...beside] = [...new Set(versions)].sort((a, b) => b - a)
+  if (version === undefined) return undefined
+  return beside.length === 0 ? { version } : { version, beside }
 }
+
+const entityTag = /^(?:W\/)?"[^"]*"$/
 
 export const etagOf = (version: number): string => `"${version}"`
 

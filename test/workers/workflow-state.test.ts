@@ -96,6 +96,13 @@ describe('a write under If-Match', () => {
     expect([odd.status, odd.body.code]).toEqual([400, 'invalid_request'])
   })
 
+  it('may name a tag that was weakened on its way, or several of which any will do (A27)', async () => {
+    const id = await made({ a: 1 })
+    const write = (tags: string) => merge(id, '*', { a: tags }, { headers: { 'If-Match': tags } })
+    expect([(await write('W/"1"')).status, (await write('"1", W/"2"')).status]).toEqual([200, 200])
+    expect((await write('"1", "2"')).body).toMatchObject({ code: 'version_mismatch', expected: 2, actual: 3 })
+  })
+
   it('of any version is If-Match: *', async () => {
     const id = await made({ a: 1 })
     await merge(id, 1, { a: 2 })

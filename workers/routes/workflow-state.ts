@@ -72,10 +72,10 @@ async function readChange(c: Context<App>): Promise<StateChange> {
 function expectationOf(c: Context<App>, byField: boolean): Expectation {
   const header = c.req.header('if-match')
   if (header === undefined) return refuse({ code: 'version_required', workflow: c.req.param('workflow') ?? '' })
-  const version = parseIfMatch(header)
-  if (version === undefined) {
-    const message = 'must be the ETag of the state, such as "3", or *'
+  const expected = parseIfMatch(header)
+  if (expected === undefined) {
+    const message = 'must be the ETag of the state, such as "3", a list of such, or *'
     return refuse({ code: 'invalid_request', issues: [{ path: 'If-Match', message }] })
   }
-  return byField ? { version, fields: true } : { version }
+  return byField ? { ...expected, fields: true } : expected
 }
