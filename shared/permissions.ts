@@ -45,6 +45,26 @@ export function resolvePermissions(ownSource: string, input: PermissionsInput = 
   }
 }
 
+/** What all of these allow together: of the keys of one app, each brings what it may. */
+export function permissionsOfAny(all: readonly Permissions[]): Permissions {
+  return eachPermission((action) => [...new Set(all.flatMap((one) => one[action]))])
+}
+
+/** What both allow. */
+export function permissionsOfBoth(one: Permissions, other: Permissions): Permissions {
+  return eachPermission((action) =>
+    one[action].flatMap((pattern) =>
+      covers(other[action], pattern) ? [pattern] : other[action].filter((narrower) => covers([pattern], narrower)),
+    ),
+  )
+}
+
+function eachPermission(patternsOf: (action: keyof Permissions) => string[]): Permissions {
+  const [send, publish, subscribe] = [patternsOf('send'), patternsOf('publish'), patternsOf('subscribe')]
+  const [readState, writeState, sources] = [patternsOf('readState'), patternsOf('writeState'), patternsOf('sources')]
+  return { send, publish, subscribe, readState, writeState, sources }
+}
+
 /** What a principal hands on to what it makes: all that it may, but to speak as anybody (S1). */
 export function permissionsOf(principal: Principal): Permissions {
   return { ...(principal.kind === 'admin' ? resolvePermissions('admin') : principal.permissions), sources: [] }

@@ -1,8 +1,8 @@
 /**
  * Speaker: as whom something that somebody made speaks when its time has come. Its creator as it is now: who was deleted, or
- * whose last key was revoked, says nothing any more (S1). Never here: what is said.
+ * whose last key was revoked, says nothing any more, and who may less says less (S1). Never here: what is said.
  */
-import { ownSource, type Principal } from '../shared/permissions.ts'
+import { ownSource, type Principal, permissionsOfAny, permissionsOfBoth } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
 import { err, ok, type Result } from '../shared/result.ts'
 
@@ -37,9 +37,11 @@ export async function speakerOf(
   }
   if (creator.kind === 'app') {
     const keys = await platform.directory().keys(owner)
-    return keys.some((key) => (key.expiresAt ?? Number.POSITIVE_INFINITY) > platform.now())
-      ? ok(creator)
-      : err(`every key of ${owner}, which made this ${what}, was revoked or has expired`)
+    const live = keys.filter((key) => (key.expiresAt ?? Number.POSITIVE_INFINITY) > platform.now())
+    if (live.length === 0) return err(`every key of ${owner}, which made this ${what}, was revoked or has expired`)
+    // Not all that its keys may: whoever holds a narrow one would make something that speaks with a wide one.
+    const now = permissionsOfAny(live.map((key) => key.permissions))
+    return ok({ ...creator, permissions: permissionsOfBoth(creator.permissions, now) })
   }
   return ok(creator)
 }

@@ -11,6 +11,8 @@ import {
   type PermissionsInput,
   type Principal,
   permissionsInput,
+  permissionsOfAny,
+  permissionsOfBoth,
   resolvePermissions,
 } from '../../shared/permissions.ts'
 import { anyText } from './arbitraries.ts'
@@ -49,6 +51,22 @@ describe('patterns', () => {
     ['**', 'x', false],
   ])('%s matches %j: %s', (pattern, subject, matched) => {
     expect(matches(pattern, subject)).toBe(matched)
+  })
+
+  it('what both allow is what each of them allows, and what any allows is what one of them does (S1)', () => {
+    const some = fc.array(fc.stringMatching(/^[ab]{0,3}\*?$/).filter(Boolean), { maxLength: 4 })
+    const may = (send: string[]) => resolvePermissions('x', { send })
+    const allowed = ({ send }: { readonly send: readonly string[] }, subject: string) =>
+      send.some((pattern) => matches(pattern, subject))
+    fc.assert(
+      fc.property(some, some, fc.stringMatching(/^[ab]{0,4}$/), (one, other, subject) => {
+        const each = [allowed(may(one), subject), allowed(may(other), subject)]
+        expect(allowed(permissionsOfBoth(may(one), may(other)), subject)).toBe(each.every(Boolean))
+        expect(allowed(permissionsOfAny([may(one), may(other)]), subject)).toBe(each.some(Boolean))
+      }),
+    )
+    const both = permissionsOfBoth(may(['*']), { ...may([]), subscribe: ['switchboard.agent.*', 'news.*'] })
+    expect(both).toEqual({ ...may([]), subscribe: ['news.*'] })
   })
 
   it('a trailing star matches exactly what begins with what stands before it', () => {

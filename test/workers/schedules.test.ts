@@ -181,6 +181,31 @@ describe('who may', () => {
     expect((await post(id, 'trigger')).body.firings[0]).toMatchObject({ status: 'refused', code: 'creator_gone' })
   })
 
+  it('an app’s sends no further than a key of it that lives, nor than the key that made it (S1)', async () => {
+    const [wide, narrow] = [await pullAgent(), await pullAgent()]
+    const [toWide, toNarrow, name] = [fresh(), fresh(), freshName('app')]
+    const appKey = async (send: string[]) =>
+      (await call('POST', '/v1/keys', { json: { name, permissions: { send } } })).body
+    const firstOf = async (id: string) => (await post(id, 'trigger')).body.firings[0]
+    const before = await appKey(['*'])
+    await put(toWide, { ...morning, message: note(wide.name) }, before.key)
+    await put(toNarrow, { ...morning, message: note(narrow.name) }, before.key)
+    const after = await appKey([narrow.name])
+    expect((await firstOf(toWide)).status).toBe('published')
+    // What its holder may not send to itself, it cannot have sent by a schedule that was made with another key.
+    const bent = await put(toNarrow, { ...morning, message: note(wide.name) }, after.key)
+    expect([bent.status, bent.body.code]).toEqual([403, 'forbidden'])
+    await call('DELETE', `/v1/keys/${before.id}`)
+    expect(await firstOf(toWide)).toMatchObject({ status: 'refused', code: 'forbidden' })
+    expect((await firstOf(toNarrow)).status).toBe('published')
+
+    const made = fresh()
+    await put(made, { ...morning, message: note(narrow.name) }, after.key)
+    await appKey(['*'])
+    const widened = await put(made, { ...morning, message: note(wide.name) })
+    expect([widened.status, widened.body.code]).toEqual([403, 'forbidden'])
+  })
+
   it('the list is one’s own, page by page', async () => {
     const { name, key } = await pullAgent()
     const ids = Array.from({ length: 3 }, () => fresh()).sort()

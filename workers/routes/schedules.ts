@@ -15,7 +15,7 @@ import type { App } from '../context.ts'
 import { fire } from '../fire.ts'
 import { readJson, refuse, unwrap, validate } from '../problem.ts'
 import { prepare } from '../route.ts'
-import { makerOf } from '../speaker.ts'
+import { makerOf, speakerOf } from '../speaker.ts'
 
 export const schedules = new Hono<App>()
 
@@ -33,7 +33,13 @@ schedules.put('/schedules/:schedule', async (c) => {
   if (before !== undefined) requireOwn(c, before)
   const founding = before ?? (await foundingOf(c, id))
   // Refused here and not at four in the morning: whatever can be said of its message without a mailbox.
-  const prepared = unwrap(prepare(platform, founding.creator, { ...input.message, id }, {}))
+  const speaker = await speakerOf(platform, founding, 'schedule')
+  const prepared = unwrap(
+    prepare(platform, speaker.ok ? speaker.value : founding.creator, { ...input.message, id }, {}),
+  )
+  // An app's keys may differ: what was made with a wide one is not the way round a narrow one.
+  const principal = c.get('principal')
+  if (principal.kind === 'app') unwrap(prepare(platform, principal, { ...input.message, id }, {}))
   for (const judged of await conform(platform, [ok(prepared)])) unwrap(judged)
   const by = asker(c)
   const options = { max: limits.schedules, maxOfOwner: limits.schedulesPerOwner, ...(by === undefined ? {} : { by }) }
