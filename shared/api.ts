@@ -174,10 +174,10 @@ export const attributes: Readonly<Record<string, string>> = {
   topic: 'A dotted topic: everybody who subscribes to it.',
   correlationid: 'The conversation. Inherited by what the message sets off.',
   causationid: 'The id of the message that caused this one.',
-  replyto: 'Where replies go, as if the sender sent there: an agent, or `topic:<topic>`.',
+  replyto: 'Where replies go, as if the sender sent there: an agent, or `topic:<topic>`. Not under at_most_once.',
   receiptto:
     'Who is told how each delivery of it ended, as if the sender sent there: an agent, or `topic:<topic>`. Not under at_most_once.',
-  workflowid: 'The workflow that this belongs to.',
+  workflowid: 'The workflow that this belongs to. Not under at_most_once.',
   deliverymode: '`at_least_once` unless said otherwise.',
   partitionkey: 'Strict order among messages with this key to one agent.',
   delivertime: 'Not before.',

@@ -5,8 +5,10 @@
 import type { Incoming } from './admission.ts'
 import { type AgentRecord, parkedBecause } from './agent.ts'
 import type { FleetingAnswer } from './agent-port.ts'
-import { type Delivery, end, step, withAttempt } from './delivery.ts'
+import { type Delivery, type Ended, end, step, withAttempt } from './delivery.ts'
+import type { Effect } from './effects.ts'
 import { began, type Gate, gateElapsed, gateTold, isGateShut, shutBecause, verdictOf } from './gate.ts'
+import { asksToPass, journalOf } from './journal.ts'
 import { utf8Length } from './json.ts'
 import { agentOf, type Draft, endFleeting, fleetingOf, freePlaces, insert } from './mailbox.ts'
 import { headOf } from './message.ts'
@@ -77,12 +79,7 @@ export function fleetingReceipt(
   }
   if (outcome.kind === 'dropped')
     return end(step(base, { step: 'dropped', at: now, detail: outcome.reason }), 'failed', now)
-  const error: AttemptError | undefined =
-    'error' in outcome
-      ? outcome.error
-      : outcome.kind === 'unsent'
-        ? { code: 'unsent', message: 'no connection slot in time' }
-        : undefined
+  const error = errorOf(outcome)
   const httpStatus = 'httpStatus' in outcome ? outcome.httpStatus : error?.httpStatus
   const tried = withAttempt(step(base, { step: 'dispatched', at: startedAt, attempt: 1 }), {
     number: 1,
@@ -93,12 +90,45 @@ export function fleetingReceipt(
     ...(error === undefined ? {} : { error }),
     ...(httpStatus === undefined ? {} : { httpStatus }),
   })
-  const done = outcome.kind === 'ok' || outcome.kind === 'later'
-  return end(tried, done ? 'completed' : 'failed', now, {
-    ...(outcome.kind === 'ok' && outcome.result !== undefined ? { result: outcome.result } : {}),
-    ...(error === undefined ? {} : { error }),
-  })
+  if (error !== undefined) return end(tried, 'failed', now, { error })
+  return end(
+    tried,
+    outcome.kind === 'parked' ? 'failed' : 'completed',
+    now,
+    outcome.kind === 'ok' ? kept(base, outcome, now) : {},
+  )
 }
+
+function errorOf(outcome: Outcome): AttemptError | undefined {
+  if ('error' in outcome) return outcome.error
+  if (outcome.kind === 'unsent') return { code: 'unsent', message: 'no connection slot in time' }
+  if (outcome.kind === 'ok' && asksToPass(outcome))
+    return { code: 'no_handler', message: 'the agent passed it on, and what goes at_most_once has no chain' }
+  return undefined
+}
+
+/** What it answered, as of any delivery; but nothing follows from it, and the receipt tells that. */
+function kept(
+  delivery: Delivery,
+  outcome: Extract<Outcome, { kind: 'ok' }>,
+  now: number,
+): Omit<Ended, 'at' | 'status' | 'endedAt'> {
+  const { result, usage, effects } = journalOf(delivery, outcome, '')
+  const refused = effects.map(
+    (effect): Effect => (effect.state.status === 'pending' ? { ...effect, state: notCarried } : effect),
+  )
+  return {
+    ...(result === undefined ? {} : { result }),
+    ...(usage === undefined ? {} : { usage }),
+    ...(refused.length === 0 ? {} : { journal: { effects: refused, openedAt: now, closedAt: now } }),
+  }
+}
+
+const notCarried = {
+  status: 'refused',
+  reason: 'not_durable',
+  detail: 'its message came at_most_once, and nothing follows from such a one: send it at_least_once',
+} as const
 
 /** Is it such a row? One that came to a mailbox the usual way has the token of that call, whatever its mode. */
 export const isFleetingReceipt = ({ mode, acceptToken }: Delivery): boolean =>

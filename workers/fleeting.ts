@@ -2,21 +2,17 @@
  * `at_most_once`: the queue itself carries the message, and nothing is stored before the attempt. Never here: durable mail.
  */
 import type { Incoming } from '../shared/admission.ts'
-import type { AgentRecord } from '../shared/agent.ts'
-import type { LeasedDelivery } from '../shared/agent-port.ts'
 import type { Fault } from '../shared/fault.ts'
 import type { FleetingOutcome } from '../shared/fleeting.ts'
 import { deliveryId, mid } from '../shared/ids.ts'
 import { judge } from '../shared/lineage.ts'
-import type { Outcome } from '../shared/outcome.ts'
 import type { Platform } from '../shared/ports.ts'
 import type { FleetingReference } from '../shared/reference.ts'
 import { err, ok, type Result } from '../shared/result.ts'
-import { askBudgets, tellBudgets } from './budget.ts'
 import type { AnyAgent } from './define.ts'
 import { deliver } from './deliver.ts'
 import { enqueue, sendBounded } from './enqueue.ts'
-import { askPermits, type Permits, tellResources } from './permit.ts'
+import { askPermits, tellResources } from './permit.ts'
 import type { PublishReceipt } from './route.ts'
 import type { Slots } from './slots.ts'
 import { stoppedBecause } from './switch.ts'
@@ -117,29 +113,15 @@ export async function startFleeting(
         deadlineAt: answer.deadlineAt,
         alone: false,
       }
-      const budgeted = await askBudgets(platform, agent, [lease])
-      const { held, permits } = await askPermits(platform, answer.agent, budgeted.begin)
-      const [refused] = [...budgeted.held, ...held]
+      const { held, permits } = await askPermits(platform, answer.agent, [lease])
+      const [refused] = held
       if (refused?.outcome.kind === 'parked') {
         await drop(refused.outcome.because)
         return
       }
       const outcome = await deliver(platform, handlers, slots, answer.agent, lease)
       await record(outcome)
-      platform.waitUntil(tellAfter(platform, answer.agent, lease, outcome, permits))
+      platform.waitUntil(tellResources(platform, answer.agent, [{ token: answer.token, outcome }], permits))
     },
   }
-}
-
-async function tellAfter(
-  platform: Platform,
-  agent: AgentRecord,
-  { id, token, head }: LeasedDelivery,
-  outcome: Outcome,
-  permits: Permits,
-): Promise<void> {
-  const { workflowid: workflow } = head
-  const settled = { id, status: 'settled', ...(workflow === undefined ? {} : { workflow }) } as const
-  await tellBudgets(platform, [{ id, token, outcome, external: false }], [settled])
-  await tellResources(platform, agent, [{ token, outcome }], permits)
 }

@@ -108,7 +108,7 @@ export function prepare(
       : index === undefined
         ? options.idempotencyKey
         : `${options.idempotencyKey}/${index}`
-  const sane = checkMode(platform, input, headerKey)
+  const sane = checkMode(platform, input, headerKey, options)
   if (!sane.ok) return sane
 
   const message = stamp(platform, principal, input, options)
@@ -205,19 +205,25 @@ function invalid(path: string, message: string): Result<never, Fault> {
   return err({ code: 'invalid_request', issues: [{ path, message }] })
 }
 
-function checkMode(platform: Platform, input: PublishInput, headerKey: string | undefined): Result<void, Fault> {
+/** What only means something of a message that is stored. */
+const onlyStored = ['partitionkey', 'delivertime', 'collapsekey', 'chain', 'receiptto', 'select', 'maxbytes'] as const
+/** What follows from a message, or pays for it. A workflow's own has both always, and is stored whatever it says of the mode. */
+const consequences = ['replyto', 'workflowid'] as const
+
+function checkMode(
+  platform: Platform,
+  input: PublishInput,
+  headerKey: string | undefined,
+  options: PublishOptions,
+): Result<void, Fault> {
   if (input.deliverymode === 'exactly_once' && input.id === undefined && headerKey === undefined)
     return err({ code: 'key_required' })
   if (input.deliverymode === 'at_most_once') {
     if (destinationOf(input).kind !== 'agent')
       return err({ code: 'not_durable', attribute: input.topic === undefined ? 'to' : 'topic' })
-    if (input.partitionkey !== undefined) return err({ code: 'not_durable', attribute: 'partitionkey' })
-    if (input.delivertime !== undefined) return err({ code: 'not_durable', attribute: 'delivertime' })
-    if (input.collapsekey !== undefined) return err({ code: 'not_durable', attribute: 'collapsekey' })
-    if (input.chain !== undefined) return err({ code: 'not_durable', attribute: 'chain' })
-    if (input.receiptto !== undefined) return err({ code: 'not_durable', attribute: 'receiptto' })
-    if (input.select !== undefined) return err({ code: 'not_durable', attribute: 'select' })
-    if (input.maxbytes !== undefined) return err({ code: 'not_durable', attribute: 'maxbytes' })
+    const refused = options.brokerMade === true ? onlyStored : [...onlyStored, ...consequences]
+    const attribute = refused.find((name) => input[name] !== undefined)
+    if (attribute !== undefined) return err({ code: 'not_durable', attribute })
   }
   if (input.expirytime !== undefined) {
     const expiresAt = Date.parse(input.expirytime)

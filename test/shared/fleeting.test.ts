@@ -109,6 +109,22 @@ describe('its receipt', () => {
     expect(receipt.result).toBe(outcome.kind === 'ok' ? 'done' : undefined)
   })
 
+  it('tells what the agent asked to follow, refused, and is over with that: nothing is left to carry', () => {
+    const effects = { messages: [{ to: 'bob', type: 'x' }, { type: 'to nobody' }] }
+    const box = new Box()
+    const receipt = record(box, 'ada_x', { kind: 'ok', result: 1, effects })
+    expect(receipt.effects).toMatchObject([
+      { n: 1, kind: 'message', publish: { to: 'bob' }, state: { status: 'refused', reason: 'not_durable' } },
+      { n: 2, kind: 'message', state: { status: 'refused', reason: 'invalid' } },
+    ])
+    expect([receipt.status, receipt.result, box.due(), box.mailbox.live.size]).toEqual(['completed', 1, undefined, 0])
+  })
+
+  it('says failed of one that its agent passed on (because there is no chain)', () => {
+    const receipt = record(new Box(), 'ada_x', { kind: 'ok', effects: { pass: true } })
+    expect(receipt).toMatchObject({ status: 'failed', attempts: [{ error: { code: 'no_handler' } }] })
+  })
+
   it('says why it was dropped, without an attempt', () => {
     const receipt = record(new Box(), 'ada_x', { kind: 'dropped', reason: 'paused: maintenance' })
     expect(receipt).toMatchObject({ status: 'failed', attempt: 0, attempts: [] })

@@ -94,6 +94,29 @@ describe('A88 at_most_once', () => {
     expect(await scene.receipt(id)).toMatchObject({ status: 'completed', result: { pages: 3 } })
   })
 
+  it('lets nothing follow from it, and its receipt says of each effect that it was refused, and why', async () => {
+    const scene = new Scene()
+    const asked = { result: 3, messages: [{ to: 'bob', type: 'test.next' }], reply: { data: 1 } }
+    await scene.webhook('ada', () => ({ status: 200, body: JSON.stringify(asked) }))
+    await scene.webhook('bob')
+    const id = await scene.send('ada', once)
+    await scene.pass(600 * second)
+    const { status, result, effects } = await scene.receipt(id)
+    expect([status, result, effects?.map((e) => [e.kind, e.state.status])]).toEqual([
+      'completed',
+      3,
+      [
+        ['reply', 'refused'],
+        ['message', 'refused'],
+      ],
+    ])
+    expect(effects?.[1]?.state).toMatchObject({
+      reason: 'not_durable',
+      detail: expect.stringContaining('at_least_once'),
+    })
+    expect([scene.callsOf('bob'), await scene.letters()]).toEqual([[], []])
+  })
+
   it('to a paused agent is dropped, and its receipt says so', async () => {
     const scene = new Scene()
     await scene.webhook('ada')
@@ -195,6 +218,8 @@ describe('A88 at_most_once', () => {
     const tomorrow = new Date(scene.world.now + 86_400_000).toISOString()
     expect(await refusal(scene, { ...once, partitionkey: 'k' })).toBe('not_durable')
     expect(await refusal(scene, { ...once, delivertime: tomorrow })).toBe('not_durable')
+    expect(await refusal(scene, { ...once, replyto: 'ada' })).toBe('not_durable')
+    expect(await refusal(scene, { ...once, workflowid: 'w-1' })).toBe('not_durable')
     expect(await refusal(scene, { ...once, data: 'x'.repeat(64_000) })).toBe('too_large')
     expect(await refusal(scene, { ...once, to: 'nobody' })).toBe('agent_not_found')
   })
