@@ -3,6 +3,7 @@
  * Never here: bodies, except under at_most_once, which stores nothing.
  */
 import * as z from 'zod'
+import { auditTotal } from './audit.ts'
 import { alertSchema } from './ladder.ts'
 import { lineageSchema } from './lineage.ts'
 import { messageSchema } from './message.ts'
@@ -36,6 +37,17 @@ export type Reference = z.infer<typeof reference>
 export type TakeReference = z.infer<typeof takeReference>
 export type FleetingReference = z.infer<typeof fleetingReference>
 
+/** How far the hourly sweep got: through the agents, then the workflows that are open, and after whom. */
+export const sweepSchema = z.strictObject({
+  of: z.enum(['agents', 'running', 'paused']),
+  cursor: z.string().exactOptional(),
+  /** Agents, so far. */
+  visited: z.int(),
+  failed: z.int(),
+  audit: auditTotal,
+})
+export type Sweep = z.infer<typeof sweepSchema>
+
 /** On `work`: carry the effects and finish the burials of these; ask the webhook its challenge; go on with a publication or a gather; say how a breaker moved,
  * from one epoch to another. */
 export const workReference = z.union([
@@ -50,6 +62,8 @@ export const workReference = z.union([
   // Tell whom these questions to people concern.
   z.strictObject({ v: z.literal(1), approvals: z.array(z.string()).min(1) }),
   z.strictObject({ v: z.literal(1), gather: z.string() }),
+  // Go on with the hourly sweep.
+  z.strictObject({ v: z.literal(1), sweep: sweepSchema }),
   // Tell how a promise ended.
   z.strictObject({ v: z.literal(1), promise: z.string() }),
   z.strictObject({ v: z.literal(1), agent: z.string(), announce: z.strictObject({ after: z.int(), upTo: z.int() }) }),

@@ -3,61 +3,105 @@
  * whatever bug strands nobody (M6), old receipts go, and a mailbox that does not add up is found. Never here: what a visit does
  * (durable-objects/agent.ts), the sum (shared/audit.ts).
  */
-import { type AuditTotal, type MailboxAudit, nothingAudited, withMailbox } from '../shared/audit.ts'
+import { type MailboxAudit, nothingAudited, withMailbox } from '../shared/audit.ts'
 import { indexEntry } from '../shared/directory.ts'
 import type { Platform } from '../shared/ports.ts'
+import type { Sweep } from '../shared/reference.ts'
 import { announceOverdue, announcePause } from './alert.ts'
 import { announce } from './announce.ts'
 import { tellMismatch } from './audit.ts'
-import { enqueue } from './enqueue.ts'
+import { enqueue, sendBounded } from './enqueue.ts'
 
 const visitsAtOnce = 10
 const pageSize = 100
+/** Of the invocation's allowance, which is counted in legs of two calls (docs/decisions/0016). To visit an agent takes three or four. */
+const legsPerVisit = 2
 // The sweep comes every hour, and may be late.
 const recentMs = 2 * 3_600_000
 
-interface Swept {
-  readonly visited: number
-  readonly failed: number
-  readonly audit: AuditTotal
-}
-
-/** Visits all agents and open workflows, a few at a time. One that fails is noted, and the others are visited. */
-export async function sweep(platform: Platform): Promise<Swept> {
+/** Begins the hour's sweep. Gives what this invocation did of it. */
+export async function sweep(platform: Platform): Promise<Sweep> {
   const noted = (step: string, work: Promise<unknown>) =>
     work.catch((error: unknown) => platform.log(step, { error: String(error) }))
   await noted('sweep.handlers', platform.enrolHandlers())
   await noted('sweep.schedules', platform.schedules().sweep())
   await noted('sweep.approvals', platform.approvals().sweep())
-  const swept = await sweepAgents(platform)
-  const { visited, failed, audit } = swept
-  platform.log('sweep', { visited, failed, audit })
-  await noted('sweep.audit', platform.directory().noteAudit({ v: 1, at: platform.now(), total: audit }))
-  for (const status of ['running', 'paused']) await noted('sweep.workflows', sweepWorkflows(platform, status))
-  return swept
+  const begun: Sweep = { of: 'agents', visited: 0, failed: 0, audit: nothingAudited }
+  try {
+    return await sweepOn(platform, begun)
+  } catch (error) {
+    platform.log('sweep.failed', { error: String(error) })
+    return leave(platform, begun)
+  }
 }
 
-async function sweepAgents(platform: Platform): Promise<Swept> {
-  let visited = 0
-  let failed = 0
-  let audit = nothingAudited
-  let cursor: string | undefined
-  do {
-    const page = await platform.directory().agents(undefined, cursor, pageSize)
-    await each(page.items, async ({ agent }) => {
-      try {
-        const found = await visit(platform, agent)
-        if (found !== undefined) audit = withMailbox(audit, agent, found)
-        visited += 1
-      } catch (error) {
-        failed += 1
-        audit = withMailbox(audit, agent, undefined)
-        platform.log('sweep.failed', { agent, error: String(error) })
-      }
-    })
-    cursor = page.cursor
-  } while (cursor !== undefined)
-  return { visited, failed, audit }
+/**
+ * Goes on with a sweep until it is over or the invocation's allowance is used up; then the rest is asked for on the queue. What is
+ * visited twice is as it was; what a queue loses is made up for by the next hour's.
+ */
+export async function sweepOn(platform: Platform, from: Sweep): Promise<Sweep> {
+  let sweep = from
+  for (;;) {
+    const { allowance } = platform
+    const size = Math.min(pageSize, Math.floor(allowance.legs / legsPerVisit))
+    if (size === 0) return leave(platform, sweep)
+    allowance.legs -= size * legsPerVisit
+    const page = await pageOf(platform, sweep, size)
+    // What was not needed is given back, but for the page itself.
+    allowance.legs += Math.max(0, (size - page.items.length) * legsPerVisit - 1)
+    const { cursor: _before, ...sum } = sweep.of === 'agents' ? await visitAgents(platform, sweep, page.items) : sweep
+    if (sweep.of !== 'agents') await each(page.items, (id) => visitWorkflow(platform, id))
+    if (page.cursor !== undefined) sweep = { ...sum, cursor: page.cursor }
+    else if (sum.of === 'paused') return sum
+    else {
+      if (sum.of === 'agents') await tellOfAgents(platform, sum)
+      sweep = { ...sum, of: sum.of === 'agents' ? 'running' : 'paused' }
+    }
+  }
+}
+
+function leave(platform: Platform, sweep: Sweep): Sweep {
+  platform.waitUntil(sendBounded(platform, platform.work, { v: 1, sweep }, 'sweep'))
+  return sweep
+}
+
+/** The names of those that come next. */
+async function pageOf(
+  platform: Platform,
+  { of, cursor }: Sweep,
+  size: number,
+): Promise<{ readonly items: readonly string[]; readonly cursor?: string }> {
+  if (of === 'agents') {
+    const page = await platform.directory().agents(undefined, cursor, size)
+    return { ...page, items: page.items.map(({ agent }) => agent) }
+  }
+  // Those that the index calls open: a workflow tells it when it ends, and goes on asking until it has.
+  const page = await platform.workflowIndex().list({ status: of }, cursor, size)
+  return { ...page, items: page.items.map(({ id }) => id) }
+}
+
+async function visitAgents(platform: Platform, sweep: Sweep, names: readonly string[]): Promise<Sweep> {
+  let { visited, failed, audit } = sweep
+  await each(names, async (agent) => {
+    try {
+      const found = await visit(platform, agent)
+      if (found !== undefined) audit = withMailbox(audit, agent, found)
+      visited += 1
+    } catch (error) {
+      failed += 1
+      audit = withMailbox(audit, agent, undefined)
+      platform.log('sweep.failed', { agent, error: String(error) })
+    }
+  })
+  return { ...sweep, visited, failed, audit }
+}
+
+async function tellOfAgents(platform: Platform, { visited, failed, audit }: Sweep): Promise<void> {
+  platform.log('sweep', { visited, failed, audit })
+  await platform
+    .directory()
+    .noteAudit({ v: 1, at: platform.now(), total: audit })
+    .catch((error: unknown) => platform.log('sweep.audit', { error: String(error) }))
 }
 
 // The object is the truth, the directory its index: what the two tell differently is mended here.
@@ -81,20 +125,12 @@ async function visit(platform: Platform, name: string): Promise<MailboxAudit | u
   return audit ?? { verdict: 'not_counted', why: 'not_begun' }
 }
 
-/** Those that the index calls open: a workflow tells it when it ends, and goes on asking until it has. */
-async function sweepWorkflows(platform: Platform, status: string): Promise<void> {
-  let cursor: string | undefined
-  do {
-    const page = await platform.workflowIndex().list({ status }, cursor, pageSize)
-    await each(page.items, async ({ id }) => {
-      try {
-        if (await platform.workflow(id).sweep()) platform.log('sweep.woken', { level: 'error', workflow: id })
-      } catch (error) {
-        platform.log('sweep.failed', { workflow: id, error: String(error) })
-      }
-    })
-    cursor = page.cursor
-  } while (cursor !== undefined)
+async function visitWorkflow(platform: Platform, id: string): Promise<void> {
+  try {
+    if (await platform.workflow(id).sweep()) platform.log('sweep.woken', { level: 'error', workflow: id })
+  } catch (error) {
+    platform.log('sweep.failed', { workflow: id, error: String(error) })
+  }
 }
 
 async function each<T>(items: readonly T[], visit: (item: T) => Promise<void>): Promise<void> {

@@ -1,6 +1,7 @@
 /**
  * Consumes `work`: what frees others, on a queue of its own so that it never waits behind what it frees. Effects, burials and
- * moves that somebody began and did not finish, legs of publications and gathers, and challenges that are due. Never here: the first try of any of them.
+ * moves that somebody began and did not finish, legs of publications and gathers, the rest of a sweep, and challenges that are due.
+ * Never here: the first try of any of them.
  */
 import type { Platform } from '../shared/ports.ts'
 import { workReference } from '../shared/reference.ts'
@@ -15,6 +16,7 @@ import { fireAll } from './fire.ts'
 import { gather } from './gather.ts'
 import { perform } from './perform.ts'
 import { depart } from './reassign.ts'
+import { sweepOn } from './sweep.ts'
 import { tellApprovals } from './tell-approval.ts'
 import { tellPromise } from './tell-promise.ts'
 
@@ -35,6 +37,7 @@ export async function work(platform: Platform, messages: readonly QueuedMessage[
         else if ('publication' in parsed.data)
           await expand(platform, parsed.data.publication, undefined, parsed.data.after)
         else if ('workflow' in parsed.data) await perform(platform, parsed.data.workflow)
+        else if ('sweep' in parsed.data) await sweepOn(platform, parsed.data.sweep)
         else if ('gather' in parsed.data) await gather(platform, parsed.data.gather)
         else if ('promise' in parsed.data) await tellPromise(platform, parsed.data.promise)
         else if ('approvals' in parsed.data) await tellApprovals(platform, parsed.data.approvals)

@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { indexEntry } from '../../shared/directory.ts'
 import { gatherPlace } from '../../shared/gather-place.ts'
 import { resolvePermissions } from '../../shared/permissions.ts'
+import type { Platform } from '../../shared/ports.ts'
 import { perform } from '../../workers/perform.ts'
 import { ask } from '../../workers/request.ts'
 import { sweep } from '../../workers/sweep.ts'
@@ -87,6 +88,82 @@ describe('the hourly sweep', () => {
     const next = await scene.done(scene.platform().agent('watcher').lease(10, minute, 'the next day'))
     // The first is still unacked.
     expect(next.leases.map((l) => l.head)).toMatchObject([{ subject: 'ada' }, { topic, subject: 'ada' }])
+  })
+})
+
+describe('a sweep of more than one invocation may ask', () => {
+  const crowd = Array.from({ length: 11 }, (_, i) => `agent-${i + 10}`)
+
+  /** A scene whose invocations may visit three agents each, and whom each of them visited. */
+  async function crowded() {
+    const invocations: string[][] = []
+    const scene = new Scene({
+      ports: (platform: Platform) => {
+        const visited: string[] = []
+        invocations.push(visited)
+        const noting = <P extends object>(port: P, name: string): P =>
+          new Proxy(port, {
+            get: (target, method, receiver) => {
+              if (method === 'sweep') visited.push(name)
+              return Reflect.get(target, method, receiver)
+            },
+          })
+        return {
+          allowance: { legs: 6 },
+          agent: (name) => noting(platform.agent(name), name),
+          workflow: (id) => noting(platform.workflow(id), id),
+        }
+      },
+    })
+    const directory = scene.platform().directory()
+    for (const name of crowd) await scene.done(directory.putAgent(indexEntry(await scene.pull(name))))
+    const flows = ['flow-1', 'flow-2', 'flow-3', 'flow-4']
+    for (const id of flows) await withWorkflow(scene, id)
+    await scene.send('agent-20')
+    await scene.pass(minute)
+    invocations.length = 0
+    const total = async () => (await scene.done(directory.lastAudit()))?.total
+    return { scene, flows, invocations: () => invocations.filter((i) => i.length > 0), total }
+  }
+
+  it('M6: goes on where it stopped, by the queue: each is visited once, and the sum is of all', async () => {
+    const { scene, flows, invocations, total } = await crowded()
+    expect(await scene.done(sweep(scene.platform()))).toMatchObject({ of: 'agents', visited: 3, cursor: 'agent-12' })
+    await scene.pass(minute)
+    expect(invocations().flat().toSorted()).toEqual([...crowd, ...flows])
+    expect(Math.max(...invocations().map((i) => i.length))).toBe(3)
+    expect(await total()).toMatchObject({ mailboxes: crowd.length, accepted: 1, live: 1, mismatched: [] })
+  })
+
+  it('M6: is begun again by the next hour when the queue lost the rest of it', async () => {
+    const { scene, flows, invocations, total } = await crowded()
+    scene.sim.faults = { ...scene.sim.faults, queueLoses: 1 }
+    await scene.done(sweep(scene.platform()))
+    await scene.pass(minute)
+    expect([invocations().flat(), await total()]).toEqual([crowd.slice(0, 3), undefined])
+    scene.sim.faults = { ...scene.sim.faults, queueLoses: 0 }
+    await scene.done(sweep(scene.platform()))
+    await scene.pass(minute)
+    expect(new Set(invocations().flat())).toEqual(new Set([...crowd, ...flows]))
+  })
+
+  it('is told twice by the queue: nobody is worse for it, and the sum is the same', async () => {
+    const { scene, flows, invocations, total } = await crowded()
+    scene.sim.faults = { ...scene.sim.faults, queueDoubles: 0.3 }
+    await scene.done(sweep(scene.platform()))
+    await scene.pass(10 * minute)
+    expect(new Set(invocations().flat())).toEqual(new Set([...crowd, ...flows]))
+    expect(await total()).toMatchObject({ mailboxes: crowd.length, accepted: 1, live: 1, mismatched: [] })
+  })
+
+  it('whose directory does not answer is begun again in a while', async () => {
+    const { scene, invocations, total } = await crowded()
+    const platform = scene.platform()
+    const none = new Proxy(platform.directory(), { get: () => () => Promise.reject(new Error('no answer')) })
+    await scene.done(sweep({ ...platform, directory: () => none }))
+    expect(invocations()).toEqual([])
+    await scene.pass(minute)
+    expect(await total()).toMatchObject({ mailboxes: crowd.length })
   })
 })
 
