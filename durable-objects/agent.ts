@@ -140,6 +140,7 @@ export class AgentObject extends AskedMailbox implements Synchronous<AgentPort> 
   admitFleeting() {
     const agent = this.shell.mailbox.agent
     if (!isHere(agent)) return { status: 'unknown' } as const
+    if (agent.kind === 'pull') return { status: 'pull' } as const
     const reason = droppedBecause(agent, this.shell.mailbox.gate, this.chance.now())
     return reason === undefined ? ({ status: 'admitted' } as const) : ({ status: 'dropped', reason } as const)
   }

@@ -222,7 +222,8 @@ export interface AgentPort {
   admitFleeting(): Promise<
     | { readonly status: 'admitted' }
     | { readonly status: 'dropped'; readonly reason: string }
-    | { readonly status: 'unknown' }
+    /** `pull`: nobody calls it, and nothing would keep the message until it asks. */
+    | { readonly status: 'unknown' | 'pull' }
   >
   beginFleeting(id: string): Promise<FleetingAnswer>
   recordFleeting(

@@ -32,7 +32,8 @@ export type Fault =
   | { readonly code: 'key_reused'; readonly key: string; readonly delivery: string }
   | { readonly code: 'key_required' }
   | { readonly code: 'already_expired'; readonly expirytime: string }
-  | { readonly code: 'not_durable'; readonly attribute: string }
+  /** `agent`: it is for a pull agent, which asks for what is stored. */
+  | { readonly code: 'not_durable'; readonly attribute: string; readonly agent?: string }
   | { readonly code: 'unroutable'; readonly destination: string }
   | { readonly code: 'invalid_url'; readonly url: string; readonly reason: string }
   | { readonly code: 'stale_lease'; readonly delivery: string; readonly reason: string }
@@ -176,7 +177,7 @@ function wireOf(f: Fault): Wire {
       return {
         status: 422,
         title: 'Needs a durable mode',
-        detail: `\`${f.attribute}\` needs the message to be stored; at_most_once stores nothing. Use at_least_once.`,
+        detail: `${f.agent === undefined ? `\`${f.attribute}\` needs` : `\`${f.agent}\` is a pull agent, which needs`} the message to be stored; at_most_once stores nothing. Use at_least_once.`,
       }
     case 'unroutable':
       return {

@@ -20,6 +20,7 @@ export type FleetingOutcome = Outcome | { readonly kind: 'dropped'; readonly rea
 
 /** Why it is dropped, if it is: nothing keeps it until whatever is in its way is over. */
 export function droppedBecause(agent: AgentRecord, gate: Gate, now: number): string | undefined {
+  if (agent.kind === 'pull') return 'it is a pull agent by now, and nothing keeps the message until it asks'
   const elapsed = gateElapsed(gate, now)
   return parkedBecause(agent, now) ?? (isGateShut(elapsed, agent) ? shutBecause(elapsed, agent) : undefined)
 }

@@ -30,6 +30,7 @@ export async function publishFleeting(
   let admission = await port.admitFleeting()
   if (admission.status === 'unknown' && (await platform.enrolHandler(agent))) admission = await port.admitFleeting()
   if (admission.status === 'unknown') return err({ code: 'agent_not_found', agent })
+  if (admission.status === 'pull') return err({ code: 'not_durable', attribute: 'to', agent })
   const answer = (status: string): Result<PublishReceipt, Fault> =>
     ok({ id: incoming.message.id, deliveries: [{ id, agent, status }], duplicate: false, durable: false })
   if (admission.status === 'dropped') {

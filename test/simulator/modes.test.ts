@@ -223,6 +223,22 @@ describe('A88 at_most_once', () => {
     expect(await refusal(scene, { ...once, data: 'x'.repeat(64_000) })).toBe('too_large')
     expect(await refusal(scene, { ...once, to: 'nobody' })).toBe('agent_not_found')
   })
+
+  it('is refused to a pull agent, for which nothing would keep it; one that became such meanwhile drops it', async () => {
+    const { sent, ports } = keeping()
+    const scene = new Scene({ ports })
+    await scene.webhook('ada')
+    const id = await scene.send('ada', once)
+    await scene.pull('ada')
+    const [answer] = await scene.publish([{ to: 'ada', type: 'test.note', ...once }])
+    expect(answer).toEqual({ ok: false, error: { code: 'not_durable', attribute: 'to', agent: 'ada' } })
+    await handOver(scene, held(sent[0]))
+    expect((await scene.receipt(id)).steps.at(0)).toMatchObject({
+      step: 'dropped',
+      detail: expect.stringMatching('pull'),
+    })
+    expect(await rowsOf(scene, 'ada')).toBe(1)
+  })
 })
 
 describe('A89 at_least_once, the default', () => {

@@ -38,7 +38,9 @@ describe('GET /v1/audit', () => {
     await nack(agent, dead)
     expect((await call('POST', `/v1/dead-letters/${dead.id}/redrive`)).status).toBe(200)
     await call('DELETE', `/v1/deliveries/${dead.id}`)
-    await call('POST', '/v1/messages', { json: { to: other.name, type: 't', deliverymode: 'at_most_once' } })
+    const called = freshName()
+    await call('PUT', `/v1/agents/${called}`, { json: { kind: 'webhook', url: 'http://127.0.0.1:9/hook' } })
+    await call('POST', '/v1/messages', { json: { to: called, type: 't', deliverymode: 'at_most_once' } })
     expect(await auditOf(agent.name)).toEqual({
       ...{ agent: agent.name, verdict: 'sound', accepted: 4, ended: 2, live: 2 },
       ...{ forgotten: 0, redriven: 1, fleeting: 0, missing: 0, stranded: 0, untracked: 0 },

@@ -76,9 +76,13 @@ describe('a publish', () => {
     expect([lease.id, lease.maxAttempts, (await receipt(less)).status]).toEqual([less, 1, 'dead_lettered'])
   })
 
-  it('under at_most_once says that nothing is durable', async () => {
-    const agent = await pullAgent()
-    expect((await send(agent.name, { deliverymode: 'at_most_once' })).body.durable).toBe(false)
+  it('under at_most_once says that nothing is durable, and is refused to a pull agent, for which nothing would keep it', async () => {
+    const [called, asking] = [freshName(), await pullAgent()]
+    await call('PUT', `/v1/agents/${called}`, { json: { kind: 'webhook', url: 'http://127.0.0.1:9/hook' } })
+    expect((await send(called, { deliverymode: 'at_most_once' })).body.durable).toBe(false)
+    const { status, body } = await send(asking.name, { deliverymode: 'at_most_once' })
+    expect([status, body.code, body.attribute, body.agent]).toEqual([422, 'not_durable', 'to', asking.name])
+    expect(body.detail).toContain('is a pull agent')
   })
 })
 
