@@ -145,8 +145,9 @@ export class AgentObject extends AskedMailbox implements Synchronous<AgentPort> 
     return reason === undefined ? ({ status: 'admitted' } as const) : ({ status: 'dropped', reason } as const)
   }
 
-  beginFleeting(id: string): FleetingAnswer {
-    return this.shell.step((draft, now) => beginFleeting(draft, id, this.shell.store.stored(id) !== undefined, now))[0]
+  beginFleeting(id: string, expiresAt: number | undefined): FleetingAnswer {
+    const seen = this.shell.store.stored(id) !== undefined
+    return this.shell.step((draft, now) => beginFleeting(draft, id, seen, now, expiresAt))[0]
   }
 
   recordFleeting(incoming: Incoming, id: string, startedAt: number, outcome: FleetingOutcome) {

@@ -125,6 +125,7 @@ export type FleetingAnswer =
   | { readonly status: 'dropped'; readonly reason: string }
   | { readonly status: 'busy' }
   | { readonly status: 'seen' }
+  | { readonly status: 'expired' }
   | { readonly status: 'unknown' }
 
 /** What the verbs may ask of one agent's object. Every changing call carries a token: the same token gets the same answer. */
@@ -225,12 +226,12 @@ export interface AgentPort {
     /** `pull`: nobody calls it, and nothing would keep the message until it asks. */
     | { readonly status: 'unknown' | 'pull' }
   >
-  beginFleeting(id: string): Promise<FleetingAnswer>
+  beginFleeting(id: string, expiresAt: number | undefined): Promise<FleetingAnswer>
   recordFleeting(
     incoming: Incoming,
     id: string,
     startedAt: number,
-    outcome: Outcome | { readonly kind: 'dropped'; readonly reason: string },
+    outcome: Outcome | { readonly kind: 'dropped'; readonly reason: string } | { readonly kind: 'expired' },
   ): Promise<{ readonly references: References }>
   /** Hourly: re-arms, rotates and cleans up (M6). */
   sweep(): Promise<{

@@ -16,7 +16,11 @@ import type { AttemptError, Outcome } from './outcome.ts'
 import { leaseMs } from './policy.ts'
 import { askedForQuiet } from './quiet.ts'
 
-export type FleetingOutcome = Outcome | { readonly kind: 'dropped'; readonly reason: string }
+export type FleetingOutcome =
+  | Outcome
+  | { readonly kind: 'dropped'; readonly reason: string }
+  /** Its `expirytime` came before its turn. */
+  | { readonly kind: 'expired' }
 
 /** Why it is dropped, if it is: nothing keeps it until whatever is in its way is over. */
 export function droppedBecause(agent: AgentRecord, gate: Gate, now: number): string | undefined {
@@ -26,10 +30,17 @@ export function droppedBecause(agent: AgentRecord, gate: Gate, now: number): str
 }
 
 /** May it start now? `seen`: a copy of it went already. `busy`: no place in flight; ask again, or give up. */
-export function beginFleeting(draft: Draft, id: string, seen: boolean, now: number): FleetingAnswer {
+export function beginFleeting(
+  draft: Draft,
+  id: string,
+  seen: boolean,
+  now: number,
+  expiresAt?: number,
+): FleetingAnswer {
   const agent = agentOf(draft)
   if (agent === undefined) return { status: 'unknown' }
   if (seen || draft.base.fleeting.has(id)) return { status: 'seen' }
+  if (expiresAt !== undefined && expiresAt <= now) return { status: 'expired' }
   endFleeting(draft, now)
   draft.gate = gateElapsed(draft.gate, now)
   const reason = droppedBecause(agent, draft.gate, now)
@@ -41,7 +52,7 @@ export function beginFleeting(draft: Draft, id: string, seen: boolean, now: numb
   return { status: 'admitted', agent, token: `fleeting.${id}`, deadlineAt }
 }
 
-/** The one row: what became of it. Whatever is not `ok` has failed for good. */
+/** The one row: what became of it. Whatever is neither `ok` nor expired has failed for good. */
 export function fleetingReceipt(
   draft: Draft,
   incoming: Incoming,
@@ -78,6 +89,7 @@ export function fleetingReceipt(
     truncated: false,
     state: { at: 'waiting' },
   }
+  if (outcome.kind === 'expired') return end(base, 'expired', now)
   if (outcome.kind === 'dropped')
     return end(step(base, { step: 'dropped', at: now, detail: outcome.reason }), 'failed', now)
   const error = errorOf(outcome)
@@ -152,7 +164,7 @@ export function recordFleeting(
   const agent = agentOf(draft)
   draft.fleeting.set(id, null)
   if (!recorded) insert(draft, fleetingReceipt(draft, incoming, id, startedAt, outcome, now), '')
-  if (agent === undefined || begun === undefined || outcome.kind === 'dropped') return
+  if (agent === undefined || begun === undefined || outcome.kind === 'dropped' || outcome.kind === 'expired') return
   draft.gate = gateTold(draft.gate, agent, begun.epoch, verdictOf(outcome), now)
   draft.agent = askedForQuiet(agent, outcome, now) ?? draft.agent
 }

@@ -74,16 +74,19 @@ export async function startFleeting(
     const { references } = await port.recordFleeting(incoming, fleeting.id, startedAt, outcome)
     enqueue(platform, agent, references)
   }
-  const drop = async (reason: string): Promise<FleetingStart> => {
-    await record({ kind: 'dropped', reason })
+  const over = async (outcome: FleetingOutcome): Promise<FleetingStart> => {
+    await record(outcome)
     return { status: 'over' }
   }
+  const drop = (reason: string) => over({ kind: 'dropped', reason })
   const stopped = await stoppedBecause(platform)
   if (stopped !== undefined) return drop(stopped)
-  const answer = await port.beginFleeting(fleeting.id)
+  const { expirytime } = fleeting.message
+  const answer = await port.beginFleeting(fleeting.id, expirytime === undefined ? undefined : Date.parse(expirytime))
   if (answer.status === 'seen' || answer.status === 'unknown') return { status: 'over' }
   if (answer.status === 'dropped') return drop(answer.reason)
   if (redelivered) return drop('the queue handed it out twice, so it may have been begun')
+  if (answer.status === 'expired') return over({ kind: 'expired' })
   if (answer.status === 'busy') {
     const tries = (fleeting.tries ?? 1) + 1
     if (tries > triesMax) return drop('no free place among those in flight')

@@ -1,6 +1,7 @@
 /** at_most_once: admitted or dropped, bounded in flight like all else, and one row as its receipt. Never here: the queue. */
 import { describe, expect, it } from 'vitest'
 import { beginFleeting, type FleetingOutcome, fleetingReceipt } from '../../shared/fleeting.ts'
+import { limits } from '../../shared/limits.ts'
 import { insert } from '../../shared/mailbox.ts'
 import { pause } from '../../shared/upkeep.ts'
 import { Box, fail, gone, hold, incoming, later, minute, ok, retry, second, start, unsent } from './mailbox-fixtures.ts'
@@ -118,6 +119,28 @@ describe('its receipt', () => {
       { n: 2, kind: 'message', state: { status: 'refused', reason: 'invalid' } },
     ])
     expect([receipt.status, receipt.result, box.due(), box.mailbox.live.size]).toEqual(['completed', 1, undefined, 0])
+  })
+
+  it('keeps a result as large as any delivery may have, and of a larger one only that it came', () => {
+    const fits = record(new Box(), 'ada_x', ok('x'.repeat(limits.resultBytes - 2)))
+    expect([fits.status, typeof fits.result, fits.effects]).toEqual(['completed', 'string', undefined])
+    const larger = record(new Box(), 'ada_x', ok('x'.repeat(limits.resultBytes - 1)))
+    expect([larger.status, larger.result]).toEqual(['completed', undefined])
+    expect(larger.effects).toMatchObject([
+      {
+        state: {
+          status: 'refused',
+          reason: 'invalid',
+          detail: expect.stringContaining(`${limits.resultBytes + 1} bytes`),
+        },
+      },
+    ])
+  })
+
+  it('says expired, without an attempt, where its time was over before', () => {
+    const box = new Box()
+    expect(record(box, 'ada_x', { kind: 'expired' })).toMatchObject({ status: 'expired', attempt: 0 })
+    expect([box.mailbox.live.size, box.due()]).toEqual([0, undefined])
   })
 
   it('says failed of one that its agent passed on (because there is no chain)', () => {

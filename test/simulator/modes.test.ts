@@ -212,6 +212,39 @@ describe('A88 at_most_once', () => {
     expect((await scene.receipt(id)).steps.at(0)?.detail).toContain('may have been begun')
   })
 
+  it('whose time was over before its turn came expires, and is not delivered', async () => {
+    const { sent, ports } = keeping()
+    const scene = new Scene({ ports })
+    await scene.webhook('ada')
+    const expirytime = new Date(scene.world.now + 5 * second).toISOString()
+    const [late, inTime] = [
+      await scene.send('ada', { ...once, expirytime }),
+      await scene.send('ada', { ...once, expirytime }),
+    ]
+    await handOver(scene, held(sent[1]))
+    await scene.pass(5 * second)
+    await handOver(scene, held(sent[0]))
+    await scene.pass(second)
+    expect([(await scene.receipt(inTime)).status, scene.callsOf('ada').length]).toEqual(['completed', 1])
+    expect(await scene.receipt(late)).toMatchObject({ status: 'expired', attempt: 0, attempts: [] })
+    expect(await scene.letters()).toEqual([])
+  })
+
+  it('that is under way when its time is over ends as it ends, whatever copy of it comes then', async () => {
+    const { sent, ports } = keeping()
+    const scene = new Scene({ ports })
+    await scene.webhook('ada', async () => {
+      await scene.sleep(10 * second)
+      return { status: 200 }
+    })
+    const id = await scene.send('ada', { ...once, expirytime: new Date(scene.world.now + 5 * second).toISOString() })
+    await handOver(scene, held(sent[0]))
+    await scene.pass(6 * second)
+    await handOver(scene, held(sent[0]))
+    await scene.pass(10 * second)
+    expect((await scene.receipt(id)).status).toBe('completed')
+  })
+
   it('refuses what would need storing, and what is too large for a queue', async () => {
     const scene = new Scene()
     await scene.webhook('ada')
