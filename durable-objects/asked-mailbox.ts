@@ -14,7 +14,7 @@ import { unsent } from '../shared/gather-work.ts'
 import { leasedOf } from '../shared/handover.ts'
 import { agentOf, begin, type Draft, deliveryOf } from '../shared/mailbox.ts'
 import { statusOf } from '../shared/receipt.ts'
-import { type References, releaseAndTake } from '../shared/release.ts'
+import { isCalledWithin, type References, releaseAndTake } from '../shared/release.ts'
 import { isToCarry, noteArrived } from '../shared/reply-here.ts'
 import type { Report, Settlement } from '../shared/settlement.ts'
 import { hand } from '../shared/upkeep.ts'
@@ -24,6 +24,12 @@ import { OperatedMailbox } from './operated-mailbox.ts'
 interface Accepting {
   readonly admissions: readonly Admission[]
   readonly taken: TakeAnswer | undefined
+}
+
+/** What whoever calls takes with it: leased by this token, and only what is over in time where that is asked. */
+interface Taking {
+  readonly token: string
+  readonly longestMs?: number | undefined
 }
 
 /** A reply that comes to its request in a step. */
@@ -36,8 +42,9 @@ interface Reply {
 export abstract class AskedMailbox extends OperatedMailbox {
   abstract take(ids: readonly string[], token: string, alone?: boolean): TakeAnswer
 
-  accept(incoming: readonly Incoming[], token: string, takeToken?: string): AcceptAnswer {
-    return this.#accepted(this.shell.step((draft, now) => this.#acceptInto(draft, incoming, token, takeToken, now)))
+  accept(incoming: readonly Incoming[], token: string, takeToken?: string, longestMs?: number): AcceptAnswer {
+    const taking = takeToken === undefined ? undefined : { token: takeToken, longestMs }
+    return this.#accepted(this.shell.step((draft, now) => this.#acceptInto(draft, incoming, token, taking, now)))
   }
 
   ask(opening: GatherOpening, asking: Asking, takeToken?: string): AskAnswer {
@@ -49,7 +56,8 @@ export abstract class AskedMailbox extends OperatedMailbox {
     let { gather } = opened
     const stepped = this.shell.step(
       (draft, now) => {
-        const told = this.#acceptInto(draft, [incoming], `gather.${incoming.key}`, takeToken, now)
+        const taking = takeToken === undefined ? undefined : { token: takeToken }
+        const told = this.#acceptInto(draft, [incoming], `gather.${incoming.key}`, taking, now)
         gather = progressGather(gather, newsOf(gather, send, told.admissions[0]), now)
         return told
       },
@@ -70,13 +78,13 @@ export abstract class AskedMailbox extends OperatedMailbox {
     draft: Draft,
     incoming: readonly Incoming[],
     token: string,
-    takeToken: string | undefined,
+    taking: Taking | undefined,
     now: number,
   ): Accepting {
     const admissions = accept(draft, incoming, token, this.shell.store.rows(), this.shell.stored, now)
     // Whoever publishes is at it.
     for (const a of admissions) if (a.status === 'accepted' && a.diverted !== undefined) hand(draft, a.id, 0, now)
-    const taken = takeToken === undefined ? undefined : this.#takeAtOnce(draft, admissions, takeToken, now)
+    const taken = taking === undefined ? undefined : this.#takeAtOnce(draft, admissions, taking, now)
     return { admissions, taken }
   }
 
@@ -100,8 +108,9 @@ export abstract class AskedMailbox extends OperatedMailbox {
     }
   }
 
-  #takeAtOnce(draft: Draft, told: readonly Admission[], token: string, now: number): TakeAnswer {
-    const ids = told.flatMap((a) => (a.status === 'accepted' ? [a.id] : []))
+  #takeAtOnce(draft: Draft, told: readonly Admission[], { token, longestMs }: Taking, now: number): TakeAnswer {
+    const accepted = told.flatMap((a) => (a.status === 'accepted' ? [a.id] : []))
+    const ids = longestMs === undefined ? accepted : accepted.filter((id) => isCalledWithin(draft, id, longestMs))
     const { taken, references } = releaseAndTake(draft, ids, token, now)
     // It is not stored before this step ends.
     const leases = leasedOf(draft, taken.grants, (id) => draft.inserted.get(id) ?? this.shell.body(id))

@@ -9,7 +9,8 @@ export type Bills = Readonly<Record<string, Billed>>
 
 /** What the page shows, in this order: the path, and the bill that it is. Every bill is shown once. */
 const paths: readonly (readonly [name: string, what: string])[] = [
-  ['direct-alone', 'a direct message, alone'],
+  ['direct-alone', 'a direct message, alone, delivered by the call that publishes it'],
+  ['direct-by-queue', 'the same, by the queue'],
   ['direct-ten-in-a-batch', 'one of ten to one agent in one batch'],
   ['direct-one-a-second', 'one a second to one agent'],
   ['direct-one-an-hour', 'one an hour to one agent, with the hourly visit and all clean-up'],

@@ -130,8 +130,11 @@ export type FleetingAnswer =
 
 /** What the verbs may ask of one agent's object. Every changing call carries a token: the same token gets the same answer. */
 export interface AgentPort {
-  /** `takeToken`: the caller delivers at once what the very step that accepts it lets go, and leases it as by a take of this token. */
-  accept(incoming: readonly Incoming[], token: string, takeToken?: string): Promise<AcceptAnswer>
+  /**
+   * `takeToken`: the caller delivers at once what the very step that accepts it lets go, and leases it as by a take of this token.
+   * `longestMs`: only webhooks, and only where no attempt may take longer.
+   */
+  accept(incoming: readonly Incoming[], token: string, takeToken?: string, longestMs?: number): Promise<AcceptAnswer>
   /**
    * Opens a request of this agent and accepts its message, both or neither: one that is refused is not kept, and told with the refusal
    * in it. A repeat with its `takeToken` is leased what the first call was.
@@ -194,7 +197,14 @@ export interface AgentPort {
   ): Promise<{ readonly ids: readonly string[]; readonly cursor?: string }>
   enrol(
     registration: Registration,
-    fresh: { readonly name: string; readonly incarnation: string; readonly secret: string; readonly trusted: boolean },
+    /** `neededMs`: of a callback's mailbox, for how long somebody may have something to be told there. */
+    fresh: {
+      readonly name: string
+      readonly incarnation: string
+      readonly secret: string
+      readonly trusted: boolean
+      readonly neededMs?: number
+    },
   ): Promise<Enrolled>
   /** `keepMs`: its mail is kept for so long (shared/kept-mail.ts). */
   retire(

@@ -167,6 +167,14 @@ export function take(draft: Draft, ids: readonly string[], token: string, now: n
   return { grants, unfinished, rest }
 }
 
+/** Whether it is a call of a webhook that no attempt lets last longer. */
+export function isCalledWithin(draft: Draft, id: string, longestMs: number): boolean {
+  const agent = agentOf(draft)
+  const delivery = deliveryOf(draft, id)
+  if (agent?.kind !== 'webhook' || delivery === undefined) return false
+  return narrowed(agent.policy, delivery.head).timeoutSeconds * 1_000 <= longestMs
+}
+
 /**
  * Releases, and leases at once those of `ids` that this very release lets go by themselves. A repeat with its `token` is granted the
  * same leases. What is let go beside them is told as by any release.

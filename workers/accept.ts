@@ -6,7 +6,8 @@ import type { Platform } from '../shared/ports.ts'
 
 /**
  * Has the messages accepted by one agent's mailbox. A handler of this deployment that nobody has written to yet is enrolled
- * on the way. `token` names the call: repeated, it gets the same answer. `takeToken`: what goes at once is leased for the caller.
+ * on the way. `token` names the call: repeated, it gets the same answer. `takeToken`: what goes at once is leased for the caller,
+ * if its attempts take no longer than `longestMs`.
  */
 export async function accept(
   platform: Platform,
@@ -14,9 +15,10 @@ export async function accept(
   incoming: readonly Incoming[],
   token: string,
   takeToken?: string,
+  longestMs?: number,
 ): Promise<AcceptAnswer> {
   const carried = incoming.map(once)
-  const ask = () => platform.agent(agent).accept(carried, token, takeToken)
+  const ask = () => platform.agent(agent).accept(carried, token, takeToken, longestMs)
   const answer = await ask()
   const unknown = answer.admissions.some((a) => a.status === 'unknown')
   const settled = unknown && (await platform.enrolHandler(agent)) ? await ask() : answer

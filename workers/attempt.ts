@@ -16,6 +16,17 @@ export function deadlineOf(platform: Platform, agent: AgentRecord, lease: Leased
   return Math.min(platform.now() + policy.timeoutSeconds * 1_000, lease.deadlineAt - leaseMarginMs(policy) / 4)
 }
 
+/** How long its policy lets an attempt last. */
+export function timeoutMsOf(agent: AgentRecord, { head }: LeasedDelivery): number {
+  return narrowed(agent.policy, head).timeoutSeconds * 1_000
+}
+
+/** The same lease for whoever has no more than `ms` for the attempt. */
+export function cutAfter(platform: Platform, agent: AgentRecord, lease: LeasedDelivery, ms: number): LeasedDelivery {
+  const margin = leaseMarginMs(narrowed(agent.policy, lease.head)) / 4
+  return { ...lease, deadlineAt: Math.min(lease.deadlineAt, platform.now() + ms + margin) }
+}
+
 /** A failed attempt with a reason: thrown on, it would end in silence, and nobody would learn why. */
 export function unforeseen(error: unknown): Outcome {
   return { kind: 'retry', error: { code: 'broker', message: String(error).slice(0, limits.errorMessageLength) } }

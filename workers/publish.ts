@@ -1,7 +1,7 @@
 /**
  * SENTENCE ONE. A message is published:
  *
- *   parse → authorise → route → conform → accept → (that write is the 202) → enqueue
+ *   parse → authorise → route → conform → accept → (that write is the 202) → enqueue, or deliver what goes at once
  *
  * One bad message never spoils its batch. Never here: HTTP (workers/routes/messages.ts), or what a mailbox decides.
  */
@@ -23,6 +23,7 @@ import { publishMany } from './publish-many.ts'
 import { depart } from './reassign.ts'
 import { receiveByHand } from './receive.ts'
 import { type PublishOptions, type PublishReceipt, prepare } from './route.ts'
+import { takeToken } from './take.ts'
 
 type Published = Result<PublishReceipt, Fault>
 
@@ -59,9 +60,9 @@ export async function publish(
   })
   const accepting = [...durable].map(async ([agent, items]) => {
     const incoming = items.map((i) => i.incoming)
-    const asked = await accept(platform, agent, incoming, platform.token()).then(ok<AcceptAnswer>, outage)
+    const asked = await acceptAll(platform, agent, incoming, options).then(ok<AcceptAnswer>, outage)
     if (asked.ok) {
-      enqueue(platform, agent, asked.value.references)
+      send(platform, agent, asked.value, options)
       divert(platform, agent, asked.value.admissions)
     }
     items.forEach((item, place) => {
@@ -75,6 +76,27 @@ export async function publish(
     if (one.ok && answer.ok && !answer.value.duplicate) platform.tracing?.sent(one.value.incoming.message)
     return answer.ok && warnings !== undefined ? ok({ ...answer.value, warnings }) : answer
   })
+}
+
+// What goes by itself may be delivered by this very call; of several, those of one agent go together.
+async function acceptAll(
+  platform: Platform,
+  agent: string,
+  incoming: readonly Incoming[],
+  { atOnce }: PublishOptions,
+): Promise<AcceptAnswer> {
+  const takes = atOnce !== undefined && incoming.length === 1 ? await takeToken(platform) : undefined
+  return accept(platform, agent, incoming, platform.token(), takes, atOnce?.longestMs)
+}
+
+function send(
+  platform: Platform,
+  agent: string,
+  { references, taken }: AcceptAnswer,
+  { atOnce }: PublishOptions,
+): void {
+  if (atOnce !== undefined && taken !== undefined && taken.leases.length > 0) atOnce.run(agent, references, taken)
+  else enqueue(platform, agent, references)
 }
 
 // One mailbox that does not answer is its own messages' trouble: what the others stored must be told, or it would be sent twice.

@@ -3,6 +3,7 @@
  * whether this principal may send it there. Never here: storing anything (workers/accept.ts).
  */
 import type { Incoming } from '../shared/admission.ts'
+import type { TakeAnswer } from '../shared/agent-port.ts'
 import type { Away } from '../shared/away.ts'
 import { isCallbackAgent } from '../shared/callback.ts'
 import { type Fault, issuesOf } from '../shared/fault.ts'
@@ -23,6 +24,7 @@ import {
 import { ownerOf } from '../shared/observer.ts'
 import { allows, brokerSource, mayJoin, maySpeakAs, mayTell, ownSource, type Principal } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
+import type { References } from '../shared/release.ts'
 import { err, ok, type Result, unreachable } from '../shared/result.ts'
 import type { SchemaWarning } from '../shared/schema.ts'
 import { isReserved, topicName } from '../shared/topic.ts'
@@ -42,6 +44,14 @@ export interface PublishOptions {
   readonly brokerMade?: true
   /** The workflow of the delivery that led to it: what follows from that belongs there too. */
   readonly within?: string
+  /** Delivers what the acceptance of a message that is published by itself has leased, in place of the queue (workers/express.ts). */
+  readonly atOnce?: AtOnce
+}
+
+export interface AtOnce {
+  /** What may take longer goes by the queue. */
+  readonly longestMs: number
+  readonly run: (agent: string, references: References, taken: TakeAnswer) => void
 }
 
 export interface PublishReceipt {

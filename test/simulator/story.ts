@@ -10,6 +10,7 @@ import type { Policy, PolicyInput } from '../../shared/policy.ts'
 import type { Platform } from '../../shared/ports.ts'
 import type { Receipt } from '../../shared/receipt.ts'
 import { consume, type QueuedMessage } from '../../workers/consume.ts'
+import { atOnce } from '../../workers/express.ts'
 import { nudge } from '../../workers/nudge.ts'
 import { publish } from '../../workers/publish.ts'
 import { settle } from '../../workers/settle.ts'
@@ -355,7 +356,8 @@ export class Story {
 
   async #publish(principal: Principal, input: unknown) {
     const platform = this.platform.platform(new Invocation())
-    const answer = publish(platform, principal, [input]).then(
+    const options = this.world.chance(0.5) ? { atOnce: atOnce(platform, new Map()) } : {}
+    const answer = publish(platform, principal, [input], options).then(
       (results) => results[0],
       () => undefined,
     )

@@ -14,6 +14,7 @@ import {
 import { env } from 'cloudflare:workers'
 import { expect, vi } from 'vitest'
 import { type Billed, dollarsFor } from '../../scripts/prices.ts'
+import type { PolicyInput } from '../../shared/policy.ts'
 import { createSwitchboard } from '../../workers/switchboard.ts'
 import { adminKey, freshName } from './gateway.ts'
 import {
@@ -163,10 +164,10 @@ export class Counted {
   }
 
   /** A webhook agent that has had mail before, and a publisher whose key was just used. */
-  async warmedUp(): Promise<string> {
+  async warmedUp(policy: PolicyInput = {}): Promise<string> {
     const name = freshName('counted')
     this.key = adminKey
-    await this.call('PUT', `/v1/agents/${name}`, { kind: 'webhook', url: `http://127.0.0.1/${name}` })
+    await this.call('PUT', `/v1/agents/${name}`, { kind: 'webhook', url: `http://127.0.0.1/${name}`, policy })
     this.agents.push(name)
     const { body } = await this.call('POST', '/v1/keys', { name: freshName('app') })
     this.key = body.key

@@ -199,7 +199,7 @@ describe('what an isolate remembers of schemas', () => {
     expect(await publish(to, type)).toBe(202)
     clock.at += 1
     expect(await publish(to, type)).toBe(422)
-    expect(asked).toEqual(['schemasSince', 'schemasSince'])
+    expect(asked.filter((method) => method === 'schemasSince')).toHaveLength(2)
   })
 
   it('comes with a key that is looked up, so that its holder pays no other call', async () => {

@@ -9,6 +9,7 @@ import { type Fault, problemOf } from '../../shared/fault.ts'
 import { limits } from '../../shared/limits.ts'
 import { err, type Result } from '../../shared/result.ts'
 import type { App } from '../context.ts'
+import { atOnce } from '../express.ts'
 import { readBytes, refuse, unwrap } from '../problem.ts'
 import { publish } from '../publish.ts'
 import { publishOptions } from '../publish-options.ts'
@@ -24,7 +25,9 @@ messages.post('/messages', async (c) => {
   const type = mediaType(c)
   const { inputs, batch } = await readInputs(c, type === batchType ? limits.batchBytes : wireBytes)
   if (batch) return answerEach(c, inputs)
-  const [published] = await publish(c.get('platform'), c.get('principal'), inputs, publishOptions(c))
+  const platform = c.get('platform')
+  const options = { ...publishOptions(c), atOnce: atOnce(platform, c.get('handlers')) }
+  const [published] = await publish(platform, c.get('principal'), inputs, options)
   const receipt = unwrap(published ?? unanswered)
   const [only, ...others] = receipt.deliveries
   if (only !== undefined && others.length === 0) c.header('Location', `/v1/deliveries/${only.id}`)
