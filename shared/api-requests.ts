@@ -70,7 +70,7 @@ export const requestQuery = z.object({
 
 const prefer: Parameter = {
   name: 'Prefer',
-  description: `\`wait=N\`: for how many seconds the caller waits, at most ${limits.waitSeconds}; without it 30, or \`timeoutSeconds\` if that is less. \`respond-async\`: not at all (RFC 7240).`,
+  description: `\`wait=N\`: for how many seconds the caller waits, at most ${limits.waitSeconds}; without it 30, or \`timeoutSeconds\` if that is less. \`respond-async\`: not at all, or beside a \`wait=N\` for so long (RFC 7240).`,
   schema: z.string().max(limits.attributeLength),
 }
 

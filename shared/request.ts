@@ -69,12 +69,15 @@ export const requestInput = z
 
 export type RequestInput = z.infer<typeof requestInput>
 
-/** For how many seconds `Prefer` says to wait (RFC 7240), at most what a call may. Undefined: it says nothing. */
+/**
+ * For how many seconds `Prefer` says to wait (RFC 7240), at most what a call may. With `respond-async` beside it that is how long to
+ * wait before the answer is one to come back for (4.3); alone, that is at once. Undefined: it says nothing.
+ */
 export function preferredWait(prefer: string | undefined): number | undefined {
   const text = prefer ?? ''
-  if (/(?:^|[,;\s])respond-async(?:$|[,;\s])/i.test(text)) return 0
   const [, seconds] = /(?:^|[,;\s])wait\s*=\s*"?(\d{1,9})"?(?:$|[,;\s])/i.exec(text) ?? []
-  return seconds === undefined ? undefined : Math.min(Number(seconds), limits.waitSeconds)
+  if (seconds !== undefined) return Math.min(Number(seconds), limits.waitSeconds)
+  return /(?:^|[,;\s])respond-async(?:$|[,;\s])/i.test(text) ? 0 : undefined
 }
 
 /** How long a request's caller waits: as `Prefer` says; without it 30 s, or the time-out. */

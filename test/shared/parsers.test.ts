@@ -121,6 +121,19 @@ describe('headers', () => {
     )
   })
 
+  it.each([
+    ['wait=10', 10],
+    ['respond-async', 0],
+    // RFC 7240, 4.3: how long to wait before the answer is one to come back for.
+    ['respond-async, wait=10', 10],
+    ['wait="7"; x=1, respond-async', 7],
+    ['wait=99999', limits.waitSeconds],
+    ['handling=lenient', undefined],
+    ['', undefined],
+  ])('Prefer: %s waits for %s seconds', (prefer, seconds) => {
+    expect(preferredWait(prefer)).toBe(seconds)
+  })
+
   it('Prefer never makes a call wait longer than any may, nor less than not at all', () => {
     fc.assert(
       fc.property(madeOf('wait=', 'wait', '=', '9', '"', ',', 'respond-async', ' '), (prefer) => {

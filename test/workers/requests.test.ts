@@ -52,6 +52,13 @@ describe('a request', () => {
     expect(JSON.stringify(asked)).not.toContain('context')
   })
 
+  it('(A104) is waited for as long as Prefer says before the answer is one to come back for', async () => {
+    const ask = (Prefer: string) =>
+      own('POST', '/v1/requests', { json: { to: 'echo', type: 'ask', data: {} }, headers: { Prefer } })
+    expect((await ask('respond-async, wait=10')).status).toBe(200)
+    expect((await ask('respond-async')).status).toBe(202)
+  })
+
   it('(A49) (A50) (A104) (A113) answers 202 and a place to ask again when the caller does not wait, and lists what is pending', async () => {
     const agent = await pullAgent()
     const { id, status } = await open(agent.name, { context: { page: 3 } })
