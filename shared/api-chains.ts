@@ -51,7 +51,6 @@ export const chainOperations: readonly Operation[] = [
     id: 'chain',
     tag: 'Chains',
     who: 'sender',
-    signed: true,
     summary: 'Ask agents in turn until one takes the message',
     description:
       'The same as `POST /v1/messages`, or with `Prefer: wait=N` as `POST /v1/requests`, with `to` as the first handler and `chain` as the rest.',

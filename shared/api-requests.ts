@@ -108,7 +108,6 @@ export const requestOperations: readonly Operation[] = [
     id: 'request',
     tag: 'Requests',
     who: 'sender',
-    signed: true,
     summary: 'Ask an agent, and wait for its reply',
     description:
       'The message goes out with `replyto` naming the request. Stored before anybody is asked, so it survives whatever happens to the call.',

@@ -116,7 +116,6 @@ export const scatterOperations: readonly Operation[] = [
     id: 'scatter',
     tag: 'Scatters',
     who: 'sender',
-    signed: true,
     summary: 'Ask many agents, or give each a part of one work',
     description:
       'Stored before anybody is asked. Each leg is a message of its own, `<scatter>.map.<index>`, whose `replyto` is the scatter; the reducer’s is `<scatter>.reduce`.',

@@ -226,6 +226,20 @@ describe('a signed webhook', () => {
     expect(await call('POST', `/v1/agents/${ann.name}/pause`, sent)).toMatchObject(refused)
   })
 
+  it('is good for the calls that the OpenAPI document offers it for, and for no other', async () => {
+    const ann = await signer()
+    const { paths } = (await call('GET', '/openapi.json')).body
+    const [offered, taken]: [string[], string[]] = [[], []]
+    for (const [path, { post }] of Object.entries<{ post?: { security?: object[] } }>(paths)) {
+      if (post === undefined || post.security?.length === 0) continue
+      if (post.security?.some((one) => 'signature' in one)) offered.push(path)
+      const answered = await call('POST', path.replace(/\{\w+\}/g, 'x'), signed(ann, ann.name))
+      if (answered.status !== 401) taken.push(path)
+    }
+    expect(taken).toEqual(['/v1/messages', '/v1/messages/batch'])
+    expect(offered).toEqual(taken)
+  })
+
   it('names its agent', async () => {
     const ann = await signer()
     const { headers, ...sent } = signed(ann, ann.name)
