@@ -163,6 +163,7 @@ export class AgentObject extends AskedMailbox implements Synchronous<AgentPort> 
     this.shell.cleanUp()
     this.handshakes.tidy(this.chance.now())
     this.roots.tidy(this.chance.now())
+    this.forgetWhenNeedless()
     const [agent, references] = this.shell.step(agentOf)
     const alerts = alertsOf(begin(this.shell.mailbox), 0).slice(0, limits.alertsRepeated)
     const audit = this.audit()

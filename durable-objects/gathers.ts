@@ -163,6 +163,10 @@ export class Gathers implements Synchronous<GatherObjectPort> {
     return this.#store.isMade() && this.#store.holdsOnly(ids)
   }
 
+  holdsAny(): boolean {
+    return this.#store.isMade() && !this.#store.holdsOnly([])
+  }
+
   forget(ids: readonly string[]): void {
     for (const id of ids) this.#known.delete(id)
     if (ids.length === 0) return

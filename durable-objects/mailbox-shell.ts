@@ -28,7 +28,7 @@ export class MailboxShell {
   readonly #moved: (after: number, upTo: number) => unknown
   readonly #paused: (since: number) => unknown
   readonly #besideDueAt: () => number | undefined
-  readonly store: MailboxStore
+  #store: MailboxStore
   #loaded: Mailbox | undefined
   #alarmAt: number | null = null
   /** How late the alarm was already when this object was made, and nothing had been read yet. */
@@ -50,7 +50,7 @@ export class MailboxShell {
     this.#moved = moved
     this.#paused = paused
     this.#besideDueAt = besideDueAt
-    this.store = new MailboxStore(context.storage)
+    this.#store = new MailboxStore(context.storage)
     context
       .blockConcurrencyWhile(async () => {
         this.#alarmAt = await context.storage.getAlarm()
@@ -60,6 +60,10 @@ export class MailboxShell {
         else this.#lateMs = now - this.#alarmAt
       })
       .catch((error: unknown) => console.error(JSON.stringify({ step: 'agent.start', error: String(error) })))
+  }
+
+  get store(): MailboxStore {
+    return this.#store
   }
 
   get mailbox(): Mailbox {
@@ -112,6 +116,15 @@ export class MailboxShell {
       this.store.openLedger(this.#mailbox)
       this.#armWhatIsOverdue()
     })
+  }
+
+  /** Forgets all that the object has: an empty database would be stored, and paid, for ever. */
+  forget(): void {
+    // Not awaited: it is gone for whoever comes next, and the output gate waits for it.
+    void this.#context.storage.deleteAll()
+    this.#store = new MailboxStore(this.#context.storage)
+    this.#loaded = undefined
+    this.#alarmAt = null
   }
 
   /** Saves what lies beside the mailbox. */

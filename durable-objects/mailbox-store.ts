@@ -94,6 +94,8 @@ export class MailboxStore {
   }
 
   readonly rows = (): number => this.#buckets.rows
+  /** Is no delivery kept, live or ended? */
+  readonly isEmpty = () => this.tables().every((table) => this.#all(`SELECT 1 FROM ${table} LIMIT 1`).length === 0)
 
   /** Does what was accepted add up with the rows that are there? Reads each of them, and writes nothing. */
   audit({ sequence, depth }: Mailbox): MailboxAudit {

@@ -6,6 +6,7 @@ import { DurableObject } from 'cloudflare:workers'
 import { type AgentRecord, enrol, isHere, type Registration, rotateSecret, verify } from '../shared/agent.ts'
 import type { AgentPort, Enrolled } from '../shared/agent-port.ts'
 import type { Breaker } from '../shared/breaker.ts'
+import { isCallbackAgent, neededUntil } from '../shared/callback.ts'
 import { cardOf, etagOf } from '../shared/card.ts'
 import type { CatchUp } from '../shared/catch-up-policy.ts'
 import type { Editing } from '../shared/edit.ts'
@@ -116,11 +117,19 @@ export abstract class OperatedMailbox extends DurableObject<OutboxEnv> {
   }
 
   enrol(registration: Registration, fresh: Parameters<AgentPort['enrol']>[1]): Enrolled {
-    const { name, trusted, incarnation: freshIncarnation, secret } = fresh
+    const { name, trusted, incarnation: freshIncarnation, secret, neededMs } = fresh
     // Awake, because another policy may make any of its mail due earlier (M6).
     const [agent, references] = this.shell.wake((draft, now) => {
       const found = foundBy(draft, now)
-      const asked = { name, registration, freshIncarnation, freshSecret: secret, trusted, now }
+      const asked = {
+        name,
+        registration,
+        freshIncarnation,
+        freshSecret: secret,
+        trusted,
+        now,
+        ...(neededMs === undefined ? {} : { neededMs }),
+      }
       draft.agent = { ...enrol(found, asked), sequence: draft.sequence }
       inherit(draft, draft.agent, now)
       return draft.agent
@@ -141,6 +150,25 @@ export abstract class OperatedMailbox extends DurableObject<OutboxEnv> {
     this.handshakes.clear()
     this.roots.clear()
     return { status: 'retired' } as const
+  }
+
+  /** Of a callback's mailbox: is it over? One that is, and in which nothing is kept any more, leaves nothing behind. */
+  protected forgetWhenNeedless(): void {
+    const { agent, live, fleeting } = this.shell.mailbox
+    if (agent === undefined || !isCallbackAgent(this.name)) return
+    const now = this.chance.now()
+    const until = agent.neededUntil
+    // One of before, when nobody wrote down what was asked.
+    if (until === undefined) {
+      this.shell.step((draft) => {
+        draft.agent = { ...agent, neededUntil: neededUntil(agent, 0, now) }
+      })
+      return
+    }
+    const isEmpty = live.size + fleeting.size === 0 && this.shell.store.isEmpty() && !this.gathers.holdsAny()
+    if (until > now || !isEmpty) return
+    this.roots.clear()
+    this.shell.forget()
   }
 
   pause(reason: string, untilMs: number | undefined): AgentRecord | undefined {

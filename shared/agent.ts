@@ -3,6 +3,7 @@
  * (`AgentRecord`), which lives in its own object and travels with the lease. Never here: its mail (shared/mailbox.ts).
  */
 import * as z from 'zod'
+import { neededUntil } from './callback.ts'
 import { cardOf, cardParts, cardPartsOf, cardRecord, etagOf } from './card.ts'
 import { catchUpPolicy } from './catch-up-policy.ts'
 import { canonical } from './json.ts'
@@ -93,6 +94,8 @@ export const agentRecord = z.strictObject({
   left: z.strictObject({ since: z.number(), until: z.number() }).exactOptional(),
   /** It came back then, and what it does not want is being put aside (shared/catch-up.ts). */
   catchingUp: z.strictObject({ how: catchUpPolicy, from: z.number() }).exactOptional(),
+  /** Of a callback's mailbox: until then somebody may have something to be told there (shared/callback.ts). */
+  neededUntil: z.number().exactOptional(),
   /** The calls that resumed it last, the newest at the end: a repeat of one lifts and puts aside nothing that came in between. */
   resumeTokens: z.array(z.string()).exactOptional(),
   /** The same, as older records have it: of one call. */
@@ -115,6 +118,8 @@ export interface Enrolment {
   readonly freshSecret: string
   /** Development: no challenge. */
   readonly trusted: boolean
+  /** Of a callback's mailbox: for so long it is needed. */
+  readonly neededMs?: number
   readonly now: number
 }
 
@@ -124,6 +129,7 @@ export function enrol(current: AgentRecord | undefined, e: Enrolment): AgentReco
   const sameUrl = current?.kind === r.kind && current.url === r.url
   const verified = r.kind !== 'webhook' || e.trusted || (sameUrl && current.verified)
   const secrets = current?.secrets ?? []
+  const until = e.neededMs === undefined ? current?.neededUntil : neededUntil(current, e.neededMs, e.now)
   const kept =
     current === undefined
       ? {}
@@ -151,6 +157,7 @@ export function enrol(current: AgentRecord | undefined, e: Enrolment): AgentReco
     verified,
     ...(verified ? {} : { verifyAt: e.now + verifyRetryMs }),
     ...kept,
+    ...(until === undefined ? {} : { neededUntil: until }),
     createdAt: current?.createdAt ?? e.now,
     updatedAt: e.now,
     sequence: current?.sequence ?? 0,

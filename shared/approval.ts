@@ -126,18 +126,20 @@ export function openApproval(
   const fresh: Approval = {
     v: 1,
     ...opening,
-    ...{ openedAt: now, stage: 0, deadlineAt, endsAt: endOf(opening.input, deadlineAt, now) },
+    ...{ openedAt: now, stage: 0, deadlineAt, endsAt: approvalEndsAt(opening.input, deadlineAt, now) },
     ...{ escalatedAt: [], news: [], tries: 0 },
   }
   return { status: 'opened', approval: tell(fresh, 'ask', opening.stages[0] ?? [], now, approvalAskAgainMs) }
 }
 
-function endOf(input: Approval['input'], deadlineAt: number, now: number): number {
+/** It is over then at the latest, if its first stage is at `deadlineAt`. */
+export function approvalEndsAt(input: Pick<Approval['input'], 'onTimeout'>, deadlineAt: number, now: number): number {
   const last = deadlineAt + later(input).reduce((sum, { expiresInSeconds }) => sum + expiresInSeconds * 1_000, 0)
   return lastTimeoutOf(input) === 'wait' ? Math.max(last, now + limits.approvalSeconds * 1_000) : last
 }
 
-const later = ({ onTimeout }: Approval['input']) => (typeof onTimeout === 'string' ? [] : onTimeout.escalate)
+const later = ({ onTimeout }: Pick<Approval['input'], 'onTimeout'>) =>
+  typeof onTimeout === 'string' ? [] : onTimeout.escalate
 
 // --- steps ------------------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
  * Ask for an approval: may everybody whom it concerns be told by whoever asks? Then it is stored (that write is the 201), and
  * who is asked hears of it. Never here: telling (workers/tell-approval.ts), HTTP (workers/routes/approvals.ts).
  */
-import { type Approval, type ApprovalTarget, approvalId, askedThemselves } from '../shared/approval.ts'
+import { type Approval, type ApprovalTarget, approvalEndsAt, approvalId, askedThemselves } from '../shared/approval.ts'
 import { type ApprovalInput, type Reached, stagesOf } from '../shared/approval-input.ts'
 import { callbackAgent } from '../shared/callback.ts'
 import type { Fault } from '../shared/fault.ts'
@@ -47,7 +47,8 @@ export async function askApproval(
   if (askedThemselves(maker.owner, input)) return invalid('notify', 'nobody decides what they ask themselves')
   const allowed = authoriseAll(platform, principal, input)
   if (!allowed.ok) return allowed
-  const found = await targetsOf(platform, maker.owner, input)
+  const now = platform.now()
+  const found = await targetsOf(platform, maker.owner, input, approvalEndsAt(input, now + waitsMs, now) - now)
   if (!found.ok) return found
   const { stages, askers, secrets } = found.value
   const opened = await platform.approvals().open(
@@ -100,14 +101,19 @@ interface Targets {
   readonly secrets: Readonly<Record<string, string>>
 }
 
-async function targetsOf(platform: Platform, owner: string, input: ApprovalInput): Promise<Result<Targets, Fault>> {
+async function targetsOf(
+  platform: Platform,
+  owner: string,
+  input: ApprovalInput,
+  waitMs: number,
+): Promise<Result<Targets, Fault>> {
   const secrets: Record<string, string> = {}
   const stages: ApprovalTarget[][] = []
   const { replyto, workflowid, callback } = input
   for (const stage of [...stagesOf(input), callback === undefined ? [] : [callback]]) {
     const targets: ApprovalTarget[] = []
     for (const reached of stage) {
-      const target = await targetOf(platform, owner, reached, secrets)
+      const target = await targetOf(platform, owner, reached, waitMs, secrets)
       if (!target.ok) return target
       targets.push(target.value)
     }
@@ -126,6 +132,7 @@ async function targetOf(
   platform: Platform,
   owner: string,
   reached: Reached,
+  waitMs: number,
   secrets: Record<string, string>,
 ): Promise<Result<ApprovalTarget, Fault>> {
   if (typeof reached === 'string') {
@@ -134,7 +141,7 @@ async function targetOf(
       return err({ code: 'agent_not_found', agent: reached })
     return ok({ who: reached, to: reached })
   }
-  const prepared = await prepareCallback(platform, owner, reached)
+  const prepared = await prepareCallback(platform, owner, reached, waitMs)
   if (!prepared.ok) return prepared
   const { callback, secret } = prepared.value
   if (secret !== undefined) secrets[callback.url] = secret

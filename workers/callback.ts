@@ -2,7 +2,7 @@
  * Callback: the mailbox that a callback URL has, and what is put into it. Never here: delivering it, which is what a mailbox is
  * for. No challenge: it gets one message for each request of an asker that proved itself (docs/decisions/0017).
  */
-import { callbackAgent, callbackOf } from '../shared/callback.ts'
+import { callbackAgent, callbackKeptMs, callbackOf } from '../shared/callback.ts'
 import { indexEntry } from '../shared/directory.ts'
 import type { Fault } from '../shared/fault.ts'
 import type { Gather } from '../shared/gather.ts'
@@ -25,25 +25,32 @@ export interface Prepared {
   readonly secret?: string
 }
 
-/** Sees to it that the URL has its mailbox. The rules of webhook URLs hold. */
+// A need is written for so much longer: whoever asks again and again costs a row a day, and not one for each request.
+const slackMs = 86_400_000
+
+/** Sees to it that the URL has its mailbox, and has it until what `waitMs` is waited for was told. The rules of webhook URLs hold. */
 export async function prepareCallback(
   platform: Platform,
   owner: string,
   asked: Callback,
+  waitMs: number,
 ): Promise<Result<Prepared, Fault>> {
   const url = checkWebhookUrl(asked.url, { development: platform.settings.development })
   if (!url.ok) return url
   const callback = { ...asked, url: url.value }
   const name = callbackAgent(owner, callback)
   const known = await platform.agent(name).describe()
-  if (known !== undefined) return ok({ callback })
+  const neededMs = waitMs + callbackKeptMs
+  if ((known?.agent.neededUntil ?? 0) >= platform.now() + neededMs) return ok({ callback })
   const enrolled = await platform.agent(name).enrol(
     { kind: 'webhook', url: callback.url },
     {
       name,
       incarnation: platform.token(),
+      // One that there is keeps its own.
       secret: asked.secret ?? secretText(platform.hex(keyBytes)),
       trusted: true,
+      neededMs: neededMs + slackMs,
     },
   )
   await platform.directory().putAgent(indexEntry(enrolled.agent))

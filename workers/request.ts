@@ -178,10 +178,12 @@ async function callbacks(
 ): Promise<Result<Targets & { readonly secrets: Asked['secrets'] }, Fault>> {
   const targets: { callback?: Gather['callback']; failureCallback?: Gather['callback'] } = {}
   const secrets: { callback?: string; failureCallback?: string } = {}
+  const rounds = own.onTimeout.kind === 'retry' ? own.onTimeout.times + 1 : 1
+  const waitMs = own.timeoutSeconds * 1_000 * rounds
   for (const name of ['callback', 'failureCallback'] as const) {
     const asked = own[name]
     if (asked === undefined) continue
-    const prepared = await prepareCallback(platform, owner, callbackSchema.parse(asked))
+    const prepared = await prepareCallback(platform, owner, callbackSchema.parse(asked), waitMs)
     if (!prepared.ok) return prepared
     targets[name] = prepared.value.callback
     if (prepared.value.secret !== undefined) secrets[name] = prepared.value.secret

@@ -50,7 +50,7 @@ export async function sweepOn(platform: Platform, from: Sweep): Promise<Sweep> {
     // What was not needed is given back, but for the page itself.
     allowance.legs += Math.max(0, (size - page.items.length) * legsPerVisit - 1)
     const { cursor: _before, ...sum } = sweep.of === 'agents' ? await visitAgents(platform, sweep, page.items) : sweep
-    if (sweep.of !== 'agents') await each(page.items, (id) => visitWorkflow(platform, id))
+    if (sweep.of !== 'agents') await each(page.items, ({ name }) => visitWorkflow(platform, name))
     if (page.cursor !== undefined) sweep = { ...sum, cursor: page.cursor }
     else if (sum.of === 'paused') return sum
     else {
@@ -65,32 +65,38 @@ function leave(platform: Platform, sweep: Sweep): Sweep {
   return sweep
 }
 
-/** The names of those that come next. */
+interface Listed {
+  readonly name: string
+  /** Of an agent. */
+  readonly incarnation?: string
+}
+
+/** Those that come next. */
 async function pageOf(
   platform: Platform,
   { of, cursor }: Sweep,
   size: number,
-): Promise<{ readonly items: readonly string[]; readonly cursor?: string }> {
+): Promise<{ readonly items: readonly Listed[]; readonly cursor?: string }> {
   if (of === 'agents') {
     const page = await platform.directory().agents(undefined, cursor, size)
-    return { ...page, items: page.items.map(({ agent }) => agent) }
+    return { ...page, items: page.items.map(({ agent, incarnation }) => ({ name: agent, incarnation })) }
   }
   // Those that the index calls open: a workflow tells it when it ends, and goes on asking until it has.
   const page = await platform.workflowIndex().list({ status: of }, cursor, size)
-  return { ...page, items: page.items.map(({ id }) => id) }
+  return { ...page, items: page.items.map(({ id }) => ({ name: id })) }
 }
 
-async function visitAgents(platform: Platform, sweep: Sweep, names: readonly string[]): Promise<Sweep> {
+async function visitAgents(platform: Platform, sweep: Sweep, listed: readonly Listed[]): Promise<Sweep> {
   let { visited, failed, audit } = sweep
-  await each(names, async (agent) => {
+  await each(listed, async (one) => {
     try {
-      const found = await visit(platform, agent)
-      if (found !== undefined) audit = withMailbox(audit, agent, found)
+      const found = await visit(platform, one)
+      if (found !== undefined) audit = withMailbox(audit, one.name, found)
       visited += 1
     } catch (error) {
       failed += 1
-      audit = withMailbox(audit, agent, undefined)
-      platform.log('sweep.failed', { agent, error: String(error) })
+      audit = withMailbox(audit, one.name, undefined)
+      platform.log('sweep.failed', { agent: one.name, error: String(error) })
     }
   })
   return { ...sweep, visited, failed, audit }
@@ -105,11 +111,12 @@ async function tellOfAgents(platform: Platform, { visited, failed, audit }: Swee
 }
 
 // The object is the truth, the directory its index: what the two tell differently is mended here.
-async function visit(platform: Platform, name: string): Promise<MailboxAudit | undefined> {
+async function visit(platform: Platform, { name, incarnation }: Listed): Promise<MailboxAudit | undefined> {
   const { agent, references, alerts, audit } = await platform.agent(name).sweep()
   enqueue(platform, name, references)
   if (agent === undefined) {
-    await platform.directory().removeAgent(name)
+    // Registered anew meanwhile, it is another one.
+    await platform.directory().removeAgent(name, incarnation)
     return undefined
   }
   if (audit !== undefined) await tellMismatch(platform, name, audit)
