@@ -43,8 +43,10 @@ export const budgetRecord = z.strictObject({
   warned: z.array(budgetUnit),
   /** Something was held because this is spent. */
   stopped: budgetUnit.exactOptional(),
-  /** The latest reports: told again, they change nothing. */
+  /** The latest reports of usage: told again, they change nothing. */
   told: z.array(z.string()),
+  /** Counted deliveries of which nobody heard, the latest: begun again they are no other messages. */
+  silent: z.array(z.string()).exactOptional(),
 })
 export type Budget = z.infer<typeof budgetRecord>
 
@@ -62,7 +64,7 @@ export function payerOf({ source, workflowid }: Head): string | undefined {
 }
 
 const warnAt = 0.8
-const toldMax = 256
+const rememberedMax = 256
 const graceMs = 5_000
 /** Who waits is told when it may go on; when that word is lost it asks again after this. */
 const turnMs = 10_000
@@ -113,7 +115,8 @@ export function permit(
 function begin(budget: Budget, ask: BudgetAsk, now: number): [Budget, BudgetUnit | 'turn' | undefined] {
   const { ticket, delivery, agent, attempt, forMs } = ask
   const before = budget.leases.find((l) => l.delivery === delivery)
-  const counted = attempt === 1 && before === undefined
+  const isSilent = before === undefined && budget.silent?.includes(delivery) === true
+  const counted = attempt === 1 && before === undefined && !isSilent
   const spent = budget.stopped ?? spentUnit(budget, counted ? 1 : 0, now)
   if (spent !== undefined) return [{ ...holds(budget, agent), stopped: spent }, spent]
   // Its lease ended in silence: what that set aside is free, and it is no other message.
@@ -121,9 +124,10 @@ function begin(budget: Budget, ask: BudgetAsk, now: number): [Budget, BudgetUnit
   const aside = toSetAside(budget, others, agent)
   if (aside === undefined) return [holds(budget, agent), 'turn']
   const until = now + forMs + graceMs
-  const begun = { ticket, delivery, agent, until, counted: counted || before?.counted === true, ...aside }
+  const begun = { ticket, delivery, agent, until, counted: counted || isSilent || before?.counted === true, ...aside }
   const messages = budget.spent.messages + (counted ? 1 : 0)
-  return [{ ...budget, spent: { ...budget.spent, messages }, leases: [...others, begun] }, undefined]
+  const silent = isSilent ? { silent: budget.silent?.filter((one) => one !== delivery) ?? [] } : {}
+  return [{ ...budget, ...silent, spent: { ...budget.spent, messages }, leases: [...others, begun] }, undefined]
 }
 
 // What one more lease of this agent sets aside; undefined when it has to wait for others.
@@ -153,7 +157,9 @@ function elapsed(budget: Budget, now: number): Budget {
   const lost = budget.leases.filter((l) => l.until <= now)
   if (lost.length === 0) return budget
   const leases = budget.leases.filter((l) => l.until > now)
-  return lost.reduce((next, l) => plus(next, l.tokens, l.costUsd), { ...budget, leases })
+  const counted = lost.flatMap((l) => (l.counted ? [l.delivery] : []))
+  const silent = counted.length === 0 ? {} : { silent: [...(budget.silent ?? []), ...counted].slice(-rememberedMax) }
+  return lost.reduce((next, l) => plus(next, l.tokens, l.costUsd), { ...budget, ...silent, leases })
 }
 
 const plus = (budget: Budget, tokens: number, costUsd: number): Budget => ({
@@ -192,9 +198,11 @@ function settleOne(budget: Budget, { ticket, key, unbegun, goesOnMs, usage }: Bu
     ...budget,
     leases: budget.leases.filter((l) => l !== held),
     spent: { ...budget.spent, messages: budget.spent.messages - uncounted },
-    told: [...budget.told, key].slice(-toldMax),
   }
-  return usage === undefined ? next : plus(next, tokensOf(usage), usage.costUsd ?? 0)
+  // Without usage it changes nothing when it is told again: only its lease does, and that is gone.
+  if (usage === undefined) return next
+  const told = [...budget.told, key].slice(-rememberedMax)
+  return plus({ ...next, told }, tokensOf(usage), usage.costUsd ?? 0)
 }
 
 /** Agents that may go on now that these have ended, and how many of their messages. They hold nothing any more. */
@@ -266,8 +274,10 @@ export function warningsOf(budget: Budget, now: number): [Budget, readonly { uni
 
 /** When time alone changes it: its clock runs to four fifths, and out. */
 export function budgetDueAt({ limits: laidDown, since, warned, stopped }: Budget): number | undefined {
-  if (laidDown.seconds === undefined || stopped === 'seconds') return undefined
-  return since + laidDown.seconds * 1_000 * (warned.includes('seconds') ? 1 : warnAt)
+  const isWarned = warned.includes('seconds')
+  // What is stopped cannot be stopped again: a time that stayed in the past would ring for ever.
+  if (laidDown.seconds === undefined || stopped === 'seconds' || (stopped !== undefined && isWarned)) return undefined
+  return since + laidDown.seconds * 1_000 * (isWarned ? 1 : warnAt)
 }
 
 /** Has its clock run out, and nobody has noticed? */

@@ -53,6 +53,20 @@ describe('messages', () => {
     expect(bench.budget).toMatchObject({ stopped: 'messages', holding: ['b'], spent: { messages: 2 } })
   })
 
+  it('are counted once though their lease ended in silence, however late the next begins', () => {
+    const bench = new Bench({ messages: 2 })
+    for (const now of [0, minute + 6_000, 3 * minute]) {
+      bench.now = now
+      expect(bench.ask('a', { delivery: 'd' }).status).toBe('permitted')
+    }
+    expect(bench.budget.spent.messages).toBe(1)
+    // Begun in vain it is not counted at all.
+    bench.now = 10 * minute
+    const { ticket } = bench.ask('a', { delivery: 'd' })
+    bench.budget = settleBudget(bench.budget, [{ ticket, key: 'k', unbegun: true }], bench.now)
+    expect(bench.budget).toMatchObject({ spent: { messages: 0 }, silent: [] })
+  })
+
   it('are counted when they begin, not when they are tried again, and not when they never began', () => {
     const bench = new Bench({ messages: 10 })
     const first = bench.ask('a', { delivery: 'd' })
@@ -133,6 +147,14 @@ describe('a report', () => {
     expect(bench.budget.spent).toEqual({ messages: 1, tokens: 10, costUsd: 0 })
   })
 
+  it('that is told again after many others that used nothing counts once', () => {
+    const bench = new Bench({ tokens: 1_000 })
+    bench.tell(bench.ask('a').ticket, { inputTokens: 10 }, 'first')
+    for (let n = 0; n < 256; n++) bench.tell(`other${n}`)
+    bench.tell('t1', { inputTokens: 10 }, 'first')
+    expect(bench.budget.spent.tokens).toBe(10)
+  })
+
   it('lets whoever waited for that agent go on, and others only where something was set aside', () => {
     const alone = new Bench({ tokens: 100 })
     for (const agent of ['a', 'a', 'b', 'b']) alone.ask(agent)
@@ -153,6 +175,16 @@ describe('time', () => {
     bench.now = 60_000
     expect(bench.ask('a')).toMatchObject({ because: expect.stringContaining('60 of 60 seconds') })
     expect(budgetDueAt(bench.budget)).toBeUndefined()
+  })
+
+  it('that runs out while something else is spent wakes nobody: it was warned of, and it is stopped (M6)', () => {
+    const bench = new Bench({ tokens: 10, seconds: 60 })
+    bench.tell(bench.ask('a').ticket, { inputTokens: 10 })
+    expect(bench.ask('a').status).toBe('held')
+    expect(budgetDueAt(bench.budget)).toBe(48_000)
+    const [warned] = warningsOf(bench.budget, 48_000)
+    expect([warned.warned, budgetDueAt(warned)]).toEqual([['tokens', 'seconds'], undefined])
+    expect(budgetDueAt(underLimits(warned, { tokens: 20, seconds: 60 }, 50_000))).toBe(60_000)
   })
 })
 

@@ -143,6 +143,23 @@ describe('a workflow over its budget', () => {
     expect((await scene.receipt(id!)).status).toBe('completed')
   })
 
+  it('of which the clock runs out while it is paused for something else is not woken for ever (M6)', async () => {
+    const scene = new Scene()
+    await scene.webhook('ada', using(200))
+    await workflow(scene, 'w', { tokens: 100, seconds: 600 })
+    await sendSome(scene, 1, 'ada')
+    await scene.pass(10 * second)
+    await sendSome(scene, 1, 'ada')
+    await scene.pass(10 * minute)
+    expect((await seen(scene, 'w')).budget).toMatchObject({ stopped: 'tokens', warned: ['tokens', 'seconds'] })
+    const { alarms } = scene.sim.counts
+    await scene.pass(minute)
+    expect(scene.sim.counts.alarms - alarms).toBeLessThan(10)
+    await amend(scene, 'w', { budget: { tokens: 1_000 } })
+    await scene.pass(second)
+    expect((await seen(scene, 'w')).budget).toMatchObject({ stopped: 'seconds' })
+  })
+
   it('that was paused by a person for a while stays paused when that is over', async () => {
     const scene = new Scene()
     await scene.webhook('ada', using(100))
