@@ -4,12 +4,13 @@
  * step does (shared/workflow.ts), or sending anything (workers/perform.ts).
  */
 import { DurableObject } from 'cloudflare:workers'
+import { type Asker, whyClosed } from '../shared/asker.ts'
 import type { BudgetAsk, BudgetNews } from '../shared/budget.ts'
 import type { Definition } from '../shared/chart-definition.ts'
 import type { ChancePort, StoragePort, Synchronous } from '../shared/ports.ts'
 import { parseDefinition } from '../shared/statechart.ts'
 import { retryAfterMs, type StateChange } from '../shared/versioned.ts'
-import { type Asker, type Draft, marksOf, mayAsk, type Opening, opened, shownOf } from '../shared/workflow.ts'
+import { type Draft, marksOf, type Opening, opened, shownOf } from '../shared/workflow.ts'
 import { type Amendment, account, amend, ask, releaseMail, type Terms, termsOf } from '../shared/workflow-budget.ts'
 import { dueAt, isForgettable, isOwing, isUnlisted, withChase } from '../shared/workflow-due.ts'
 import { type Arrival, answeredBefore, type Knowledge, type Received, receive } from '../shared/workflow-events.ts'
@@ -95,12 +96,8 @@ export class WorkflowObject extends DurableObject<OutboxEnv> implements Synchron
   definition(asker: Asker) {
     return this.#asked(asker, ({ record, state }) => {
       const definition = record.definition === undefined ? undefined : this.#store.definition()
-      return {
-        status: 'found',
-        definition,
-        marks: marksOf(record, this.#store.path()),
-        workflow: { record, state },
-      } as const
+      const marks = marksOf(record, this.#store.path())
+      return { status: 'found', definition, marks, workflow: { record, state } } as const
     })
   }
 
@@ -113,7 +110,9 @@ export class WorkflowObject extends DurableObject<OutboxEnv> implements Synchron
   }
 
   messages(asker: Asker, after: number, limit: number) {
-    return this.#asked(asker, () => ({ status: 'found', messages: this.#store.effects(after, limit) }) as const)
+    return this.#asked(asker, ({ record: { incarnation } }) => {
+      return { status: 'found', incarnation, messages: this.#store.effects(after, limit) } as const
+    })
   }
 
   // --- writing ----------------------------------------------------------------------------------------------------------
@@ -149,9 +148,7 @@ export class WorkflowObject extends DurableObject<OutboxEnv> implements Synchron
   }
 
   resume(asker: Asker) {
-    return this.#asked(asker, (draft) => {
-      return this.#goOn(draft, asker.source, this.#chance.now())
-    })
+    return this.#asked(asker, (draft) => this.#goOn(draft, asker.source, this.#chance.now()))
   }
 
   cancel(asker: Asker, reason: string) {
@@ -213,6 +210,7 @@ export class WorkflowObject extends DurableObject<OutboxEnv> implements Synchron
     if (draft === undefined || !isForgettable(draft.record)) return false
     // All of it: an empty database would be stored, and paid, for ever.
     void this.#storage.deleteAll()
+    this.#chart = undefined
     return true
   }
 
@@ -244,9 +242,10 @@ export class WorkflowObject extends DurableObject<OutboxEnv> implements Synchron
   // --- inside -----------------------------------------------------------------------------------------------------------
 
   #asked<T>(asker: Asker, work: (draft: Draft) => T): Asked<T> {
-    const answer = this.#step((draft) =>
-      mayAsk(draft.record, asker) ? work(draft) : ({ status: 'forbidden' } as const),
-    )
+    const answer = this.#step((draft) => {
+      const closed = whyClosed(draft.record, asker)
+      return closed === undefined ? work(draft) : { status: closed }
+    })
     return answer ?? { status: 'unknown' }
   }
 

@@ -219,7 +219,7 @@ export const entryAnswer = z.strictObject({
     .optional()
     .describe('Every step that the statechart took, through transient states too.'),
   fields: z.array(z.string()).optional().describe('The fields of the state that changed.'),
-  effects: z.array(z.int()).optional().describe('The messages that it sent: `<workflow>-<n>`.'),
+  effects: z.array(z.int()).optional().describe('The numbers of the messages that it sent.'),
   detail: z.string().optional(),
 })
 
@@ -227,7 +227,9 @@ export const messagesAnswer = z.strictObject({
   items: z.array(
     z.strictObject({
       n: z.int(),
-      id: z.string().describe('`<workflow>-<n>`.'),
+      id: z
+        .string()
+        .describe('`<workflow>-<incarnation>-<n>`: no other message has it, also none of a later workflow of this id.'),
       kind: outgoingRecord.shape.kind,
       to: anyJson.optional(),
       topic: anyJson.optional(),

@@ -6,6 +6,7 @@
 import { skippedOnCatchUp } from './catch-up-policy.ts'
 import type { ChartValue } from './chart-snapshot.ts'
 import { type DeadReason, deadReason } from './dead-reason.ts'
+import { ownMessage, workflowSource } from './outgoing.ts'
 import type { Receipt } from './receipt.ts'
 import { unreachable } from './result.ts'
 import type { WorkflowRecord } from './workflow.ts'
@@ -185,8 +186,8 @@ export type Cause =
 export function causeOf({ id, source }: Pick<Receipt['message'], 'id' | 'source'>): Cause | undefined {
   const [, delivery, agent] = /^(([a-z0-9-]{1,64})_[a-z2-7]{26})(?:-r\d+)?-(?:\d+|ended)$/.exec(id) ?? []
   if (delivery !== undefined && source === agent) return { kind: 'delivery', id: delivery }
-  const [, workflow] = /^(.+)-\d+$/.exec(id) ?? []
-  return workflow !== undefined && source === `workflow/${workflow}` ? { kind: 'workflow', id: workflow } : undefined
+  const workflow = source.startsWith(workflowSource('')) ? source.slice(workflowSource('').length) : ''
+  return ownMessage(workflow, { id, source }) === undefined ? undefined : { kind: 'workflow', id: workflow }
 }
 
 // --- a workflow -------------------------------------------------------------------------------------------------------

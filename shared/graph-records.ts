@@ -255,17 +255,17 @@ export function ofWorkflow(
       ...(why === undefined ? {} : { why }),
       ...refusedOf(messages),
     },
-    links: messages.flatMap((one) => sentLinks(record.id, one)),
+    links: messages.flatMap((one) => sentLinks(record, one)),
     hints: [],
     entries: history.map((entry) => entryOf(id, entry)),
   }
 }
 
-function sentLinks(workflow: string, { n, kind, message, state }: Outgoing): GraphLink[] {
+function sentLinks(workflow: WorkflowRecord, { n, kind, message, state }: Outgoing): GraphLink[] {
   if (state.status !== 'carried') return []
-  const from = workflowAddress(workflow)
+  const from = workflowAddress(workflow.id)
   if (state.scatter !== undefined) return [{ from, to: gatherAddress(state.scatter), kind: 'scatter' }]
-  const publication = publicationId(workflowSource(workflow), outgoingId(workflow, n))
+  const publication = publicationId(workflowSource(workflow.id), outgoingId(workflow, n))
   const many = kind === 'publish' || isToMany(targetOf(message))
   return linksTo(from, 'message', state.deliveries, many ? publication : undefined)
 }

@@ -6,6 +6,7 @@ import * as z from 'zod'
 import { type EffectStatus, effectStatus } from './effects.ts'
 import { isJsonObject, type JsonObject } from './json-pointer.ts'
 import { limits } from './limits.ts'
+import type { Head } from './message.ts'
 import { project, selection } from './projection.ts'
 import { err, ok, type Result } from './result.ts'
 
@@ -47,23 +48,46 @@ export const workflowAddress = (id: string): string => `workflow:${id}`
 /** The source under which it speaks. */
 export const workflowSource = (id: string): string => `workflow/${id}`
 
-export const outgoingId = (workflow: string, n: number): string => `${workflow}-${n}`
+/** A workflow, and which of those that had its id one after the other. One that was made before they were told apart says nothing. */
+export interface Incarnate {
+  readonly id: string
+  readonly incarnation?: string | undefined
+}
 
-/** The number of the effect that has this message id, if it is one of this workflow's. */
-export function outgoingNumber(workflow: string, messageId: string | undefined): number | undefined {
+/** What no other workflow is called that had its id before it or has it after: what it says under that name is its own. */
+export const ownName = ({ id, incarnation }: Incarnate): string =>
+  incarnation === undefined ? id : `${id}-${incarnation}`
+
+export const outgoingId = (workflow: Incarnate, n: number): string => `${ownName(workflow)}-${n}`
+
+/** Which effect it is, and of which of the workflows of that id. */
+export interface OutgoingName {
+  readonly n: number
+  readonly incarnation?: string
+}
+
+/** The effect that has this message id, if it is one of a workflow of this id. */
+export function outgoingName(workflow: string, messageId: string | undefined): OutgoingName | undefined {
   if (messageId === undefined || !messageId.startsWith(`${workflow}-`)) return undefined
-  const digits = messageId.slice(workflow.length + 1)
-  return /^[1-9][0-9]{0,8}$/.test(digits) ? Number(digits) : undefined
+  const rest = messageId.slice(workflow.length + 1)
+  const [, incarnation, digits] = /^(?:([0-9a-z]{1,12})-)?([1-9][0-9]{0,8})$/.exec(rest) ?? []
+  if (digits === undefined) return undefined
+  return { n: Number(digits), ...(incarnation === undefined ? {} : { incarnation }) }
+}
+
+/** Which of a workflow's own messages this is: by its source too, which nobody else has. */
+export function ownMessage(workflow: string, { id, source }: Pick<Head, 'id' | 'source'>): OutgoingName | undefined {
+  return source === workflowSource(workflow) ? outgoingName(workflow, id) : undefined
 }
 
 /** The publish that an effect is. Answers come back to the workflow, unless it said where else. */
-export function publishOf(workflow: string, { n, message, causationid }: Outgoing): JsonObject {
+export function publishOf(workflow: Incarnate, { n, message, causationid }: Outgoing): JsonObject {
   return {
-    replyto: workflowAddress(workflow),
-    correlationid: workflow,
+    replyto: workflowAddress(workflow.id),
+    correlationid: workflow.id,
     ...message,
     id: outgoingId(workflow, n),
-    workflowid: workflow,
+    workflowid: workflow.id,
     ...(causationid === undefined ? {} : { causationid }),
   }
 }
@@ -87,7 +111,7 @@ export function messageOf(params: JsonObject, state: JsonObject): Result<JsonObj
 }
 
 /** What was sent, as it is shown: what became of it, and not what was in it. */
-export function publicOutgoing(workflow: string, { n, kind, message, entry, openedAt, instead, state }: Outgoing) {
+export function publicOutgoing(workflow: Incarnate, { n, kind, message, entry, openedAt, instead, state }: Outgoing) {
   const { to, topic, type } = message
   return {
     ...{ n, id: outgoingId(workflow, n), kind },

@@ -2,13 +2,14 @@
  * What the verbs may ask of one workflow's object, and what it answers. Every changing call names its operation: repeated, it
  * gets the same answer. Never here: an implementation (durable-objects/workflow.ts).
  */
+import type { Asker } from './asker.ts'
 import type { BudgetAsk, BudgetNews, BudgetPermit } from './budget.ts'
 import type { ChartValue } from './chart-snapshot.ts'
 import type { ChartMove } from './chart-step.ts'
 import type { JsonObject } from './json-pointer.ts'
 import type { Outgoing, Performed } from './outgoing.ts'
 import type { StateChange } from './versioned.ts'
-import type { Asker, Opening, Shown, WorkflowRecord } from './workflow.ts'
+import type { Opening, Shown, WorkflowRecord } from './workflow.ts'
 import type { Amendment, OwedDone, Terms } from './workflow-budget.ts'
 import type { Arrival, Received } from './workflow-events.ts'
 import type { HistoryEntry } from './workflow-history.ts'
@@ -44,6 +45,8 @@ export interface DefinitionFound {
 
 export interface MessagesFound {
   readonly status: 'found'
+  /** Of the workflow that sent them: part of their ids. */
+  readonly incarnation: string | undefined
   readonly messages: readonly Outgoing[]
 }
 
@@ -65,6 +68,8 @@ export interface Unfinished {
 }
 
 export interface PerformedNews {
+  /** Whose effects these are. */
+  readonly incarnation?: string | undefined
   readonly effects: readonly Performed[]
   /** The index knows this status now. */
   readonly listed?: WorkflowStatus

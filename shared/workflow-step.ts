@@ -149,6 +149,8 @@ function noteSlow(draft: Draft, { state, afterMs }: SlowEvent, since: number, no
 
 /** Writes it down. What was carried or refused before stays so; a refusal comes back as the event `effect_refused` (E1). */
 export function settle(draft: Draft, known: Knowledge, news: PerformedNews, now: number): void {
+  // It comes too late, for one that had this id before.
+  if (news.incarnation !== draft.record.incarnation) return
   if (news.owed !== undefined) settleOwed(draft, news.owed)
   if (news.listed !== undefined) draft.record = { ...draft.record, listed: news.listed }
   for (const one of news.effects) settleOne(draft, known, one, now)

@@ -39,6 +39,8 @@ const definitionName = z.strictObject({ name: z.string().exactOptional(), versio
 export const workflowRecord = z.strictObject({
   v: z.literal(1),
   id: z.string(),
+  /** Tells it from others that had its id before, or have it after. Absent: made when nothing did. */
+  incarnation: z.string().exactOptional(),
   /** Who made it, with what they might do then: it acts with these permissions. */
   createdBy: z.string(),
   permissions: permissionsSchema,
@@ -164,6 +166,7 @@ export function opened(opening: Opening, now: number): Draft {
     ...rest,
     createdBy: by,
     createdAt: now,
+    incarnation: Math.floor(now).toString(36),
     status: 'running',
     version: 0,
     updatedAt: now,
@@ -175,17 +178,6 @@ export function opened(opening: Opening, now: number): Draft {
     effectsUntil: limits.workflowEffects,
   }
   return draftOf(record, state, budget === undefined ? undefined : newBudget(budget, now))
-}
-
-/** Whoever asks: its source, and whether its permissions name this workflow. */
-export interface Asker {
-  readonly source: string
-  readonly permitted: boolean
-}
-
-/** Its creator may always. */
-export function mayAsk(record: WorkflowRecord, asker: Asker): boolean {
-  return asker.permitted || asker.source === record.createdBy
 }
 
 // --- entries and commits ----------------------------------------------------------------------------------------------

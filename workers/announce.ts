@@ -7,6 +7,7 @@ import type { Incoming } from '../shared/admission.ts'
 import { type Breaker, movesOf } from '../shared/breaker.ts'
 import type { DeadLetter } from '../shared/dead-letter.ts'
 import { composeMessage, contentHash, type PublishInput } from '../shared/message.ts'
+import { ownName } from '../shared/outgoing.ts'
 import { brokerSource } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
 import { agentTopic, isReserved, resourceTopic, workflowTopic } from '../shared/topic.ts'
@@ -80,7 +81,7 @@ export async function announceWorkflow(platform: Platform, record: WorkflowRecor
   const audience = { kind: 'topic', topic: workflowTopic(id) } as const
   const { total } = await platform.directory().candidates(audience, undefined, 1)
   if (total === 0) return
-  const key = `workflow-${id}-${status}-${last.entry}`
+  const key = `workflow-${ownName(record)}-${status}-${last.entry}`
   const about = {
     type: `${brokerSource}.workflow.${status}`,
     // Not its `workflowid`: what belongs to a workflow that is paused may have to wait for it.
@@ -94,13 +95,14 @@ export async function announceWorkflow(platform: Platform, record: WorkflowRecor
 }
 
 /** Each visit of a state that lasts too long, as its chart says. Gives the entries that are told: told twice, it is a duplicate. */
-export async function announceSlow(platform: Platform, { id, owes }: WorkflowRecord): Promise<number[]> {
+export async function announceSlow(platform: Platform, record: WorkflowRecord): Promise<number[]> {
+  const { id, owes } = record
   const slow = owes?.slow ?? []
   if (slow.length === 0) return []
   const audience = { kind: 'topic', topic: workflowTopic(id) } as const
   const { total } = await platform.directory().candidates(audience, undefined, 1)
   for (const { n, state, since, at } of total === 0 ? [] : slow) {
-    const key = `workflow-${id}-slow-${n}`
+    const key = `workflow-${ownName(record)}-slow-${n}`
     const about = { type: `${brokerSource}.workflow.slow_state`, subject: id, state, elapsedms: at - since }
     const times = { since: new Date(since).toISOString(), time: new Date(at).toISOString() }
     const input: PublishInput = { topic: audience.topic, ...about, ...times, id: key, onunroutable: 'drop' }

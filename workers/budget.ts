@@ -7,6 +7,7 @@ import { type BudgetNews, type BudgetPermit, payerOf } from '../shared/budget.ts
 import type { Effect, EffectStatus } from '../shared/effects.ts'
 import type { PublishInput } from '../shared/message.ts'
 import { type Outcome, parseEffects } from '../shared/outcome.ts'
+import { type Incarnate, ownName } from '../shared/outgoing.ts'
 import { brokerSource } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
 import type { Report, Settlement } from '../shared/settlement.ts'
@@ -138,38 +139,41 @@ export async function chargeUsage(platform: Platform, one: Unfinished, effect: E
 }
 
 /** What a workflow owes because of its budget: its mail is let go, and who listens is warned. */
-export async function payOwed(platform: Platform, { id, owes, definition }: WorkflowRecord): Promise<OwedDone> {
+export async function payOwed(platform: Platform, record: WorkflowRecord): Promise<OwedDone> {
+  const { id, owes, definition } = record
   const { letGo, warnings } = owes ?? { letGo: [], warnings: [] }
   await Promise.all(letGo.map((agent) => release(platform, id, agent, Number.MAX_SAFE_INTEGER)))
   const told: number[] = []
-  for (const warning of warnings) if (await warn(platform, id, definition !== undefined, warning)) told.push(warning.n)
+  for (const warning of warnings)
+    if (await warn(platform, record, definition !== undefined, warning)) told.push(warning.n)
   return { letGo, warnings: told }
 }
 
 // Told twice, it is a duplicate to whoever has it. False: too many events wait for the workflow, and it is told later.
-async function warn(platform: Platform, id: string, hasChart: boolean, warning: Warning): Promise<boolean> {
-  await announceWarning(platform, id, warning)
-  return !hasChart || tellChart(platform, id, warning)
+async function warn(platform: Platform, workflow: Incarnate, hasChart: boolean, warning: Warning): Promise<boolean> {
+  await announceWarning(platform, workflow, warning)
+  return !hasChart || tellChart(platform, workflow, warning)
 }
 
-const warningKey = (id: string, n: number) => `workflow-${id}-budget-${n}`
+const warningKey = (workflow: Incarnate, n: number) => `workflow-${ownName(workflow)}-budget-${n}`
 
 // A statechart may act while there is something left: wind up, take a cheaper agent, ask a person. One that has no such transition
 // ignores it, as any event.
-async function tellChart(platform: Platform, id: string, { n, unit }: Warning): Promise<boolean> {
-  const key = warningKey(id, n)
+async function tellChart(platform: Platform, workflow: Incarnate, { n, unit }: Warning): Promise<boolean> {
+  const key = warningKey(workflow, n)
   const happening = { type: 'budget_warning', data: { budget: unit }, by: brokerSource, id: key }
   const operation = { id: operationId(brokerSource, key), content: contentOf(happening.data) }
   const asker = { source: brokerSource, permitted: true }
-  const received = await platform.workflow(id).receive(asker, { happening, operation })
+  const received = await platform.workflow(workflow.id).receive(asker, { happening, operation })
   return received.status !== 'full'
 }
 
-async function announceWarning(platform: Platform, id: string, { n, unit, at }: Warning): Promise<void> {
+async function announceWarning(platform: Platform, workflow: Incarnate, { n, unit, at }: Warning): Promise<void> {
+  const { id } = workflow
   const audience = { kind: 'topic', topic: workflowTopic(id) } as const
   const { total } = await platform.directory().candidates(audience, undefined, 1)
   if (total === 0) return
-  const key = warningKey(id, n)
+  const key = warningKey(workflow, n)
   const input: PublishInput = {
     ...{ topic: audience.topic, type: `${brokerSource}.workflow.budget_warning`, id: key, subject: id, workflowid: id },
     ...{ budget: unit, time: new Date(at).toISOString(), onunroutable: 'drop' },

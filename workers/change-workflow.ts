@@ -2,16 +2,19 @@
  * Change a workflow: the effects of an agent's answer that are for the workflow its message belongs to. An event of its
  * statechart, a change of its state, and the news that an effect was refused. Never here: messages (workers/effects.ts).
  */
+
 import type { AgentRecord } from '../shared/agent.ts'
 import type { Unfinished } from '../shared/agent-port.ts'
+import type { Asker } from '../shared/asker.ts'
 import { type Effect, type EffectStatus, stateEffect } from '../shared/effects.ts'
 import { problemOf } from '../shared/fault.ts'
 import { effectId } from '../shared/ids.ts'
+import { ownMessage, ownName } from '../shared/outgoing.ts'
 import { allows, type Principal } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
 import { unreachable } from '../shared/result.ts'
 import type { StateChange } from '../shared/versioned.ts'
-import { type Asker, workflowId } from '../shared/workflow.ts'
+import { workflowId } from '../shared/workflow.ts'
 import { contentOf, operationId } from '../shared/workflow-history.ts'
 import { receiveEvent, receiveRefusal } from './receive.ts'
 import { faultOf } from './workflow-access.ts'
@@ -26,7 +29,11 @@ export async function changeWorkflow(
   const workflow = workflowOf(one)
   if (workflow === undefined) return refused('no_workflow', '`workflowid` is not the id of a workflow')
   const speaker: Principal = { kind: 'agent', name: agent.name, permissions: agent.permissions }
-  const asker: Asker = { source: agent.name, permitted: allows(speaker, 'writeState', workflow) }
+  const after = ownMessage(workflow, one.head)
+  const asker: Asker = {
+    ...{ source: agent.name, permitted: allows(speaker, 'writeState', workflow) },
+    ...(after === undefined ? {} : { after }),
+  }
   if (effect.kind === 'state') return change(platform, workflow, asker, one, effect)
   const { type, data } = effect.publish
   const event = { type: String(type), ...(data === undefined ? {} : { data }) }
@@ -65,7 +72,7 @@ async function change(
     case 'conflict':
       return refused('operation_reused', `${one.id}-${n} was another change`)
     case 'unknown':
-      return refused('not_found', `there is no workflow ${workflow}`)
+      return refused('not_found', `there is no workflow ${ownName({ id: workflow, ...asker.after })}`)
     case 'forbidden':
       return refused('forbidden', `${asker.source} may not change ${workflow}`)
     default:
@@ -91,7 +98,7 @@ export async function tellRefusals(
       ...(type === undefined ? {} : { type }),
     }
     const told = { delivery: one.id, agent, effect: n, kind, ...what, reason: state.reason, detail: state.detail }
-    await receiveRefusal(platform, workflow, agent, effectId(one.id, n), told)
+    await receiveRefusal(platform, workflow, agent, one, effectId(one.id, n), told)
   }
 }
 

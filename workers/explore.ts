@@ -3,6 +3,7 @@
  * lives; bounded in nodes and in calls, and said to be cut where it was. Whoever may not read a node sees that there is one,
  * and the way does not go on behind it. Never here: what a record knows (shared/graph-records.ts), drawing.
  */
+import type { Asker } from '../shared/asker.ts'
 import { type Address, type Found, parseAddress, type Walk } from '../shared/causal-graph.ts'
 import { ofGather, ofPublication, ofReceipt, ofWorkflow } from '../shared/graph-records.ts'
 import { parseDeliveryId } from '../shared/ids.ts'
@@ -10,7 +11,7 @@ import { limits } from '../shared/limits.ts'
 import { type Outgoing, workflowSource } from '../shared/outgoing.ts'
 import { allows, mayRead, maySpeakAs, ownSource, type Principal } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
-import type { Asker, WorkflowRecord } from '../shared/workflow.ts'
+import type { WorkflowRecord } from '../shared/workflow.ts'
 import type { HistoryEntry } from '../shared/workflow-history.ts'
 
 export interface Exploring {

@@ -11,6 +11,7 @@ import type { Principal } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
 import { ok, unreachable } from '../shared/result.ts'
 import { effectGiveUpMs } from '../shared/upkeep.ts'
+import type { WorkflowRecord } from '../shared/workflow.ts'
 import { listingOf } from '../shared/workflow-index.ts'
 import type { PerformedNews, Unfinished } from '../shared/workflow-port.ts'
 import { isOver } from '../shared/workflow-status.ts'
@@ -61,10 +62,12 @@ async function doneOf(platform: Platform, unfinished: Unfinished): Promise<Perfo
   const { record, unlisted } = unfinished
   const effects = await performed(platform, unfinished)
   const owed = { ...(await payOwed(platform, record)), slow: await announceSlow(platform, record) }
-  if (!unlisted) return { effects, owed }
-  await platform.workflowIndex().put(listingOf(record), isOver(record.status) ? record.stays : undefined)
+  const { incarnation, status } = record
+  const news = { incarnation, effects, owed }
+  if (!unlisted) return news
+  await platform.workflowIndex().put(listingOf(record), isOver(status) ? record.stays : undefined)
   await announceWorkflow(platform, record)
-  return { effects, owed, listed: record.status }
+  return { ...news, listed: status }
 }
 
 // One after the other: what a step sends to one agent comes to it in the order in which the step sent it.
@@ -72,22 +75,25 @@ async function performed(platform: Platform, { record, effects }: Unfinished): P
   const speaker: Principal = { kind: 'workflow', id: record.id, permissions: record.permissions }
   const done: Performed[] = []
   for (const effect of effects) {
-    const state = await send(platform, speaker, effect)
+    const state = await send(platform, speaker, record, effect)
     platform.log('perform', { workflow: record.id, effect: effect.n, status: state?.status ?? 'pending' })
     if (state !== undefined) done.push({ n: effect.n, state })
   }
   return done
 }
 
+type Speaker = Extract<Principal, { kind: 'workflow' }>
+
 // `undefined`: still pending, to be tried again.
 async function send(
   platform: Platform,
-  speaker: Extract<Principal, { kind: 'workflow' }>,
+  speaker: Speaker,
+  workflow: WorkflowRecord,
   effect: Outgoing,
 ): Promise<EffectStatus | undefined> {
   if (effect.flaw !== undefined) return refused('invalid', effect.flaw)
-  if (effect.kind === 'scatter') return sendScatter(platform, speaker, effect)
-  const prepared = prepare(platform, speaker, publishOf(speaker.id, effect), {
+  if (effect.kind === 'scatter') return sendScatter(platform, speaker, workflow, effect)
+  const prepared = prepare(platform, speaker, publishOf(workflow, effect), {
     brokerMade: true,
     ...(effect.traceparent === undefined ? {} : { traceparent: effect.traceparent }),
   })
@@ -100,12 +106,13 @@ async function send(
 // Its end comes back to the workflow, unless it said where else. Its legs are asked by whoever takes the reference, or its alarm.
 async function sendScatter(
   platform: Platform,
-  speaker: Extract<Principal, { kind: 'workflow' }>,
+  speaker: Speaker,
+  workflow: WorkflowRecord,
   effect: Outgoing,
 ): Promise<EffectStatus> {
   const { traceparent } = effect
   const trace = traceparent === undefined ? {} : { traceparent }
-  const opened = await scatter(platform, speaker, publishOf(speaker.id, effect), trace)
+  const opened = await scatter(platform, speaker, publishOf(workflow, effect), trace)
   if (!opened.ok) return refusedBy(opened.error)
   const { id } = opened.value.gather
   await sendBounded(platform, platform.work, { v: 1, gather: id }, id)

@@ -2,16 +2,25 @@
  * Receive: a message comes to a workflow, as an event of its statechart. By hand, out of an agent's journal, or as the news that
  * a delivery will not be answered. Never here: what the statechart makes of it (shared/workflow-events.ts).
  */
+
 import type { Incoming } from '../shared/admission.ts'
 import type { Unfinished } from '../shared/agent-port.ts'
+import type { Asker } from '../shared/asker.ts'
 import type { Effect, EffectStatus } from '../shared/effects.ts'
 import { type Fault, problemOf } from '../shared/fault.ts'
 import { limits } from '../shared/limits.ts'
-import { outgoingNumber, workflowAddress, workflowSource } from '../shared/outgoing.ts'
+import {
+  type OutgoingName,
+  outgoingName,
+  ownMessage,
+  ownName,
+  workflowAddress,
+  workflowSource,
+} from '../shared/outgoing.ts'
 import type { Platform } from '../shared/ports.ts'
 import { err, ok, type Result, unreachable } from '../shared/result.ts'
 import { effectGiveUpMs } from '../shared/upkeep.ts'
-import type { Asker, Happening } from '../shared/workflow.ts'
+import type { Happening } from '../shared/workflow.ts'
 import type { Received } from '../shared/workflow-events.ts'
 import { contentOf, operationId } from '../shared/workflow-history.ts'
 import type { Asked } from '../shared/workflow-port.ts'
@@ -19,7 +28,10 @@ import { performSoon } from './perform.ts'
 import type { PublishReceipt } from './route.ts'
 
 /** Whoever may publish to it was asked before (workers/route.ts). */
-const admitted = (source: string): Asker => ({ source, permitted: true })
+const admitted = (source: string, after?: OutgoingName): Asker => ({
+  ...{ source, permitted: true },
+  ...(after === undefined ? {} : { after }),
+})
 
 /** A message published to a workflow. */
 export async function receiveByHand(
@@ -27,13 +39,7 @@ export async function receiveByHand(
   workflow: string,
   incoming: Incoming,
 ): Promise<Result<PublishReceipt, Fault>> {
-  const received = await receive(
-    platform,
-    workflow,
-    happeningOf(workflow, incoming),
-    incoming.key,
-    incoming.contentHash,
-  )
+  const received = await receive(platform, workflow, happeningOf(incoming), incoming.key, incoming.contentHash)
   if (received.status === 'conflict')
     return err({ code: 'key_reused', key: incoming.key, delivery: workflowAddress(workflow) })
   const fault = faultOf(workflow, received)
@@ -51,10 +57,12 @@ export async function receiveFromJournal(
   one: Unfinished,
   incoming: Incoming,
 ): Promise<EffectStatus | undefined> {
-  const happening = happeningOf(workflow, incoming, one)
-  const received = await receive(platform, workflow, happening, incoming.key, incoming.contentHash)
+  const after = ownMessage(workflow, one.head)
+  const happening = happeningOf(incoming, after)
+  const asker = admitted(happening.by, after)
+  const received = await receive(platform, workflow, happening, incoming.key, incoming.contentHash, asker)
   if (received.status === 'full' && platform.now() - one.openedAt < effectGiveUpMs) return undefined
-  const fault = faultOf(workflow, received)
+  const fault = faultOf(ownName({ id: workflow, ...after }), received)
   if (fault === undefined) return { status: 'carried', deliveries: [] }
   return { status: 'refused', reason: fault.code, detail: problemOf(fault).body.detail }
 }
@@ -68,14 +76,15 @@ export async function receiveNotice(
   { publish }: Effect,
 ): Promise<EffectStatus | undefined> {
   const { traceparent } = one.head
-  const about = aboutOf(workflow, one)
+  const after = ownMessage(workflow, one.head)
   const happening: Happening = {
     ...{ type: 'agent_error', data: publish.data, by: agent, id: String(publish.id) },
     ...(traceparent === undefined ? {} : { traceparent }),
-    ...(about === undefined ? {} : { about }),
+    ...aboutOf(after),
   }
   const key = String(publish.id)
-  const received = await receive(platform, workflow, happening, key, contentOf(publish.data ?? null))
+  const content = contentOf(publish.data ?? null)
+  const received = await receive(platform, workflow, happening, key, content, admitted(agent, after))
   const waits = received.status === 'full' && platform.now() - one.openedAt < effectGiveUpMs
   return waits ? undefined : { status: 'carried', deliveries: [] }
 }
@@ -85,11 +94,13 @@ export async function receiveRefusal(
   platform: Platform,
   workflow: string,
   agent: string,
+  one: Unfinished,
   id: string,
   data: unknown,
 ): Promise<void> {
   const happening: Happening = { type: 'effect_refused', data, by: agent, id }
-  await receive(platform, workflow, happening, `${id}-refused`, contentOf(data))
+  const asker = admitted(agent, ownMessage(workflow, one.head))
+  await receive(platform, workflow, happening, `${id}-refused`, contentOf(data), asker)
 }
 
 /** An event that an agent's answer names, without a message. */
@@ -102,15 +113,14 @@ export async function receiveEvent(
   id: string,
 ): Promise<EffectStatus | undefined> {
   const { traceparent } = one.head
-  const about = aboutOf(workflow, one)
   const happening: Happening = {
     ...{ ...event, by: asker.source, id },
     ...(traceparent === undefined ? {} : { traceparent }),
-    ...(about === undefined ? {} : { about }),
+    ...aboutOf(asker.after),
   }
   const received = await receive(platform, workflow, happening, id, contentOf(event), asker)
   if (received.status === 'full' && platform.now() - one.openedAt < effectGiveUpMs) return undefined
-  const fault = faultOf(workflow, received)
+  const fault = faultOf(ownName({ id: workflow, ...asker.after }), received)
   if (fault === undefined) return { status: 'carried', deliveries: [] }
   return { status: 'refused', reason: fault.code, detail: problemOf(fault).body.detail }
 }
@@ -120,12 +130,14 @@ export async function receiveScatter(
   platform: Platform,
   workflow: string,
   incoming: Incoming,
+  owner: string,
   failed: boolean,
 ): Promise<boolean> {
-  const about = outgoingNumber(workflow, incoming.message.causationid)
-  const happening = { ...happeningOf(workflow, incoming), ...(about === undefined ? {} : { about }) }
+  const { key, contentHash, message } = incoming
+  const after = owner === workflowSource(workflow) ? outgoingName(workflow, message.causationid) : undefined
+  const happening = happeningOf(incoming, after)
   const told = failed ? { ...happening, type: 'agent_error' } : happening
-  const received = await receive(platform, workflow, told, incoming.key, incoming.contentHash)
+  const received = await receive(platform, workflow, told, key, contentHash, admitted(happening.by, after))
   return received.status !== 'full'
 }
 
@@ -135,7 +147,7 @@ async function receive(
   happening: Happening,
   key: string,
   content: string,
-  asker: Asker = admitted(happening.by),
+  asker = admitted(happening.by),
 ): Promise<Asked<Received>> {
   const operation = { id: operationId(happening.by, key), content }
   const received = await platform.workflow(workflow).receive(asker, { happening, operation })
@@ -145,21 +157,18 @@ async function receive(
 }
 
 // What a publisher says that it answers is no word of the broker's: whoever writes `agent_error` by hand has nothing sent again.
-function happeningOf(workflow: string, { message }: Incoming, answers?: Unfinished): Happening {
+function happeningOf({ message }: Incoming, after?: OutgoingName): Happening {
   const { type, data, source: by, id, traceparent } = message
-  const about = answers === undefined ? undefined : aboutOf(workflow, answers)
   return {
     ...{ type, by, id },
     ...(data === undefined ? {} : { data }),
     ...(traceparent === undefined ? {} : { traceparent }),
-    ...(about === undefined ? {} : { about }),
+    ...aboutOf(after),
   }
 }
 
-/** Which of the workflow's own messages this delivery is of: the broker's word, not the agent's. */
-function aboutOf(workflow: string, { head }: Unfinished): number | undefined {
-  return head.source === workflowSource(workflow) ? outgoingNumber(workflow, head.id) : undefined
-}
+// The broker's word, not the agent's.
+const aboutOf = (after: OutgoingName | undefined) => (after === undefined ? {} : { about: after.n })
 
 function faultOf(workflow: string, received: Asked<Received>): Fault | undefined {
   switch (received.status) {

@@ -163,11 +163,11 @@ async function tellEnd(platform: Platform, report: ResultsReport): Promise<boole
   const led = lineage === undefined ? {} : { lineage }
   const incoming: Incoming = { ...stored, hops, ...led, brokerMade: true, reserved: true }
   const isLate = platform.now() - outcome.at > effectGiveUpMs
-  return (await send(platform, incoming, scatterStatusOf(gather) !== 'completed')) || isLate
+  return (await send(platform, incoming, gather)) || isLate
 }
 
 // False: there is no room, and it is tried again.
-async function send(platform: Platform, incoming: Incoming, failed: boolean): Promise<boolean> {
+async function send(platform: Platform, incoming: Incoming, scatter: Gather): Promise<boolean> {
   const to = destinationOf(incoming.message)
   platform.log('scatter.ended', { scatter: incoming.message.id, to: incoming.message.to ?? incoming.message.topic })
   switch (to.kind) {
@@ -177,7 +177,7 @@ async function send(platform: Platform, incoming: Incoming, failed: boolean): Pr
       return answer.admissions[0]?.status !== 'full'
     }
     case 'workflow':
-      return receiveScatter(platform, to.workflow, incoming, failed)
+      return receiveScatter(platform, to.workflow, incoming, scatter.owner, scatterStatusOf(scatter) !== 'completed')
     case 'gather':
       return true
     default:

@@ -3,17 +3,20 @@
  * the lease; the call's place among the handler's own is its operation id, so a re-run finds what the first run wrote.
  * Never here: what a change does (shared/versioned.ts).
  */
+
 import type { AgentRecord } from '../shared/agent.ts'
 import type { LeasedDelivery } from '../shared/agent-port.ts'
+import type { Asker } from '../shared/asker.ts'
 import { type Fault, problemOf } from '../shared/fault.ts'
 import type { JsonObject } from '../shared/json-pointer.ts'
+import { ownMessage } from '../shared/outgoing.ts'
 import { allows, type Principal } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
 import { project } from '../shared/projection.ts'
 import { unreachable } from '../shared/result.ts'
 import { type StateOperation, stateOperations } from '../shared/state-operations.ts'
 import type { Expectation, StateChange } from '../shared/versioned.ts'
-import { type Asker, workflowId } from '../shared/workflow.ts'
+import { workflowId } from '../shared/workflow.ts'
 import { operationId } from '../shared/workflow-history.ts'
 import { type SharedState, StateError, type StateSeen } from './define.ts'
 import { faultOf } from './workflow-access.ts'
@@ -124,7 +127,8 @@ export class HandlerState implements SharedState {
   #asker(workflow: string, action: 'readState' | 'writeState'): Asker {
     const { name, permissions } = this.#agent
     const speaker: Principal = { kind: 'agent', name, permissions }
-    return { source: name, permitted: allows(speaker, action, workflow) }
+    const after = ownMessage(workflow, this.#lease.head)
+    return { source: name, permitted: allows(speaker, action, workflow), ...(after === undefined ? {} : { after }) }
   }
 
   #absent(workflow: string, status: string): StateError {

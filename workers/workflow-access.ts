@@ -1,14 +1,16 @@
 /**
  * What every route about workflows does first and last: who asks, and what an object's answer means over HTTP. Never here: a
- * route (workers/routes/), whether somebody may (shared/workflow.ts `mayAsk`, asked where the creator is known).
+ * route (workers/routes/), whether somebody may (shared/asker.ts, asked where the creator is known).
  */
+
 import type { Context } from 'hono'
+import type { Asker } from '../shared/asker.ts'
 import type { Fault } from '../shared/fault.ts'
 import { limits } from '../shared/limits.ts'
 import { allows, ownSource, type Principal } from '../shared/permissions.ts'
 import { unreachable } from '../shared/result.ts'
 import type { ChangeFault } from '../shared/versioned.ts'
-import { type Asker, workflowId } from '../shared/workflow.ts'
+import { workflowId } from '../shared/workflow.ts'
 import { contentOf, operationId } from '../shared/workflow-history.ts'
 import type { Asked, Moved, Workflow, WorkflowPort } from '../shared/workflow-port.ts'
 import type { Written } from '../shared/workflow-write.ts'

@@ -28,7 +28,7 @@ export function workflowPage({ workflow, diagram, history, messages, timeline }:
   return pageOf(
     `Workflow ${record.id}`,
     html`${verdict(explainWorkflow(record), record.status)}
-${way(history)}${timers(record)}${sent(record.id, messages)}
+${way(history)}${timers(record)}${sent(record, messages)}
 <h2>Time line</h2>${timeLine(timeline, `/v1/workflows/${record.id}/timeline`)}
 <h2>State <span class="soft">version ${record.version}</span></h2><pre>${cut(workflow.state)}</pre>
 ${record.output === undefined ? '' : html`<h2>Its output</h2><pre>${cut(record.output)}</pre>`}
@@ -65,7 +65,7 @@ function timers({ timers }: Workflow['record']): Html {
   return html`<h2>Open timers</h2><ul class="lines">${items}</ul>`
 }
 
-function sent(workflow: string, messages: readonly Outgoing[]): Html {
+function sent(workflow: Workflow['record'], messages: readonly Outgoing[]): Html {
   if (messages.length === 0) return html``
   const items = messages.map(({ n, kind, message, state, openedAt }) => {
     const target = message['to'] ?? message['topic']

@@ -113,13 +113,13 @@ describe('a workflow’s object', () => {
 
   it('keeps the last of the messages that it sent', async () => {
     const { inside, create } = object()
-    await create(loop)
+    const { incarnation } = (await create(loop)).workflow.record
     const count = limits.effectsKept + 500
     await inside((w) => {
       for (let i = 0; i < count; i++) {
         w.receive(admin, event('again', String(i)))
         const carried = { status: 'carried' as const, deliveries: [] }
-        w.performed({ effects: [{ n: i + 1, state: carried }] })
+        w.performed({ incarnation, effects: [{ n: i + 1, state: carried }] })
       }
     })
     const kept = await inside((_, sql) => Number(sql.exec('SELECT count(*) AS n FROM effects').one()['n']))
@@ -129,7 +129,7 @@ describe('a workflow’s object', () => {
 
   it('has an alarm as soon as it owes something, and is not forgotten before its last message left', async () => {
     const { stub, inside, create } = object()
-    await create(loop)
+    const { incarnation } = (await create(loop)).workflow.record
     expect(await runInDurableObject(stub, (_, state) => state.storage.getAlarm())).not.toBeNull()
     const owed = () => inside((w) => w.unfinished(0))
     await inside((w) => w.cancel(admin, 'x'))
@@ -137,7 +137,11 @@ describe('a workflow’s object', () => {
     expect(await owed()).toMatchObject({ forgettable: false, effects: [{ n: 1 }] })
     expect(await inside((w) => w.forget())).toBe(false)
     await inside((w) =>
-      w.performed({ effects: [{ n: 1, state: { status: 'carried', deliveries: [] } }], listed: 'cancelled' }),
+      w.performed({
+        incarnation,
+        effects: [{ n: 1, state: { status: 'carried', deliveries: [] } }],
+        listed: 'cancelled',
+      }),
     )
     expect(await owed()).toMatchObject({ forgettable: true })
     expect(await inside((w) => w.forget())).toBe(true)

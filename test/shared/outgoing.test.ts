@@ -1,6 +1,6 @@
 /** What a workflow sends: the parts of its state that an agent gets, the ids, and what a refusal tells. */
 import { describe, expect, it } from 'vitest'
-import { messageOf, type Outgoing, outgoingNumber, publishOf, refusalOf } from '../../shared/outgoing.ts'
+import { messageOf, type Outgoing, outgoingName, ownMessage, publishOf, refusalOf } from '../../shared/outgoing.ts'
 
 const effect: Outgoing = {
   ...{ v: 1, n: 7, kind: 'send', message: { to: 'ada', type: 'x' }, entry: 2, openedAt: 0, origin: 'a' },
@@ -41,18 +41,39 @@ describe('the message of a send (A40)', () => {
 
 describe('its ids', () => {
   it('say which message of which workflow it is, and nobody else’s are taken for its own', () => {
-    expect(publishOf('w-1', effect)['id']).toBe('w-1-7')
-    expect(outgoingNumber('w-1', 'w-1-7')).toBe(7)
-    for (const id of [undefined, 'w-1', 'w-1-', 'w-1-x', 'w-1-07', 'w-17', 'w-1-7-1', 'w-2-7'])
-      expect(outgoingNumber('w-1', id), id).toBeUndefined()
+    expect(publishOf({ id: 'w-1', incarnation: 'k3' }, effect)['id']).toBe('w-1-k3-7')
+    expect(outgoingName('w-1', 'w-1-k3-7')).toEqual({ n: 7, incarnation: 'k3' })
+    for (const id of [
+      undefined,
+      'w-1',
+      'w-1-',
+      'w-1-x',
+      'w-1-07',
+      'w-17',
+      'w-1-k3-07',
+      'w-1-a-b-1',
+      'w-1-K-1',
+      'w-2-7',
+    ])
+      expect(outgoingName('w-1', id), id).toBeUndefined()
+    expect(ownMessage('w', { id: 'w-k3-7', source: 'workflow/w' })).toEqual({ n: 7, incarnation: 'k3' })
+    expect(ownMessage('w', { id: 'w-k3-7', source: 'mallory' })).toBeUndefined()
+  })
+
+  it('of a workflow that was stored before incarnations were told apart are as they were', () => {
+    expect(publishOf({ id: 'w-1' }, effect)['id']).toBe('w-1-7')
+    expect(outgoingName('w-1', 'w-1-7')).toEqual({ n: 7 })
   })
 
   it('and its conversation are the broker’s; where answers go is the workflow unless it said otherwise', () => {
-    const publish = publishOf('w', {
-      ...effect,
-      message: { to: 'ada', type: 'x', id: 'forged', workflowid: 'other', replyto: 'bob' },
-      causationid: 'm',
-    })
+    const publish = publishOf(
+      { id: 'w' },
+      {
+        ...effect,
+        message: { to: 'ada', type: 'x', id: 'forged', workflowid: 'other', replyto: 'bob' },
+        causationid: 'm',
+      },
+    )
     expect(publish).toEqual({
       to: 'ada',
       type: 'x',
@@ -62,7 +83,7 @@ describe('its ids', () => {
       correlationid: 'w',
       causationid: 'm',
     })
-    expect(publishOf('w', effect)).toMatchObject({ replyto: 'workflow:w', correlationid: 'w' })
+    expect(publishOf({ id: 'w' }, effect)).toMatchObject({ replyto: 'workflow:w', correlationid: 'w' })
   })
 
   it('a refusal tells what was to be sent, without its data', () => {

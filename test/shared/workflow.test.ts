@@ -1,18 +1,11 @@
 /** A workflow's steps, one by one: versions, people, time, events, errors of agents, and that each step is whole. */
 import { describe, expect, it } from 'vitest'
+import { whyClosed } from '../../shared/asker.ts'
 import type { Definition } from '../../shared/chart-definition.ts'
 import { limits } from '../../shared/limits.ts'
-import type { Outgoing } from '../../shared/outgoing.ts'
+import type { Outgoing, OutgoingName } from '../../shared/outgoing.ts'
 import { parseDefinition } from '../../shared/statechart.ts'
-import {
-  type Draft,
-  draftOf,
-  mayAsk,
-  type Opening,
-  opened,
-  publicWorkflow,
-  readWorkflow,
-} from '../../shared/workflow.ts'
+import { type Draft, draftOf, type Opening, opened, publicWorkflow, readWorkflow } from '../../shared/workflow.ts'
 import { chased, dueAt, withChase } from '../../shared/workflow-due.ts'
 import { type Arrival, answeredBefore, type Knowledge, receive } from '../../shared/workflow-events.ts'
 import { type WorkflowStatus, workflowStatus, workflowTable } from '../../shared/workflow-status.ts'
@@ -27,6 +20,9 @@ function chartOf(raw: unknown): Definition {
   if (!parsed.ok) throw new Error(JSON.stringify(parsed.error))
   return parsed.value
 }
+
+/** Of this very workflow. */
+const own = ({ record: { incarnation } }: Draft) => ({ incarnation })
 
 const send = (to: string) => ({ type: 'send', params: { to, type: 'x' } })
 const walk = chartOf({
@@ -130,7 +126,19 @@ describe('a workflow', () => {
       ['bob', true],
       ['bob', false],
     ] as const
-    expect(asked.map(([source, permitted]) => mayAsk(record, { source, permitted }))).toEqual([true, true, false])
+    const answers = asked.map(([source, permitted]) => whyClosed(record, { source, permitted }))
+    expect(answers).toEqual([undefined, undefined, 'forbidden'])
+  })
+
+  it('is meant by what it set off itself, and by nothing that another of its id did', () => {
+    const { record } = new Bench(undefined).draft
+    const { incarnation: _none, ...before } = record
+    const by = (after: OutgoingName) => ({ source: 'bob', permitted: true, after })
+    const own = { n: 1, incarnation: record.incarnation! }
+    expect([whyClosed(record, by(own)), whyClosed(before, by({ n: 1 }))]).toEqual([undefined, undefined])
+    for (const after of [{ n: 1 }, { n: 1, incarnation: 'other' }])
+      expect(whyClosed(record, by(after)), JSON.stringify(after)).toBe('unknown')
+    expect(whyClosed(before, by(own))).toBe('unknown')
   })
 
   it('shows neither its permissions nor the machine’s snapshot', () => {
@@ -274,7 +282,7 @@ describe('an agent that failed (A24)', () => {
     const bench = new Bench(walk)
     bench.tell('go')
     const refused = { status: 'refused' as const, reason: 'agent_not_found', detail: 'x' }
-    bench.step((d) => settle(d, bench.known, { effects: [{ n: 1, state: refused }] }, bench.now))
+    bench.step((d) => settle(d, bench.known, { ...own(d), effects: [{ n: 1, state: refused }] }, bench.now))
     expect(bench.effects.get(1)?.state).toEqual(refused)
     expect(bench.effects.get(2)).toMatchObject({ message: { to: 'cyd' }, fellBack: true })
     expect(bench.draft.record.open).toBe(1)
@@ -323,10 +331,10 @@ describe('time', () => {
 
   it('forgets an ended one only when the index has let go of it', () => {
     const bench = new Bench(undefined)
-    bench.step((d) => settle(d, bench.known, { effects: [], listed: 'running' }, bench.now))
+    bench.step((d) => settle(d, bench.known, { ...own(d), effects: [], listed: 'running' }, bench.now))
     expect(dueAt(bench.draft.record)).toBeUndefined()
     bench.step((d) => cancel(d, 'ada', 'x', bench.now))
-    bench.step((d) => settle(d, bench.known, { effects: [], listed: 'cancelled' }, bench.now))
+    bench.step((d) => settle(d, bench.known, { ...own(d), effects: [], listed: 'cancelled' }, bench.now))
     expect(dueAt(bench.draft.record)).toBe(2_000)
     bench.now = 2_000
     expect(bench.step((d) => tick(d, bench.known, [], bench.now))).toBe(true)

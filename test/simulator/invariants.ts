@@ -222,12 +222,12 @@ function checkOrder(story: Story, receipts: ReadonlyMap<string, Receipt>): void 
 
 // A breaker's move, a pause, a time-out, a death, what is overdue; how a workflow stands, and what it has spent.
 const announcement =
-  /^(?:[a-z0-9-]+-(?:breaker-\d+|paused)|[gr]-[a-z2-7]{26}(?:_[a-z0-9-]+)?-timeout|[a-z0-9-]+_[a-z2-7]{26}(?:-[re]\d+)?-(?:dead|overdue)|workflow-wf\d+-[a-z]+)-\d+$/
+  /^(?:[a-z0-9-]+-(?:breaker-\d+|paused)|[gr]-[a-z2-7]{26}(?:_[a-z0-9-]+)?-timeout|[a-z0-9-]+_[a-z2-7]{26}(?:-[re]\d+)?-(?:dead|overdue)|workflow-wf\d+-[0-9a-z]+-[a-z]+)-\d+$/
 
 /** As whom each kind of the broker's own ids speaks: what a workflow sends, a schedule, a question to a person, an asker. */
 const speakers: readonly (readonly [RegExp, string])[] = [
   [announcement, 'switchboard'],
-  [/^(wf\d+)-\d+$/, 'workflow/$1'],
+  [/^(wf\d+)-[0-9a-z]+-\d+$/, 'workflow/$1'],
   [/^(?:tick\d+-2026-.*|rush\d+)$/, 'admin'],
   [/^ap-[a-z2-7]{26}-\d+$/, 'admin'],
   [/^[gr]-[a-z2-7]{26}(?:_[a-z0-9-]+)?-\d+$/, asker],

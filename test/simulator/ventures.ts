@@ -3,6 +3,7 @@
  * budget, through whatever goes wrong. Never here: what must hold of it all (venture-checks.ts), who answers (story.ts).
  */
 import { approvalInput } from '../../shared/approval-input.ts'
+import { type Incarnate, outgoingId, workflowSource } from '../../shared/outgoing.ts'
 import { type Principal, resolvePermissions } from '../../shared/permissions.ts'
 import type { Platform } from '../../shared/ports.ts'
 import { scatterId } from '../../shared/scatter.ts'
@@ -64,6 +65,7 @@ export class Ventures {
   readonly schedules = new Set<string>()
   readonly workflows = new Set<string>()
   readonly #asked = new Set<string>()
+  readonly #made: Incarnate[] = []
   #peace = false
 
   constructor(world: World, makePlatform: (invocation: Invocation) => Platform) {
@@ -112,10 +114,10 @@ export class Ventures {
   /** Whose a scatter is: an asker's, or a statechart's, which names it by its own effect. */
   scatteredBy(id: string): string | undefined {
     if (this.#asked.has(id)) return asker
-    const made = (workflow: string) =>
-      [1, 2, 3, 4].map((n) => scatterId(`workflow/${workflow}`, `${workflow}-${n}`, ''))
-    const workflow = [...this.workflows].find((one) => made(one).includes(id))
-    return workflow === undefined ? undefined : `workflow/${workflow}`
+    const made = (workflow: Incarnate) =>
+      [1, 2, 3, 4].map((n) => scatterId(workflowSource(workflow.id), outgoingId(workflow, n), ''))
+    const maker = this.#made.find((one) => made(one).includes(id))
+    return maker === undefined ? undefined : workflowSource(maker.id)
   }
 
   // --- what they do -----------------------------------------------------------------------------------------------------
@@ -197,12 +199,13 @@ export class Ventures {
       ...(charted ? { definition: { name: 'chart', version: 1 } } : {}),
       ...(world.chance(charted ? 0.5 : 1) ? { budget: world.pick(smallBudgets) } : {}),
     }
-    await this.#until(async (platform) => {
-      await platform.workflow(id).create(opening, ...(charted ? [chart] : []))
+    const { workflow } = await this.#until(async (platform) => {
+      const created = await platform.workflow(id).create(opening, ...(charted ? [chart] : []))
       performSoon(platform, id)
-      return true
+      return created
     })
     this.workflows.add(id)
+    this.#made.push(workflow.record)
     // Much at once for one of its agents.
     if (world.chance(0.8)) await this.#rush(id, world.pick(names))
     if (!world.chance(0.3)) return

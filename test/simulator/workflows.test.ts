@@ -3,7 +3,7 @@
  * (W1), who is late changes nothing (W2), and every step is committed whole (W3).
  */
 import { describe, expect, it } from 'vitest'
-import { outgoingNumber } from '../../shared/outgoing.ts'
+import { outgoingName } from '../../shared/outgoing.ts'
 import type { Scene } from './scene.ts'
 import { WorkflowStory } from './workflow-story.ts'
 
@@ -30,7 +30,7 @@ describe('workflows, through every crash', () => {
         ).toEqual([])
         for (const { n, state: s } of effects)
           expect(
-            receipts.filter((m) => outgoingNumber(id, m) === n),
+            receipts.filter((m) => outgoingName(id, m)?.n === n),
             `${where}-${n}`,
           ).toHaveLength(s.status === 'carried' ? 1 : 0)
         const listed = await story.scene.done(story.scene.platform().workflowIndex().list({}, undefined, 100))

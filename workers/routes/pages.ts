@@ -2,8 +2,10 @@
  * The pages for people: what became of one message, and of one workflow. They read and change nothing. Never here: what they
  * say (workers/message-page.ts, workers/workflow-page.ts, shared/explanation.ts).
  */
+
 import { Hono } from 'hono'
 import { html } from 'hono/html'
+import type { Asker } from '../../shared/asker.ts'
 import { assemble, parseAddress, timelineOf } from '../../shared/causal-graph.ts'
 import { mermaid } from '../../shared/chart-diagram.ts'
 import { parseDeliveryId } from '../../shared/ids.ts'
@@ -11,7 +13,7 @@ import { workflowAddress } from '../../shared/outgoing.ts'
 import type { Platform } from '../../shared/ports.ts'
 import { isPublicationId } from '../../shared/publication.ts'
 import { parseDefinition } from '../../shared/statechart.ts'
-import { type Asker, workflowId } from '../../shared/workflow.ts'
+import { workflowId } from '../../shared/workflow.ts'
 import type { App } from '../context.ts'
 import { explore } from '../explore.ts'
 import { graphPage } from '../graph-page.ts'

@@ -22,8 +22,9 @@ workflowHistory.get('/workflows/:workflow/history', async (c) => {
 workflowHistory.get('/workflows/:workflow/messages', async (c) => {
   const { after, limit } = validate(messagesQuery, c.req.query())
   const request = requestOf(c, 'readState')
-  const { messages } = permitted(request, await request.port.messages(request.asker, after, limit))
-  return c.json({ items: messages.map((message) => publicOutgoing(request.id, message)) }, 200)
+  const { messages, incarnation } = permitted(request, await request.port.messages(request.asker, after, limit))
+  const sender = { id: request.id, incarnation }
+  return c.json({ items: messages.map((message) => publicOutgoing(sender, message)) }, 200)
 })
 
 workflowHistory.get('/workflows/:workflow/watch', async (c) => {
