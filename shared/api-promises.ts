@@ -127,6 +127,13 @@ export const promiseOperations: readonly Operation[] = [
     who: 'sender',
     description:
       'A result that somebody will bring by its id, also before anybody waits for it. Its end comes as a message `switchboard.promise.resolved` (`.rejected`, `.timed_out`) to `notify`; to a workflow as an event `promise_resolved` (`promise_rejected`, `promise_timed_out`).',
+    headers: [
+      {
+        name: 'Idempotency-Key',
+        description: 'Names the promise among those of its maker, where it has no `name`: a repeat finds it.',
+        schema: z.string().min(1).max(limits.idempotencyKeyLength),
+      },
+    ],
     body: { types: { 'application/json': promiseInput }, limitBytes: limits.requestBytes },
     answers: [
       {
@@ -135,7 +142,7 @@ export const promiseOperations: readonly Operation[] = [
         schema: promiseAnswer,
         headers: [{ name: 'Location', description: 'Where it is.', schema: z.string() }],
       },
-      { status: 200, description: 'Made before, under this name.', schema: promiseAnswer },
+      { status: 200, description: 'Made before, under this name or key.', schema: promiseAnswer },
     ],
     faults: ['forbidden', 'agent_not_found', 'key_reused'],
   },

@@ -47,9 +47,14 @@ export type PromiseRecord = z.infer<typeof promiseRecord>
 /** A stored record, parsed as the network is. */
 export const readPromise = (stored: unknown): PromiseRecord => promiseRecord.parse(JSON.parse(String(stored)))
 
-/** With a name always the same for one owner, so that a repeat finds the first one. */
-export function promiseId(source: string, name: string | undefined, chance: string): string {
-  return `pr-${name === undefined ? digest('promise', 'chance', chance) : digest('promise', 'name', source, name)}`
+/** With a name, or else a key, always the same for one owner, so that a repeat finds the first one. */
+export function promiseId(
+  source: string,
+  { name, key }: { readonly name?: string | undefined; readonly key?: string | undefined },
+  chance: string,
+): string {
+  if (name !== undefined) return `pr-${digest('promise', 'name', source, name)}`
+  return `pr-${key === undefined ? digest('promise', 'chance', chance) : digest('promise', 'key', source, key)}`
 }
 
 export const isPromiseId = (id: string): boolean => /^pr-[a-z2-7]{26}$/.test(id)

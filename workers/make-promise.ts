@@ -19,11 +19,12 @@ export interface MadePromise {
   readonly opened: boolean
 }
 
-/** Opens it, or finds the one of its name. An `ok` means that it is stored. */
+/** Opens it, or finds the one of its name, or without a name of its `key`. An `ok` means that it is stored. */
 export async function makePromise(
   platform: Platform,
   principal: Principal,
   input: PromiseInput,
+  key?: string,
 ): Promise<Result<MadePromise, Fault>> {
   const maker = await makerOf(platform, principal)
   if (maker === undefined)
@@ -34,7 +35,7 @@ export async function makePromise(
     const prepared = prepare(platform, principal, address, {})
     if (!prepared.ok) return prepared
   }
-  const id = promiseId(maker.owner, name, platform.token())
+  const id = promiseId(maker.owner, { name, key }, platform.token())
   const { status, promise } = await platform.promise(id).open({
     ...maker,
     ...{ id, contentHash: digest(canonical(input)), resolvers, waitsMs: timeoutSeconds * 1_000 },
@@ -42,7 +43,7 @@ export async function makePromise(
     ...(notify === undefined ? {} : { notify }),
     ...(correlationid === undefined ? {} : { correlationid }),
   })
-  if (status === 'conflict') return err({ code: 'key_reused', key: name ?? id, delivery: id })
+  if (status === 'conflict') return err({ code: 'key_reused', key: name ?? key ?? id, delivery: id })
   platform.log('promise', { promise: id, by: maker.owner, status })
   return ok({ promise, opened: status === 'opened' })
 }

@@ -68,10 +68,13 @@ describe('a promise', () => {
     const first = made()
     expect(openPromise(first, { ...opening, resolvers: [] }, 5)).toEqual({ status: 'duplicate', promise: first })
     expect(openPromise(first, { ...opening, resolvers: [], contentHash: 'i' }, 5).status).toBe('conflict')
-    expect(promiseId('ada', 'n', 'x')).toBe(promiseId('ada', 'n', 'y'))
-    expect(promiseId('ada', 'n', 'x')).not.toBe(promiseId('bob', 'n', 'x'))
-    expect(promiseId('ada', undefined, 'x')).not.toBe(promiseId('ada', undefined, 'y'))
-    expect(isPromiseId(promiseId('ada', 'n', 'x'))).toBe(true)
+    expect(promiseId('ada', { name: 'n' }, 'x')).toBe(promiseId('ada', { name: 'n', key: 'k' }, 'y'))
+    expect(promiseId('ada', { name: 'n' }, 'x')).not.toBe(promiseId('bob', { name: 'n' }, 'x'))
+    expect(promiseId('ada', { key: 'n' }, 'x')).toBe(promiseId('ada', { key: 'n' }, 'y'))
+    expect(promiseId('ada', { key: 'n' }, 'x')).not.toBe(promiseId('bob', { key: 'n' }, 'x'))
+    expect(promiseId('ada', { key: 'n' }, 'x')).not.toBe(promiseId('ada', { name: 'n' }, 'x'))
+    expect(promiseId('ada', {}, 'x')).not.toBe(promiseId('ada', {}, 'y'))
+    expect(isPromiseId(promiseId('ada', { name: 'n' }, 'x'))).toBe(true)
   })
 
   it('wakes for its deadline, then for its news at growing intervals, then to be forgotten (A107, M6)', () => {

@@ -65,6 +65,17 @@ describe('a promise', () => {
     expect((await make({ name, timeoutSeconds: 5 }, ada.key)).body.code).toBe('key_reused')
   })
 
+  it('of one Idempotency-Key is one promise of its maker, too; with other content the key is taken (A107)', async () => {
+    const [ada, bob] = [await pullAgent(), await pullAgent()]
+    const keyed = (key: string, json: object = {}) =>
+      call('POST', '/v1/promises', { key, json, headers: { 'Idempotency-Key': 'order-7' } })
+    const [first, again, other] = [await keyed(ada.key), await keyed(ada.key), await keyed(bob.key)]
+    expect([first.status, again.status, again.body]).toEqual([201, 200, first.body])
+    expect(other.body.id).not.toBe(first.body.id)
+    const reused = await keyed(ada.key, { timeoutSeconds: 5 })
+    expect([reused.status, reused.body.code, reused.body.delivery]).toEqual([422, 'key_reused', first.body.id])
+  })
+
   it('is nobody’s but its maker’s, whom it names, and an admin’s; no id that was not given away exists (A107, S2)', async () => {
     const [ada, eve] = [await pullAgent(), await pullAgent()]
     const { id } = (await make({}, ada.key)).body

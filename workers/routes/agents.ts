@@ -25,6 +25,7 @@ import { leastLoadedOf } from '../choose.ts'
 import type { App } from '../context.ts'
 import { enqueue } from '../enqueue.ts'
 import { ensureAllEnrolled, registrationOf } from '../handlers.ts'
+import { idempotencyKeyOf } from '../idempotency-key.ts'
 import { mint } from '../mint.ts'
 import { readJson, refuse, unwrap, validate } from '../problem.ts'
 import { reassignMail } from '../reassign.ts'
@@ -112,20 +113,13 @@ agents.post('/agents/:agent/resume', async (c) => {
   const { name } = (await known(c, 'resume')).agent
   const { catchUp } = await readJson(c, resumeRequest)
   const platform = c.get('platform')
-  const key = keyOf(c)
+  const key = idempotencyKeyOf(c)
   // With what it asks for, so that no other wish is taken for its repeat.
   const token = key === undefined ? platform.token() : digest(`${key}\n${JSON.stringify(catchUp ?? null)}`)
   const resumed = await platform.agent(name).resume(token, catchUp)
   enqueue(platform, name, resumed.references)
   return c.json(shownAgent(c, resumed.agent ?? unknownAgent(name)), 200)
 })
-
-function keyOf(c: Context<App>): string | undefined {
-  const key = c.req.header('idempotency-key') ?? c.get('idempotencyKey')
-  if (key === undefined || (key.length > 0 && key.length <= limits.idempotencyKeyLength)) return key
-  const message = `must have 1 to ${limits.idempotencyKeyLength} characters`
-  return refuse({ code: 'invalid_request', issues: [{ path: 'Idempotency-Key', message }] })
-}
 
 agents.post('/agents/:agent/verify', async (c) => {
   const { name, kind } = (await known(c, 'verify')).agent

@@ -14,6 +14,7 @@ import {
 import { ownSource } from '../../shared/permissions.ts'
 import { isPromiseId, mayEndPromise, type PromiseEnding, type PromiseRecord } from '../../shared/promise.ts'
 import type { App } from '../context.ts'
+import { idempotencyKeyOf } from '../idempotency-key.ts'
 import { makePromise } from '../make-promise.ts'
 import { meter } from '../meter.ts'
 import { poll } from '../poll.ts'
@@ -25,8 +26,9 @@ export const promises = new Hono<App>()
 
 promises.post('/promises', async (c) => {
   const input = await readJson(c, promiseInput)
+  const key = idempotencyKeyOf(c)
   meter(c, 1)
-  const { promise, opened } = unwrap(await makePromise(c.get('platform'), c.get('principal'), input))
+  const { promise, opened } = unwrap(await makePromise(c.get('platform'), c.get('principal'), input, key))
   c.header('Location', `/v1/promises/${promise.id}`)
   return c.json(publicPromise(promise), opened ? 201 : 200)
 })
