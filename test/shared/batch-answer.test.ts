@@ -22,7 +22,7 @@ const outcomes = (body: unknown, of = asked) => {
 }
 
 describe('an answer with results', () => {
-  it('is each one’s own: ok with its result and effects, retry, or drop with its reason (A80, T11)', () => {
+  it('is each one’s own: ok with its result and effects, retry, or drop with its reason (A80, T11, TB11)', () => {
     const results = [
       { id: 'ada_3', status: 'drop', error: { message: 'no such customer' } },
       { id: 'ada_1', status: 'ok', result: { n: 1 }, reply: { data: 'done' }, messages: [{ to: 'bob', type: 'next' }] },

@@ -47,7 +47,7 @@ const all = (ids: readonly string[], outcome: Outcome) => ids.map((id) => [id, o
 const granted = (box: Box, ids?: readonly string[]) => box.take(ids).grants.map((g) => g.delivery.id)
 
 describe('a batch goes', () => {
-  it('when it is full, and not before (A77)', () => {
+  it('when it is full, and not before (A77, A125)', () => {
     const box = boxOf()
     const first = put(box, ['1', '2'])
     expect(box.references).toEqual([])

@@ -438,7 +438,7 @@ describe('M5: concurrency', () => {
     expect([box.mailbox.leases.size, box.released()]).toEqual([1, ids.slice(2, 4)])
   })
 
-  it('T12: a place is not free before the work is settled, or its lease ended (A83)', () => {
+  it('T12: a place is not free before the work is settled, or its lease ended (A83, A128)', () => {
     const { box } = filled()
     box.take()
     box.tick(start + 30 * second)

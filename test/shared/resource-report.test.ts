@@ -24,7 +24,7 @@ describe('a resource’s name', () => {
 })
 
 describe('switchboard-resource-error', () => {
-  it('(A39) tells the resource, its status and the pause it asked for', () => {
+  it('(A39) tells the resource, its status and the pause it asked for (TC10)', () => {
     expect(readResourceHeader('openai/gpt-5 429 retry-after=20')).toEqual([
       { name: 'openai/gpt-5', status: 429, retryAfterMs: 20_000 },
     ])

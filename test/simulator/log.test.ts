@@ -19,7 +19,7 @@ function logging() {
   return { log, lines, running }
 }
 
-it('the steps of an invocation are written in one line, when all that it left under waitUntil is over', async () => {
+it('the steps of an invocation are written in one line, when all that it left under waitUntil is over (A136)', async () => {
   const { log, lines, running } = logging()
   let finish: () => void = () => undefined
   const left = log.during(new Promise<void>((resolve) => (finish = resolve)))

@@ -105,7 +105,7 @@ describe.each(waysToBeDown)('an agent that %s for two hours', (_, down, killedEv
     expect(o.done.map((d) => d.delivery).toSorted()).toEqual(o.ids.toSorted())
   })
 
-  it('M3: gets each line in its order (A84, A43)', () => {
+  it('M3: gets each line in its order (A84, A43, TB7)', () => {
     const place = new Map(o.ids.map((id, i) => [id, i]))
     for (const key of new Set(o.done.map((d) => d.key))) {
       const line = o.done.filter((d) => d.key === key).map((d) => place.get(d.delivery) ?? -1)

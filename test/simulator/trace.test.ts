@@ -30,7 +30,7 @@ const named = (spans: readonly WireSpan[], name: string): WireSpan => {
 }
 
 describe('spans', () => {
-  it('of a message, its attempts, their settlement and its reply are one trace, each within the one that led to it (A112)', async () => {
+  it('of a message, its attempts, their settlement and its reply are one trace, each within the one that led to it (A112, A134)', async () => {
     const scene = traced()
     let tries = 0
     const work = () => ({ status: ++tries === 1 ? 500 : 200, body: JSON.stringify({ reply: { data: 1 } }) })
@@ -79,7 +79,7 @@ describe('spans', () => {
     })
   })
 
-  it('of a batch are one, linked to each message that came together in it (A112)', async () => {
+  it('of a batch are one, linked to each message that came together in it (A112, TB26)', async () => {
     const scene = traced()
     await scene.webhook('worker', undefined, { batch: { size: 3, waitSeconds: 1 }, concurrency: 1 })
     for (const n of [1, 2, 3]) await scene.send('worker', { id: `m-${n}` })

@@ -81,7 +81,7 @@ describe('a Worker that is not configured', () => {
     }
   })
 
-  it('says so on /healthz, and what is missing', async () => {
+  it('says so on /healthz, and what is missing (TB40)', async () => {
     expect(await own('GET', '/healthz', { key: null })).toMatchObject({
       status: 503,
       body: { status: 'not_configured', missing: ['SWITCHBOARD_ADMIN_KEY'] },

@@ -29,7 +29,7 @@ const nack = async (agent: { key: string }, lease: Body) =>
   call('POST', `/v1/deliveries/${lease.id}/nack`, { key: agent.key, json: { token: lease.token, terminal: true } })
 
 describe('GET /v1/audit', () => {
-  it('M1: accepted is ended and live, by mailbox and in all, whatever was done to the mail', async () => {
+  it('M1: accepted is ended and live, by mailbox and in all, whatever was done to the mail (TC17)', async () => {
     const [agent, other] = [await pullAgent(), await pullAgent()]
     for (let i = 0; i < 4; i++) await sendId(agent.name)
     const done = await leaseOne(agent)

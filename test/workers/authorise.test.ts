@@ -138,7 +138,7 @@ function signed({ name, secret }: Signer, to: string, more: Signing = {}): Sent 
 const publish = (sent: Sent) => call('POST', '/v1/messages', sent)
 
 describe('a signed webhook', () => {
-  it('publishes as its agent, and its webhook-id is the idempotency key', async () => {
+  it('publishes as its agent, and its webhook-id is the idempotency key (A129)', async () => {
     const ann = await signer()
     const bob = await pullAgent()
     const sent = signed(ann, bob.name)

@@ -22,7 +22,7 @@ const store = (bytes: Uint8Array, { key = adminKey, query = '', headers = {} } =
 const fetched = (url: string, init: RequestInit = {}) => exports.default.fetch(new Request(url, init))
 
 describe('a document', () => {
-  it('larger than any message is stored, and whoever has its link reads the same bytes without a key (A109, A4)', async () => {
+  it('larger than any message is stored, and whoever has its link reads the same bytes without a key (A109, A4, TB30)', async () => {
     const bytes = large(3 * mebibyte + 17)
     const { status, body, headers } = await store(bytes)
     const sha256 = hex(await crypto.subtle.digest('SHA-256', bytes))

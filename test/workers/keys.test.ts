@@ -16,7 +16,7 @@ describe('an app key', () => {
     expect((await call('GET', `/v1/deliveries/${id}`, { key: body.key })).body.message.source).toBe(`app/${name}`)
   })
 
-  it('may do what its permissions say and no more', async () => {
+  it('may do what its permissions say and no more (A131)', async () => {
     const [ann, bob] = [await pullAgent(), await pullAgent()]
     const { body } = await appKey({ permissions: { send: [ann.name] } })
     const to = (agent: string, more: object = {}) =>
@@ -27,7 +27,7 @@ describe('an app key', () => {
     expect((await call('POST', `/v1/agents/${ann.name}/pause`, { key: body.key })).status).toBe(403)
   })
 
-  it('expires when it was told to', async () => {
+  it('expires when it was told to (A132)', async () => {
     const clock = stoppedClock()
     const own = ownSwitchboard({ ports: () => ({ now: clock.now }) })
     const json = { name: freshName('app'), expiresInSeconds: 60 }
@@ -42,7 +42,7 @@ describe('an app key', () => {
     expect(expired.body.detail).toContain(body.expiresAt)
   })
 
-  it('is listed by id with its permissions, never with the key or its hash, and goes when revoked', async () => {
+  it('is listed by id with its permissions, never with the key or its hash, and goes when revoked (A132)', async () => {
     const name = freshName('app')
     const { body } = await call('POST', '/v1/keys', { json: { name, permissions: { send: ['a'] } } })
     const listed = async () => {

@@ -52,7 +52,7 @@ describe('a request', () => {
     expect(JSON.stringify(asked)).not.toContain('context')
   })
 
-  it('(A104) is waited for as long as Prefer says before the answer is one to come back for', async () => {
+  it('(A104, A126) is waited for as long as Prefer says before the answer is one to come back for', async () => {
     const ask = (Prefer: string) =>
       own('POST', '/v1/requests', { json: { to: 'echo', type: 'ask', data: {} }, headers: { Prefer } })
     expect((await ask('respond-async, wait=10')).status).toBe(200)

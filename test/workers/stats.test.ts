@@ -41,7 +41,7 @@ describe('the figures', () => {
     })
   })
 
-  it('are the same for Prometheus, with labels that no name can break out of', async () => {
+  it('are the same for Prometheus, with labels that no name can break out of (TB27)', async () => {
     const agent = { name: freshName() }
     await call('PUT', `/v1/agents/${agent.name}`, { json: { kind: 'webhook', url: 'http://127.0.0.1:9/' } })
     await call('PUT', `/v1/agents/${agent.name}/breaker`, { json: { force: 'open' } })
