@@ -8,6 +8,7 @@ import type { ChancePort, SqlValue, StoragePort, Synchronous } from '../shared/p
 import type { StateDuration, Stays } from '../shared/stays.ts'
 import {
   type DefinitionRecord,
+  isNewer,
   type ListedWorkflow,
   type NewDefinition,
   readDefinitionRecord,
@@ -48,7 +49,10 @@ export class WorkflowIndexObject extends DurableObject<unknown> implements Synch
   put(entry: ListedWorkflow, stays: Stays = {}): void {
     this.#storage.transactionSync(() => {
       const [row] = this.#rows('SELECT record FROM workflows WHERE id = ?', entry.id)
-      if (row !== undefined && readListed(row.record).n >= entry.n) return
+      const known = row === undefined ? undefined : readListed(row.record)
+      if (known !== undefined && !isNewer(entry, known)) return
+      // Another workflow, of an id that was purged: it has a place of its own.
+      if (known !== undefined && known.createdAt < entry.createdAt) this.remove(known.id, known.createdAt)
       this.#rows(
         `INSERT INTO workflows (id, status, definition, record) VALUES (?, ?, ?, ?)
          ON CONFLICT (id) DO UPDATE SET status = excluded.status, record = excluded.record`,
@@ -89,8 +93,8 @@ export class WorkflowIndexObject extends DurableObject<unknown> implements Synch
       )
   }
 
-  remove(id: string): void {
-    this.#rows('DELETE FROM workflows WHERE id = ?', id)
+  remove(id: string, createdAt: number): void {
+    this.#rows("DELETE FROM workflows WHERE id = ? AND json_extract(record, '$.createdAt') <= ?", id, createdAt)
   }
 
   list(

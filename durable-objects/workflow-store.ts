@@ -77,6 +77,8 @@ export class WorkflowStore {
   }
 
   create(id: string, definition: unknown): void {
+    // Of the one that had this id before.
+    this.#pastCharacters = undefined
     for (const table of tables) this.rows(table)
     if (definition !== undefined)
       this.rows('INSERT INTO definition (one, definition) VALUES (1, ?)', JSON.stringify(definition))

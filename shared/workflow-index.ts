@@ -22,6 +22,10 @@ export type ListedWorkflow = z.infer<typeof listedWorkflow>
 
 export const readListed = (stored: unknown): ListedWorkflow => listedWorkflow.parse(JSON.parse(String(stored)))
 
+/** Was it told later? One that has its id from one that was purged is later than all that was told of that. */
+export const isNewer = (entry: ListedWorkflow, known: ListedWorkflow): boolean =>
+  entry.createdAt === known.createdAt ? entry.n > known.n : entry.createdAt > known.createdAt
+
 export function listingOf(record: WorkflowRecord): ListedWorkflow {
   const { id, last, status, definition, createdBy, createdAt, endedAt } = record
   return {
@@ -79,7 +83,8 @@ export interface WorkflowIndexPort {
   put(entry: ListedWorkflow, stays?: Stays): Promise<void>
   /** How long states last, of at most `limits.durationsKept`. */
   durations(): Promise<readonly StateDuration[]>
-  remove(id: string): Promise<void>
+  /** Unless it is of one that was made later: an id that was purged may be used again. */
+  remove(id: string, createdAt: number): Promise<void>
   /** Newest first. */
   list(
     filter: { readonly status?: string; readonly definition?: string },

@@ -34,14 +34,14 @@ export async function perform(platform: Platform, id: string): Promise<void> {
     const owed = await platform.workflow(id).unfinished(after)
     if (owed === undefined) return
     if (owed.forgettable) {
-      await platform.workflowIndex().remove(id)
+      await platform.workflowIndex().remove(id, owed.record.createdAt)
       await platform.workflow(id).forget()
       return
     }
     const news = await doneOf(platform, owed)
     const answer = await platform.workflow(id).performed(news)
     // It was purged meanwhile: what the index was just told is not so any more.
-    if (answer === undefined) await platform.workflowIndex().remove(id)
+    if (answer === undefined) await platform.workflowIndex().remove(id, owed.record.createdAt)
     // A warning may have had its statechart send something.
     const didSome = owed.effects.length > 0 || (news.owed?.warnings.length ?? 0) > 0
     if (answer?.more !== true || !didSome) return

@@ -96,6 +96,25 @@ describe('a workflow’s object', () => {
     expect(late[0]).not.toHaveProperty('changedFields')
   }, 30_000)
 
+  it('counts its own past alone, when it has the id of one that was forgotten', async () => {
+    const { inside, create } = object()
+    const grow = (times: number, by: number) =>
+      inside((w) => {
+        for (let i = 0; i < times; i++) w.write(admin, ...write(`${i}${'x'.repeat(by)}`, String(i)))
+      })
+    await create()
+    await grow(Math.floor(limits.historyBytes / 200_000), 200_000)
+    const forgotten = await inside((w) => {
+      w.cancel(admin, 'x')
+      w.purge(admin)
+      return w.forget()
+    })
+    expect(forgotten).toBe(true)
+    await create()
+    await grow(60, 10_000)
+    expect(await inside((w) => w.state(admin, 1).status)).toBe('found')
+  }, 30_000)
+
   it('keeps so many entries, and with them so many operations', async () => {
     const { inside, create } = object()
     await create()
