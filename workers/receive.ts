@@ -89,7 +89,10 @@ export async function receiveNotice(
   return waits ? undefined : { status: 'carried', deliveries: [] }
 }
 
-/** An effect of an agent's answer that was refused for good is told to the workflow that it belongs to. */
+/**
+ * An effect of an agent's answer that was refused for good is told to the workflow that it belongs to. Throws when that has no room
+ * for it: it is told again.
+ */
 export async function receiveRefusal(
   platform: Platform,
   workflow: string,
@@ -100,7 +103,8 @@ export async function receiveRefusal(
 ): Promise<void> {
   const happening: Happening = { type: 'effect_refused', data, by: agent, id }
   const asker = admitted(agent, ownMessage(workflow, one.head))
-  await receive(platform, workflow, happening, `${id}-refused`, contentOf(data), asker)
+  const received = await receive(platform, workflow, happening, `${id}-refused`, contentOf(data), asker)
+  if (received.status === 'full') throw new Error(`${workflow} has no room for another event`)
 }
 
 /** An event that an agent's answer names, without a message. */

@@ -3,6 +3,7 @@
  * (test/shared/workflow.test.ts), or a whole story of it (test/simulator/workflows.test.ts).
  */
 import { describe, expect, it } from 'vitest'
+import { limits } from '../../shared/limits.ts'
 import { resolvePermissions } from '../../shared/permissions.ts'
 import type { Platform } from '../../shared/ports.ts'
 import { listingOf } from '../../shared/workflow-index.ts'
@@ -65,6 +66,26 @@ describe('two that forget a purged workflow', () => {
     await scene.pass(60 * minute)
     expect((await read(scene)).status).toBe('running')
     expect(await listed(scene)).toMatchObject([{ id: 'w', status: 'running' }])
+  })
+})
+
+describe('an effect that was refused while its workflow has no room for another event', () => {
+  it('is told to it once there is (E1)', async () => {
+    const scene = new Scene()
+    const answer = { result: 1, messages: [{ to: 'nobody', type: 'x' }], reply: { data: 1 } }
+    await scene.webhook('writer', () => ({ status: 200, body: JSON.stringify(answer) }))
+    await create(scene)
+    await scene.done(port(scene).pause(admin, 'later'))
+    for (let n = 0; n < limits.deferredEvents; n++) {
+      const arrival = { happening: { type: 'noise', by: 'admin' }, operation: { id: `n${n}`, content: 'x' } }
+      expect((await scene.done(port(scene).receive(admin, arrival))).status).toBe('deferred')
+    }
+    await scene.send('writer', { workflowid: 'w' })
+    await scene.pass(minute)
+    await scene.done(port(scene).resume(admin))
+    await performed(scene)
+    await scene.pass(60 * minute)
+    expect((await read(scene)).value).toBe('told')
   })
 })
 
