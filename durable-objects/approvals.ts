@@ -21,7 +21,7 @@ import {
   openApproval,
   readApproval,
 } from '../shared/approval.ts'
-import type { ApprovalsPort } from '../shared/approval-port.ts'
+import type { ApprovalRoom, ApprovalsPort } from '../shared/approval-port.ts'
 import type { ChancePort, SqlValue, StoragePort, Synchronous } from '../shared/ports.ts'
 import { chance } from './chance.ts'
 import { type OutboxEnv, sendApprovals } from './outbox.ts'
@@ -58,14 +58,10 @@ export class ApprovalsObject extends DurableObject<OutboxEnv> implements Synchro
     for (const table of tables) this.#storage.sql.exec(table)
   }
 
-  open(opening: ApprovalOpening, room: { readonly max: number; readonly maxOfOwner: number }) {
+  open(opening: ApprovalOpening, room: ApprovalRoom) {
     const before = this.find(opening.id)
-    const isTooMany =
-      before === undefined &&
-      (this.#count('SELECT count(*) AS n FROM approvals') >= room.max ||
-        this.#count('SELECT count(*) AS n FROM approvals WHERE ended = 0 AND owner = ?', opening.owner) >=
-          room.maxOfOwner)
-    if (isTooMany) return { status: 'too_many' } as const
+    const full = before === undefined ? this.#reached(opening.owner, room) : undefined
+    if (full !== undefined) return { status: 'too_many', max: full } as const
     const opened = openApproval(before, opening, this.#chance.now())
     if (opened.status === 'opened') this.#save(before, opened.approval)
     return opened
@@ -188,8 +184,17 @@ export class ApprovalsObject extends DurableObject<OutboxEnv> implements Synchro
     return typeof row?.at === 'number' ? this.#storage.setAlarm(row.at) : undefined
   }
 
-  #count(query: string, ...bindings: SqlValue[]): number {
-    return Number(this.#rows(query, ...bindings)[0]?.n)
+  // The bound that is reached, if one is.
+  #reached(owner: string, { max, maxOfOwner, keptOfOwner }: ApprovalRoom): number | undefined {
+    const [row] = this.#rows(
+      `SELECT count(*) AS n, count(*) FILTER (WHERE owner = ?) AS kept, count(*) FILTER (WHERE owner = ? AND ended = 0) AS pending
+       FROM approvals`,
+      owner,
+      owner,
+    )
+    if (Number(row?.pending) >= maxOfOwner) return maxOfOwner
+    if (Number(row?.kept) >= keptOfOwner) return keptOfOwner
+    return Number(row?.n) >= max ? max : undefined
   }
 
   #rows(query: string, ...bindings: SqlValue[]): Record<string, unknown>[] {

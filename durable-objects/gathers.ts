@@ -122,9 +122,9 @@ export class Gathers implements Synchronous<GatherObjectPort> {
     return openGather(this.#current(id), opening, this.#chance.now())
   }
 
-  /** As `arrive` would have it, with what writes it; undefined where there is no such gather. Nothing is written. */
+  /** As `arrive` would have it, with what writes it; undefined where there is no such gather, or none that can be read. Nothing is written. */
   arrival(id: string, arrival: Arrival, body?: string) {
-    const gather = this.#current(id)
+    const gather = this.#isReadable(id) ? this.#current(id) : undefined
     if (gather === undefined) return undefined
     const [next, standing, n] = arrive(gather, arrival, this.#chance.now())
     const reply = n === undefined || body === undefined ? undefined : { n, body }
@@ -200,11 +200,26 @@ export class Gathers implements Synchronous<GatherObjectPort> {
     }
   }
 
+  // What cannot be read is its own trouble, and not that of what is written with it.
+  #isReadable(id: string): boolean {
+    try {
+      return this.#read(id) !== undefined
+    } catch (error) {
+      console.error(JSON.stringify({ step: 'gather.arrival', gather: id, error: String(error) }))
+      return false
+    }
+  }
+
+  #read(id: string): Gather | undefined {
+    const gather = this.#known.get(id) ?? this.#store.load(id)
+    if (gather !== undefined) this.#remember(gather)
+    return gather
+  }
+
   /** As it is now: whatever time alone changes has happened, whether or not the alarm came in time. */
   #current(id: string): Gather | undefined {
-    const gather = this.#known.get(id) ?? this.#store.load(id)
+    const gather = this.#read(id)
     if (gather === undefined) return undefined
-    this.#remember(gather)
     const next = elapse(gather, this.#chance.now())
     if (next !== gather) this.#save(gather, next)
     return next

@@ -104,7 +104,9 @@ export class MailboxShell {
 
   /** When waking failed: once more, soon. */
   wakeLater(): Promise<void> {
-    return this.#context.storage.setAlarm(this.#chance.now() + alarmRetryMs)
+    // Noted as any: whatever is due later must not put it off.
+    this.#alarmAt = this.#chance.now() + alarmRetryMs
+    return this.#context.storage.setAlarm(this.#alarmAt)
   }
 
   /** Rotates buckets, forgets what is past keeping, and arms an alarm that was lost (M6). */

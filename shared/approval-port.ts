@@ -4,12 +4,20 @@
  */
 import type { Approval, ApprovalNews, ApprovalOpened, ApprovalOpening, Decided, Decision } from './approval.ts'
 
+/** How many there may be: of all with those that ended, of one owner that are pending, and of one owner with those that ended. */
+export interface ApprovalRoom {
+  readonly max: number
+  readonly maxOfOwner: number
+  readonly keptOfOwner: number
+}
+
 /** The approvals of a deployment. */
 export interface ApprovalsPort {
+  /** `max`: the bound of its owner that was reached, or the deployment's. */
   open(
     opening: ApprovalOpening,
-    room: { readonly max: number; readonly maxOfOwner: number },
-  ): Promise<ApprovalOpened | { readonly status: 'too_many' }>
+    room: ApprovalRoom,
+  ): Promise<ApprovalOpened | { readonly status: 'too_many'; readonly max: number }>
   find(id: string): Promise<Approval | undefined>
   /** Of whom: who asked or is asked; left out, an admin asks. Oldest first. */
   list(

@@ -2,6 +2,7 @@
  * Refusals about what stands for the whole deployment, schedules, schemas, questions to people and promises: their evidence and their words. A part of the one
  * union in shared/fault.ts. Never here: any other fault, what a problem document is.
  */
+import { limits } from './limits.ts'
 
 /** Where data does not fit a schema: RFC 6901 pointers into the message, and into the schema. */
 export interface Mismatch {
@@ -78,7 +79,7 @@ export function wireOfStanding(f: StandingFault): {
       return {
         status: 409,
         title: 'Too many approvals',
-        detail: `\`${f.owner}\` has ${f.max} questions that wait for an answer, or the deployment is full of them. Withdraw one first.`,
+        detail: `\`${f.owner}\` may have ${limits.approvalsPerOwner} questions that wait for an answer and ${limits.approvalsKeptPerOwner} with those that ended within a week, the deployment ${limits.approvals}. The bound of ${f.max} is reached: withdraw one that waits, or ask when one is forgotten.`,
       }
     case 'approval_over':
       return {

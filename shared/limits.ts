@@ -160,9 +160,13 @@ export const limits = {
   catchUpSeconds: 604_800,
   jitterSeconds: 3_600,
   scheduleReasonLength: 255,
-  /** One object has them all: so many with those that ended within a week, and so many of one owner that are pending. */
+  /**
+   * One object has them all: so many with those that ended within a week, so many of one owner that are pending, and so many of one
+   * owner with those that ended: else whoever asks and withdraws again and again leaves nobody else a place for a week.
+   */
   approvals: 50_000,
   approvalsPerOwner: 1_000,
+  approvalsKeptPerOwner: 10_000,
   /** How long a question to a person may wait in each of its stages, and one that is overdue in all. */
   approvalSeconds: 2_592_000,
   approvalStages: 5,

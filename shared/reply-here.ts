@@ -11,6 +11,8 @@ import { carried } from './upkeep.ts'
 export function isToCarry(draft: Draft, id: string, { n, arrival }: ReplyHere): boolean {
   const state = deliveryOf(draft, id)?.state
   if (state?.at !== 'ended') return false
+  // What was refused when it was journaled is told by whoever carries the rest (E1): carried here, it would leave nothing to do.
+  if (state.journal?.effects.some((one) => one.state.status === 'refused') === true) return false
   const effect = state.journal?.effects.find((e) => e.n === n)
   return effect?.kind === 'reply' && effect.state.status === 'pending' && effect.publish['id'] === arrival.key
 }

@@ -40,6 +40,7 @@ export const refusals = {
   schedulesPerOwner: [routes, 'schedules are so many'],
   approvals: [routes, 'approvals are so many'],
   approvalsPerOwner: [routes, 'approvals are so many'],
+  approvalsKeptPerOwner: [routes, 'approvals are so many'],
   schemas: [routes, 'schemas are so many'],
   schemasBytes: [routes, 'schemas are so many'],
   schemaBytes: ['shared/schema.test.ts', 'is refused at'],

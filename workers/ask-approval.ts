@@ -65,10 +65,9 @@ export async function askApproval(
         waitsMs,
       },
     },
-    { max: limits.approvals, maxOfOwner: limits.approvalsPerOwner },
+    { max: limits.approvals, maxOfOwner: limits.approvalsPerOwner, keptOfOwner: limits.approvalsKeptPerOwner },
   )
-  if (opened.status === 'too_many')
-    return err({ code: 'too_many_approvals', owner: maker.owner, max: limits.approvalsPerOwner })
+  if (opened.status === 'too_many') return err({ code: 'too_many_approvals', owner: maker.owner, max: opened.max })
   const { approval, status } = opened
   if (status === 'conflict') return err({ code: 'key_reused', key: key ?? approval.id, delivery: approval.id })
   platform.log('approval', { approval: approval.id, by: maker.owner, status })

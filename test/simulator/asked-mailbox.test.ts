@@ -47,8 +47,8 @@ class Home extends LoneMailbox {
     return this.object.ask(opening, asking, take)
   }
 
-  leased(key: string, more: Partial<GatherOpening> = {}) {
-    const [lease] = this.ask(key, 'mine', more).accepted?.taken?.leases ?? []
+  leased(key: string, more: Partial<GatherOpening> = {}, take = 'mine') {
+    const [lease] = this.ask(key, take, more).accepted?.taken?.leases ?? []
     return lease!
   }
 
@@ -272,6 +272,24 @@ describe('a reply that is reported with its attempt', () => {
   })
 })
 
+describe('a request whose row cannot be read', () => {
+  it('keeps no report of its agent from being written, and its own reply is left to the journal', () => {
+    const home = new Home()
+    const leases = ['a', 'b'].map((key) => ({ key, lease: home.leased(key, {}, `for ${key}`) }))
+    home.restart()
+    home.storage.sql.exec("UPDATE gathers SET record = '{}' WHERE id = ?", gatherId('admin', 'a', '', 'ada'))
+    const said = { outcome: ok(undefined, { reply: { data: 'yes' } }), external: false }
+    const reports = leases.map(({ key, lease: { id, token } }) => ({ id, token, ...said, reply: home.reply(key, id) }))
+    const { settlements, arrived, unfinished } = home.object.settle(reports)
+    expect(settlements.map(({ status }) => status)).toEqual(['settled', 'settled'])
+    expect([arrived.map(({ id }) => id), unfinished.map(({ id }) => id)]).toEqual([
+      [leases[1]!.lease.id],
+      [leases[0]!.lease.id],
+    ])
+    expect(home.report('b')?.gather.outcome?.status).toBe('replied')
+  })
+})
+
 describe('a request that nobody got', () => {
   it('is told as refused and leaves nothing in storage: not where there is no such agent, and not where the mailbox is full', () => {
     const nobody = new LoneMailbox()
@@ -315,6 +333,27 @@ describe('the alarm of a mailbox with requests', () => {
       'timed_out',
     ])
     expect(home.asked).toContain(id)
+  })
+
+  it('M6: that failed rings again soon, whatever is due later by then', async () => {
+    const home = new Home()
+    home.object.pause('later', undefined)
+    home.ask('a')
+    home.restart()
+    await started()
+    home.now += 2 * minute
+    home.storage.alarmAt = null
+    const { exec } = home.storage.sql
+    home.storage.sql.exec = (query, ...bindings) => {
+      if (query.includes('due_at <=')) throw new Error('disk I/O error (simulated)')
+      return exec(query, ...bindings)
+    }
+    await home.object.alarm()
+    home.storage.sql.exec = exec
+    const again = home.now + 5_000
+    expect(home.storage.alarmAt).toBe(again)
+    home.object.accept([incoming('x', { delivertime: new Date(home.now + 10 * hour).toISOString() })], 'later')
+    expect(home.storage.alarmAt).toBe(again)
   })
 
   it('M6: that was lost is armed again by the sweep', () => {

@@ -149,6 +149,19 @@ describe('a request in virtual time', () => {
     },
   )
 
+  it.each([
+    ['comes with its report', 'x'],
+    ['goes the long way', 'x'.repeat(100_000)],
+  ])('whose reply %s has the effects beside it that were refused told: each is a dead letter (E1)', async (_, data) => {
+    const beside = { messages: [{ nonsense: true }], state: { patch: { a: 1 } } }
+    const scene = await writer(() => json({ reply: { data }, ...beside }))
+    const told = await scene.done(request(scene, { to: 'writer' }))
+    expect([told.status, told.reply?.data === data]).toEqual(['replied', true])
+    await scene.pass(10 * second)
+    const letters = (await scene.letters()).map((letter) => letter.id)
+    expect(letters.sort()).toEqual([2, 3].map((n) => `${told.deliveries[0]!.id}-e${n}`))
+  })
+
   it('a gateway that dies on the express lane is the broker’s failure: no attempt is counted, and the reply still comes', async () => {
     const scene = new Scene()
     const invocation = new Invocation()

@@ -361,13 +361,13 @@ describe('a link', () => {
 
 it('more than an owner may have wait are refused, and the alarm that fires twice tells nobody twice', async () => {
   const { id, asker, judge } = await asked()
-  const room = { max: 1_000, maxOfOwner: 1 }
+  const room = { max: 1_000, maxOfOwner: 1, keptOfOwner: 10 }
   // The port's own type; the stub's is too deep for the compiler.
   const approvals = env.APPROVALS.getByName('all') as unknown as ApprovalsPort
   const stored = await approvals.find(id)
   if (stored === undefined) throw new Error('not stored')
   const opening = { ...stored, id: 'ap-bbbbbbbbbbbbbbbbbbbbbbbbbb', waitsMs: 1_000 }
-  expect(await approvals.open(opening, room)).toEqual({ status: 'too_many' })
+  expect(await approvals.open(opening, room)).toEqual({ status: 'too_many', max: 1 })
   await alarm()
   await alarm()
   expect((await call('GET', `/v1/agents/${judge.name}/deliveries`)).body.items).toHaveLength(1)

@@ -95,7 +95,7 @@ describe('of what stands in one list for the whole deployment', () => {
     expect((await put('of-another', adminKey)).status).toBe(200)
   })
 
-  it('approvals are so many, and so many of one owner that are pending', async () => {
+  it('approvals are so many, and so many of one owner, pending or not: one alone leaves the others their places', async () => {
     const [{ key }, { name }] = [await pullAgent(), await pullAgent()]
     const ask = (as: string) => call('POST', '/v1/approvals', { json: { question: 'May I?', notify: [name] }, key: as })
     const full = { status: 409, body: { code: 'too_many_approvals' } }
@@ -103,6 +103,13 @@ describe('of what stands in one list for the whole deployment', () => {
     expect((await ask(key)).status).toBe(201)
     await runInDurableObject(list, filled('approvals', columnsOf.approvals, limits.approvalsPerOwner))
     expect(await ask(key)).toMatchObject({ ...full, body: { ...full.body, max: limits.approvalsPerOwner } })
+    const withdraw = (_object: unknown, { storage }: DurableObjectState) =>
+      void storage.sql.exec('UPDATE approvals SET ended = 1')
+    await runInDurableObject(list, withdraw)
+    expect((await ask(key)).status).toBe(201)
+    await runInDurableObject(list, filled('approvals', columnsOf.approvals, limits.approvalsKeptPerOwner))
+    await runInDurableObject(list, withdraw)
+    expect(await ask(key)).toMatchObject({ ...full, body: { ...full.body, max: limits.approvalsKeptPerOwner } })
     expect((await ask(adminKey)).status).toBe(201)
     await runInDurableObject(list, filled('approvals', columnsOf.approvals, limits.approvals))
     expect(await ask(adminKey)).toMatchObject(full)
