@@ -134,6 +134,8 @@ export class DirectoryObject extends StandingDirectory implements Synchronous<Di
     return this.storage.transactionSync(() => {
       if (this.#key(key.hash) !== undefined) return 'stored'
       this.#dropDead(key)
+      // A call that named its key by an Idempotency-Key, once more: the key that it made can be shown to nobody again.
+      if (this.#rows('SELECT 1 FROM keys WHERE id = ?', key.id).length > 0) return 'known'
       const held = this.#count('SELECT count(*) AS n FROM keys WHERE owner = ?', key.owner)
       if (options.first === true && held > 0) return 'has_keys'
       if (held >= options.max) return 'too_many'

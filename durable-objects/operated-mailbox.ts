@@ -3,7 +3,8 @@
  * The half of AgentObject that no message's way goes through. Never here: accept, take, settle (durable-objects/agent.ts).
  */
 import { DurableObject } from 'cloudflare:workers'
-import { type AgentRecord, enrol, isHere, type Registration, rotateSecret, verify } from '../shared/agent.ts'
+import { type AgentRecord, enrol, isHere, type Registration, verify } from '../shared/agent.ts'
+import { rotateSecret } from '../shared/agent-secret.ts'
 import type { AgentPort, Enrolled } from '../shared/agent-port.ts'
 import type { Breaker } from '../shared/breaker.ts'
 import { isCallbackAgent, neededUntil } from '../shared/callback.ts'
@@ -195,11 +196,11 @@ export abstract class OperatedMailbox extends DurableObject<OutboxEnv> {
     return { breaker: this.breaker(), references }
   }
 
-  rotateSecret(fresh: string, overlapMs: number): AgentRecord | undefined {
+  rotateSecret(fresh: string, overlapMs: number, named: string | undefined): AgentRecord | undefined {
     return this.shell.step((draft, now) => {
       const agent = agentOf(draft)
-      if (agent !== undefined && agent.secrets[0]?.secret !== fresh)
-        draft.agent = rotateSecret(agent, fresh, overlapMs, now)
+      const rotated = agent === undefined ? undefined : rotateSecret(agent, fresh, overlapMs, now, named)
+      if (rotated !== undefined && rotated !== agent) draft.agent = rotated
       return agentOf(draft)
     })[0]
   }

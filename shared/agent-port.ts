@@ -222,7 +222,8 @@ export interface AgentPort {
     to: Breaker['forced'],
     by: string,
   ): Promise<{ readonly breaker: Breaker | undefined; readonly references: References }>
-  rotateSecret(fresh: string, overlapMs: number): Promise<AgentRecord | undefined>
+  /** `named`: by whom and under which key it is asked for. What they were given before under it is not replaced. */
+  rotateSecret(fresh: string, overlapMs: number, named: string | undefined): Promise<AgentRecord | undefined>
   /** Keeps a handshake for so long; one of its id stays as it is. Undefined when the agent it was made with is gone. */
   shake(
     shaken: Shaken,

@@ -3,6 +3,7 @@
  * (`AgentRecord`), which lives in its own object and travels with the lease. Never here: its mail (shared/mailbox.ts).
  */
 import * as z from 'zod'
+import { secretSchema } from './agent-secret.ts'
 import { neededUntil } from './callback.ts'
 import { cardOf, cardParts, cardPartsOf, cardRecord, etagOf } from './card.ts'
 import { catchUpPolicy } from './catch-up-policy.ts'
@@ -57,14 +58,6 @@ export type Registration = z.infer<typeof registration>
 export function takesBatches({ kind, policy }: Pick<AgentRecord, 'kind' | 'policy'>): boolean {
   return kind === 'webhook' || (kind === 'handler' && policy.batch !== undefined)
 }
-
-/** A signing secret. The newest signs first; an older one keeps signing beside it until `retireAt`. */
-export const secretSchema = z.strictObject({
-  secret: z.string(),
-  createdAt: z.number(),
-  retireAt: z.number().optional(),
-})
-export type Secret = z.infer<typeof secretSchema>
 
 export const agentRecord = z.strictObject({
   v: z.literal(1),
@@ -190,23 +183,6 @@ export function verify(agent: AgentRecord, url: string): AgentRecord {
   if (agent.url !== url) return agent
   const { verifyAt: _verifyAt, ...rest } = agent
   return { ...rest, verified: true }
-}
-
-/** Adds a secret in front; the others sign beside it for `overlapMs`, then retire. */
-export function rotateSecret(agent: AgentRecord, fresh: string, overlapMs: number, now: number): AgentRecord {
-  const older = agent.secrets
-    .filter((s) => s.retireAt === undefined || s.retireAt > now)
-    .map((s) => ({ ...s, retireAt: Math.min(s.retireAt ?? Number.POSITIVE_INFINITY, now + overlapMs) }))
-  return {
-    ...agent,
-    secrets: [{ secret: fresh, createdAt: now }, ...older].slice(0, limits.secretsPerAgent),
-    updatedAt: now,
-  }
-}
-
-/** The secrets that sign now, newest first. */
-export function liveSecrets(agent: AgentRecord, now: number): string[] {
-  return agent.secrets.filter((s) => s.retireAt === undefined || s.retireAt > now).map((s) => s.secret)
 }
 
 type Pause = NonNullable<AgentRecord['paused']>

@@ -22,13 +22,19 @@ import {
   secretRequest,
   verifyAnswer,
 } from './api-agent-bodies.ts'
-import { directoryVersion, type Operation, type RequestBody } from './api-operation.ts'
+import { directoryVersion, type Operation, type Parameter, type RequestBody } from './api-operation.ts'
 import { limits } from './limits.ts'
 
 const json = (schema: z.ZodType, optional?: true): RequestBody => ({
   types: { 'application/json': schema },
   limitBytes: limits.requestBytes,
   ...(optional === undefined ? {} : { optional }),
+})
+
+const repeated = (description: string): Parameter => ({
+  name: 'Idempotency-Key',
+  description,
+  schema: z.string().min(1).max(limits.idempotencyKeyLength),
 })
 
 const agents: readonly Operation[] = [
@@ -121,11 +127,9 @@ const operating: readonly Operation[] = [
     description:
       'With `catchUp` what it does not want of the mail that is due is put aside first: each ends as `cancelled`, `because` `skipped_on_catch_up`. What is in flight or not yet due is left alone.',
     headers: [
-      {
-        name: 'Idempotency-Key',
-        description: `With the same key and body it is done once: a repeat changes nothing, and shows the agent as it is by then. The last ${limits.resumesRemembered} calls are remembered.`,
-        schema: z.string().min(1).max(limits.idempotencyKeyLength),
-      },
+      repeated(
+        `With the same key and body it is done once: a repeat changes nothing, and shows the agent as it is by then. The last ${limits.resumesRemembered} calls are remembered.`,
+      ),
     ],
     body: json(resumeRequest, true),
     answers: [{ status: 200, description: 'Its mail goes on.', schema: agentAnswer }],
@@ -148,11 +152,12 @@ const operating: readonly Operation[] = [
     tag: 'Agents',
     who: 'agent',
     summary: 'Rotate the signing secret',
+    headers: [repeated('A repeat is told the same secret, until a newer one is there.')],
     body: json(secretRequest, true),
     answers: [
       { status: 200, description: 'The new secret; the older ones sign beside it for a while.', schema: secretAnswer },
     ],
-    faults: ['forbidden', 'agent_not_found'],
+    faults: ['forbidden', 'agent_not_found', 'already_made'],
   },
 ]
 
@@ -164,9 +169,10 @@ const keys: readonly Operation[] = [
     tag: 'Keys',
     who: 'admin',
     summary: 'Make another key for an agent',
+    headers: [repeated('A repeat makes no other key, and is told the id of the first.')],
     body: json(agentKeyRequest, true),
     answers: [{ status: 201, description: 'The key, shown once.', schema: newKeyAnswer }],
-    faults: ['forbidden', 'agent_not_found', 'too_many_keys'],
+    faults: ['forbidden', 'agent_not_found', 'too_many_keys', 'already_made'],
   },
   {
     method: 'get',
@@ -195,9 +201,10 @@ const keys: readonly Operation[] = [
     tag: 'Keys',
     who: 'admin',
     summary: 'Make a key for an app',
+    headers: [repeated('A repeat makes no other key, and is told the id of the first.')],
     body: json(appKeyRequest),
     answers: [{ status: 201, description: 'The key, shown once.', schema: newKeyAnswer }],
-    faults: ['forbidden', 'too_many_keys'],
+    faults: ['forbidden', 'too_many_keys', 'already_made'],
   },
   {
     method: 'get',

@@ -126,11 +126,14 @@ export interface DirectoryPort {
   }>
   /** How many agents declare it. */
   declaring(resource: string): Promise<number>
-  /** Stores a key unless its owner (in this incarnation) has `max` already. `first` only when the owner has none. */
+  /**
+   * Stores a key unless its owner (in this incarnation) has `max` already. `first` only when the owner has none. `known`: its id is
+   * that of another one.
+   */
   putKey(
     key: KeyRecord,
     options: { readonly first?: boolean; readonly max: number },
-  ): Promise<'stored' | 'has_keys' | 'too_many'>
+  ): Promise<'stored' | 'has_keys' | 'too_many' | 'known'>
   /** An agent's key comes with the permissions its agent has now, and not at all once that incarnation is gone. */
   findKey(hash: string): Promise<FoundKey | undefined>
   /** At most `limits.pageSize` by id; `cursor` is the last id of the page before. */

@@ -16,6 +16,8 @@ export type AccessFault =
       readonly retryAfterSeconds: number
     }
   | { readonly code: 'too_many_keys'; readonly agent: string; readonly max: number }
+  /** `id`: of the key; of a secret, its agent. */
+  | { readonly code: 'already_made'; readonly what: 'key' | 'secret'; readonly id: string }
   | { readonly code: 'too_many_subscriptions'; readonly agent: string; readonly max: number }
 
 /** The status, and a sentence that tells the caller what to do next. */
@@ -59,6 +61,15 @@ export function wireOfAccess(f: AccessFault) {
         status: 409,
         title: 'Too many keys',
         detail: `\`${f.agent}\` has ${f.max} keys already. Revoke one first.`,
+      }
+    case 'already_made':
+      return {
+        status: 409,
+        title: 'Made already',
+        detail:
+          f.what === 'key'
+            ? `This Idempotency-Key made the key \`${f.id}\`. It was shown in the first answer and is kept nowhere, so it cannot be shown again. If that answer was lost, revoke it with DELETE /v1/keys/${f.id} and ask under another Idempotency-Key.`
+            : `This Idempotency-Key made a secret for \`${f.id}\` that a newer one has replaced since. Nothing was changed: ask under another Idempotency-Key for a new one.`,
       }
     case 'too_many_subscriptions':
       return {

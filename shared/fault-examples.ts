@@ -46,6 +46,7 @@ const examples: { readonly [Code in FaultCode]: Extract<Fault, { code: Code }> }
   agent_has_mail: { code: 'agent_has_mail', agent: 'writer', depth: 12 },
   wrong_kind: { code: 'wrong_kind', agent: 'writer', kind: 'webhook', needed: 'pull' },
   backpressure: { code: 'backpressure', agent: 'writer', depth: 900, max: 900, retryAfterSeconds: 1 },
+  already_made: { code: 'already_made', what: 'key', id: 'key_9f86d081884c7d65' },
   too_many_keys: { code: 'too_many_keys', agent: 'writer', max: limits.keysPerAgent },
   loop_detected: {
     code: 'loop_detected',

@@ -137,6 +137,7 @@ function wireOf(f: Fault): Wire {
     case 'foreign_source':
     case 'rate_limited':
     case 'too_many_keys':
+    case 'already_made':
     case 'too_many_subscriptions':
       return wireOfAccess(f)
     case 'not_found':

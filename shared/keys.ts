@@ -32,6 +32,11 @@ export function keyId(hash: string): string {
   return `key_${hash.slice(0, 16)}`
 }
 
+/** Of a key that its call named by an Idempotency-Key: a repeat would make one of the same id, and so is found out. */
+export function namedKeyId(owner: string, idempotencyKey: string): string {
+  return keyId(keyHash(`${owner}\n${idempotencyKey}`))
+}
+
 /** Compares two hashes to their end, so that the time taken does not tell where they differ. */
 export function sameHash(a: string, b: string): boolean {
   let difference = a.length ^ b.length

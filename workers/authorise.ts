@@ -2,7 +2,8 @@
  * Authorise: who calls? A bearer key (the admin's, an agent's or an app's), or a webhook that an agent signed. Never here: what
  * the caller may do (shared/permissions.ts), and nothing is ever read from the query string, which ends up in logs.
  */
-import { type AgentRecord, liveSecrets } from '../shared/agent.ts'
+import type { AgentRecord } from '../shared/agent.ts'
+import { liveSecrets } from '../shared/agent-secret.ts'
 import { wireBytes } from '../shared/api-messages.ts'
 import { type KeyRecord, principalOf } from '../shared/directory.ts'
 import type { Fault } from '../shared/fault.ts'

@@ -2,7 +2,7 @@
  * Mint: a new key, and the record that is kept of it. Never here: storing it, or showing it to anybody but the caller.
  */
 import type { KeyRecord } from '../shared/directory.ts'
-import { keyBytes, keyHash, keyId, keyText } from '../shared/keys.ts'
+import { keyBytes, keyHash, keyId, keyText, namedKeyId } from '../shared/keys.ts'
 import type { Permissions } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
 import type { PublishRate } from '../shared/publish-rate.ts'
@@ -12,6 +12,8 @@ export interface Minting {
   readonly incarnation?: string
   readonly expiresInSeconds?: number | undefined
   readonly rate?: PublishRate | undefined
+  /** The Idempotency-Key of its call. */
+  readonly named?: string | undefined
 }
 
 export interface Minted {
@@ -24,11 +26,11 @@ export function mint(platform: Platform, owner: `agent/${string}` | `app/${strin
   const subject = owner.startsWith('app/') ? 'app' : owner.slice('agent/'.length)
   const key = keyText(subject, platform.hex(keyBytes))
   const hash = keyHash(key)
-  const { permissions, incarnation, expiresInSeconds, rate } = more
+  const { permissions, incarnation, expiresInSeconds, rate, named } = more
   const now = platform.now()
   const record: KeyRecord = {
     v: 1,
-    id: keyId(hash),
+    id: named === undefined ? keyId(hash) : namedKeyId(owner, named),
     hash,
     owner,
     ...(incarnation === undefined ? {} : { incarnation }),

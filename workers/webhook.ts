@@ -3,7 +3,8 @@
  * attempts, the timestamp is this attempt's, the raw bytes are signed. Redirects are not followed.
  * Never here: what the answer means (shared/outcome.ts), whether there is a slot (workers/slots.ts).
  */
-import { type AgentRecord, liveSecrets } from '../shared/agent.ts'
+import type { AgentRecord } from '../shared/agent.ts'
+import { liveSecrets } from '../shared/agent-secret.ts'
 import { limits } from '../shared/limits.ts'
 import type { Answer, AttemptError } from '../shared/outcome.ts'
 import type { FetchedAnswer, Platform } from '../shared/ports.ts'

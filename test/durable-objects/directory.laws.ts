@@ -134,6 +134,15 @@ export function keyLaws(withDirectory: WithDirectory): void {
     expect(directory.putKey(agentKey('ann', 4), { max: 3 })).toBe('stored')
   })
 
+  law('of one id there is one key, until it is revoked', (directory) => {
+    expect(directory.putKey(appKey('ci', 1), { max })).toBe('stored')
+    const again = { ...appKey('ci', 2), id: appKey('ci', 1).id }
+    expect(directory.putKey(again, { max })).toBe('known')
+    expect(directory.keys('app/ci').map((key) => key.hash)).toEqual([appKey('ci', 1).hash])
+    directory.removeKey(again.id)
+    expect(directory.putKey(again, { max })).toBe('stored')
+  })
+
   law('an expired key takes no place', (directory, clock) => {
     clock.at = 10_000
     directory.putKey(appKey('ci', 1, { expiresAt: 11_000 }), { max: 1 })

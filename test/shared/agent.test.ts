@@ -7,15 +7,14 @@ import {
   enrol,
   isChallengeAnswered,
   isRegisteredAs,
-  liveSecrets,
   parkedBecause,
   publicAgent,
   type Registration,
   registration,
-  rotateSecret,
   unparkAt,
   verifyRetryMs,
 } from '../../shared/agent.ts'
+import { liveSecrets, rotateSecret } from '../../shared/agent-secret.ts'
 import { limits } from '../../shared/limits.ts'
 import { resolvePermissions } from '../../shared/permissions.ts'
 import { resolvePolicy } from '../../shared/policy.ts'
@@ -201,6 +200,15 @@ describe('rotating a secret', () => {
     expect(liveSecrets(rotated, t0 + 1_000)).toEqual(['whsec_2', 'whsec_first'])
     expect(liveSecrets(rotated, t0 + 60_999)).toEqual(['whsec_2', 'whsec_first'])
     expect(liveSecrets(rotated, t0 + 61_000)).toEqual(['whsec_2'])
+  })
+
+  it('asked for again under its name changes nothing, also when a newer one is there', () => {
+    const named = rotateSecret(proven, 'whsec_2', 60_000, t0, 'k')
+    expect(rotateSecret(named, 'whsec_3', 60_000, t0, 'k')).toBe(named)
+    const newer = rotateSecret(named, 'whsec_3', 60_000, t0, 'other')
+    expect(liveSecrets(newer, t0)[0]).toBe('whsec_3')
+    expect(rotateSecret(newer, 'whsec_4', 60_000, t0, 'k')).toBe(newer)
+    expect(liveSecrets(rotateSecret(newer, 'whsec_4', 60_000, t0), t0)[0]).toBe('whsec_4')
   })
 
   it('without overlap retires the old one at once', () => {

@@ -82,6 +82,8 @@ const samples: readonly [Fault, number, { retryable?: true; headers?: Record<str
   [{ code: 'hop_limit', reason: 'x', path: [] }, 409, {}],
   [{ code: 'budget_spent', workflow: 'w', reason: 'x' }, 409, {}],
   [{ code: 'too_many_keys', agent: 'a', max: 20 }, 409, {}],
+  [{ code: 'already_made', what: 'key', id: 'key_1' }, 409, {}],
+  [{ code: 'already_made', what: 'secret', id: 'a' }, 409, {}],
   [{ code: 'too_many_subscriptions', agent: 'a', max: 1_000 }, 409, {}],
   [
     {

@@ -197,6 +197,38 @@ describe('operating an agent', () => {
     expect((await leaseOne(ann)).id).toBe(id)
   })
 
+  it('a secret that is asked for under one Idempotency-Key is made once, and told again until a newer one is there', async () => {
+    const [ann, bob] = [await pullAgent(), await pullAgent()]
+    const rotate = (agent: string, key: string, as?: string) =>
+      call('POST', `/v1/agents/${agent}/secret`, {
+        headers: { 'Idempotency-Key': key },
+        ...(as === undefined ? {} : { key: as }),
+      })
+    const [first, again] = [await rotate(ann.name, 'k'), await rotate(ann.name, 'k')]
+    expect([first.status, again.status, again.body]).toEqual([200, 200, first.body])
+    expect((await rotate(bob.name, 'k')).body.secret).not.toBe(first.body.secret)
+    // Another caller's key is another key.
+    const newer = await rotate(ann.name, 'k', ann.key)
+    expect([newer.status, newer.body.secret === first.body.secret]).toEqual([200, false])
+    const late = await rotate(ann.name, 'k')
+    expect([late.status, late.body.code, late.body.what]).toEqual([409, 'already_made', 'secret'])
+    expect((await rotate(ann.name, 'k', ann.key)).body).toEqual(newer.body)
+    expect((await call('POST', `/v1/agents/${ann.name}/secret`)).body.secret).not.toBe(newer.body.secret)
+  })
+
+  it('another key of it is made once for one Idempotency-Key, which a repeat is told', async () => {
+    const ann = await pullAgent()
+    const make = () => call('POST', `/v1/agents/${ann.name}/keys`, { headers: { 'Idempotency-Key': 'k' } })
+    const [first, again] = [await make(), await make()]
+    expect([first.status, again.status, again.body.code, again.body.id]).toEqual([
+      201,
+      409,
+      'already_made',
+      first.body.id,
+    ])
+    expect((await call('GET', `/v1/agents/${ann.name}/keys`)).body.items).toHaveLength(2)
+  })
+
   it('a pause with an end says when', async () => {
     const ann = await pullAgent()
     const { body } = await call('POST', `/v1/agents/${ann.name}/pause`, { json: { seconds: 60 } })

@@ -58,6 +58,24 @@ describe('an app key', () => {
     expect(await call('DELETE', `/v1/keys/${body.id}`)).toMatchObject({ status: 404, body: { code: 'not_found' } })
   })
 
+  it('is made once for one Idempotency-Key: a repeat is told which it was, and makes none', async () => {
+    const [name, other] = [freshName('ci'), freshName('ci')]
+    const make = (app: string, key = 'once') =>
+      call('POST', '/v1/keys', { json: { name: app }, headers: { 'Idempotency-Key': key } })
+    const [first, again] = [await make(name), await make(name)]
+    expect([first.status, again.status, again.body.code, again.body.id]).toEqual([
+      201,
+      409,
+      'already_made',
+      first.body.id,
+    ])
+    expect(JSON.stringify(again.body)).not.toContain('sk_')
+    expect([(await make(other)).status, (await make(name, 'another')).status]).toEqual([201, 201])
+    expect((await call('DELETE', `/v1/keys/${first.body.id}`)).status).toBe(204)
+    expect((await make(name)).status).toBe(201)
+    expect((await make(name, '')).body.code).toBe('invalid_request')
+  })
+
   it('is one of at most 20 of its app', async () => {
     const name = freshName('app')
     for (let n = 0; n < 20; n++) expect((await call('POST', '/v1/keys', { json: { name } })).status).toBe(201)

@@ -19,7 +19,7 @@ import type { Figures } from '../../shared/figures.ts'
 import { agentName, digest } from '../../shared/ids.ts'
 import { keyBytes, secretText } from '../../shared/keys.ts'
 import { limits } from '../../shared/limits.ts'
-import { mayOperate } from '../../shared/permissions.ts'
+import { mayOperate, ownSource } from '../../shared/permissions.ts'
 import { challenge } from '../challenge.ts'
 import { leastLoadedOf } from '../choose.ts'
 import type { App } from '../context.ts'
@@ -133,12 +133,15 @@ agents.post('/agents/:agent/verify', async (c) => {
 agents.post('/agents/:agent/secret', async (c) => {
   const { name } = (await known(c, 'rotate the secret of')).agent
   const { overlapSeconds } = await readJson(c, secretRequest)
-  const secret = secretText(c.get('platform').hex(keyBytes))
-  const rotated = await c
-    .get('platform')
-    .agent(name)
-    .rotateSecret(secret, overlapSeconds * 1_000)
-  return c.json({ agent: (rotated ?? unknownAgent(name)).name, secret }, 200)
+  const fresh = secretText(c.get('platform').hex(keyBytes))
+  const key = idempotencyKeyOf(c)
+  const named = key === undefined ? undefined : digest('secret', ownSource(c.get('principal')), key)
+  const port = c.get('platform').agent(name)
+  const { secrets } = (await port.rotateSecret(fresh, overlapSeconds * 1_000, named)) ?? unknownAgent(name)
+  // It is kept anyway, to sign with: who repeats the call that made it is told it again, as long as no newer one is there.
+  const [newest] = secrets
+  if (newest === undefined || newest.named !== named) return refuse({ code: 'already_made', what: 'secret', id: name })
+  return c.json({ agent: name, secret: newest.secret }, 200)
 })
 
 // --- an agent's keys --------------------------------------------------------------------------------------------------
@@ -157,8 +160,10 @@ agents.post('/agents/:agent/keys', async (c) => {
   const directory = c.get('platform').directory()
   // A key is good only while the index has its agent: complete what a registration that died half way left out.
   await directory.putAgent(indexEntry(agent))
-  const { key, record } = mint(c.get('platform'), `agent/${agent.name}`, { ...agent, expiresInSeconds, rate })
+  const more = { ...agent, expiresInSeconds, rate, named: idempotencyKeyOf(c) }
+  const { key, record } = mint(c.get('platform'), `agent/${agent.name}`, more)
   const stored = await directory.putKey(record, { max: limits.keysPerAgent })
+  if (stored === 'known') refuse({ code: 'already_made', what: 'key', id: record.id })
   if (stored !== 'stored') refuse({ code: 'too_many_keys', agent: agent.name, max: limits.keysPerAgent })
   const { id, expiresAt } = publicKey(record)
   return c.json({ id, key, ...(expiresAt && { expiresAt }) }, 201)

@@ -8,6 +8,7 @@ import { publicKey } from '../../shared/directory.ts'
 import { limits } from '../../shared/limits.ts'
 import { resolvePermissions } from '../../shared/permissions.ts'
 import type { App } from '../context.ts'
+import { idempotencyKeyOf } from '../idempotency-key.ts'
 import { mint } from '../mint.ts'
 import { readJson, refuse, validate } from '../problem.ts'
 
@@ -25,8 +26,10 @@ keys.post('/keys', async (c) => {
   requireAdmin(c, 'make')
   const { name, permissions, expiresInSeconds, rate } = await readJson(c, appKeyRequest)
   const resolved = resolvePermissions(`app/${name}`, permissions)
-  const { key, record } = mint(c.get('platform'), `app/${name}`, { permissions: resolved, expiresInSeconds, rate })
+  const more = { permissions: resolved, expiresInSeconds, rate, named: idempotencyKeyOf(c) }
+  const { key, record } = mint(c.get('platform'), `app/${name}`, more)
   const stored = await c.get('platform').directory().putKey(record, { max: limits.keysPerAgent })
+  if (stored === 'known') refuse({ code: 'already_made', what: 'key', id: record.id })
   if (stored !== 'stored') refuse({ code: 'too_many_keys', agent: `app/${name}`, max: limits.keysPerAgent })
   const { id, expiresAt } = publicKey(record)
   return c.json({ id, key, ...(expiresAt && { expiresAt }) }, 201)
