@@ -7,6 +7,7 @@ export const deadReason = z.enum([
   'attempts_exhausted',
   'terminal',
   'expired',
+  'parked_too_long',
   'hop_limit',
   'loop_detected',
   'budget_spent',

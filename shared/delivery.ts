@@ -110,6 +110,8 @@ export const deliverySchema = z.strictObject({
   overdueAt: z.number().exactOptional(),
   /** Not before. A retry's pause moves it. */
   dueAt: z.number(),
+  /** When its last attempt had it due again, by a pause of its own. Absent: it is due since `lineAt`. */
+  dueSince: z.number().exactOptional(),
   /** Debounced: when the first of its series came. */
   debouncedSince: z.number().exactOptional(),
   expiresAt: z.number().optional(),

@@ -117,6 +117,10 @@ const deaths: Readonly<Record<DeadReason, { readonly means: string; readonly nex
     next: 'Correct what it refused, or the agent; the same message will be refused again.',
   },
   expired: { means: 'its time was over', next: 'A redrive takes its expiry away.' },
+  parked_too_long: {
+    means: 'it waited longer than its agent’s policy allows (`parkedSeconds`)',
+    next: 'See that its agent takes mail again first.',
+  },
   hop_limit: {
     means: 'the chain of messages that led to it is too long',
     next: 'Two agents probably answer each other for ever: follow its cause back and break the circle.',

@@ -14,7 +14,7 @@ import { type Delivery, hasEnded, isChore, isLeaving, isLive } from './delivery.
 import { type Gate, gateAdmits, gateDueAt, gateTold, newGate } from './gate.ts'
 import { overdueAtOf } from './ladder.ts'
 import type { Batch, Lease } from './lease.ts'
-import { ripeAtOf } from './ripe.ts'
+import { parkedUntil, ripeAtOf } from './ripe.ts'
 import { WaitingLine } from './waiting-line.ts'
 
 /** A reference to it is on the queue, or was and may be lost. */
@@ -265,13 +265,13 @@ export function dueAtOf(draft: Draft, delivery: Delivery, now: number): number |
   const overdueAt = overdueAtOf(policy?.alert, delivery, lease)
   if (lease !== undefined)
     return earliest([overdueAt, lease.deadlineAt, lease.saved ? undefined : lease.at + writeBehindMs])
-  const dueAt = delivery.dueAt > now ? delivery.dueAt : undefined
   const ripeAt = policy === undefined ? undefined : ripeAtOf(policy, delivery)
   return earliest([
     overdueAt,
     delivery.expiresAt,
+    parkedUntil(agentOf(draft), delivery),
     releaseOf(draft, delivery.id)?.retryAt,
-    dueAt,
+    delivery.dueAt > now ? delivery.dueAt : undefined,
     ripeAt !== undefined && ripeAt > now ? ripeAt : undefined,
   ])
 }

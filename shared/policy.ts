@@ -15,6 +15,7 @@ export type AgentKind = z.infer<typeof agentKind>
 
 const seconds = (max: number) => z.number().min(0).max(max)
 const day = 86_400
+const parkedDefaultSeconds = 30 * day
 
 const backoffCurve = z.strictObject({
   initialSeconds: seconds(day),
@@ -73,6 +74,7 @@ export const policyInput = z.strictObject({
   catchUp: catchUpPolicy.optional(),
   dedupeSeconds: seconds(7 * day).optional(),
   receiptSeconds: seconds(7 * day).optional(),
+  parkedSeconds: z.number().min(0.05).max(limits.delaySeconds).optional(),
 })
 export type PolicyInput = z.infer<typeof policyInput>
 
@@ -110,6 +112,8 @@ export const policySchema = z.strictObject({
   dedupeSeconds: z.number(),
   /** How long a receipt is kept after its delivery ended. */
   receiptSeconds: z.number(),
+  /** How long a delivery may wait since it became due, whatever it waits for. */
+  parkedSeconds: z.number().default(parkedDefaultSeconds),
 })
 export type Policy = z.infer<typeof policySchema>
 
@@ -136,6 +140,7 @@ export function resolvePolicy(kind: AgentKind, input: PolicyInput = {}): Policy 
     ...(input.catchUp === undefined ? {} : { catchUp: input.catchUp }),
     dedupeSeconds: input.dedupeSeconds ?? day,
     receiptSeconds: input.receiptSeconds ?? day,
+    parkedSeconds: input.parkedSeconds ?? parkedDefaultSeconds,
   }
 }
 

@@ -41,7 +41,8 @@ export function redrive(
     return { status: 'not_redrivable', ended: delivery.state.at === 'ended' ? delivery.state.status : 'still alive' }
   }
   if (draft.depth >= agent.policy.depth) return { status: 'full', depth: draft.depth, max: agent.policy.depth }
-  const { expiresAt: _expired, overdueAt: _told, recalled: _recalled, single: _single, ...rest } = delivery
+  const { expiresAt: _expired, overdueAt: _told, recalled: _recalled, single: _single, ...old } = delivery
+  const { dueSince: _dueSince, ...rest } = old
   draft.sequence += 1
   const revived: Delivery = {
     ...rest,

@@ -3,6 +3,7 @@
  * A doubled reference takes nothing; a lost one is released again. Never here: sending references (workers/enqueue.ts).
  */
 import { type AgentRecord, parkedBecause } from './agent.ts'
+import { awayOf } from './away.ts'
 import { batchesToGo, bytesOf, hasBatches, inTurn, nextBatch, releasedWith } from './batch.ts'
 import { type Delivery, endDead, hasEnded, hasOpenJournal, isLeaving, isLive, isUnburied } from './delivery.ts'
 import { gateElapsed, isGateShut } from './gate.ts'
@@ -24,7 +25,7 @@ import {
 } from './mailbox.ts'
 import { narrowed } from './narrowing.ts'
 import { leaseMs } from './policy.ts'
-import { batchOf } from './ripe.ts'
+import { batchOf, parkedUntil } from './ripe.ts'
 
 /** An untaken release is repeated after 5 s, doubling to 5 min. */
 export function releaseRetryMs(tries: number): number {
@@ -259,12 +260,22 @@ function pair(delivery: Delivery | undefined, held: Lease): Grant[] {
   return delivery === undefined ? [] : [{ delivery, lease: held }]
 }
 
-/** Ends what expired while it waited. In flight it may still finish. */
+/** Ends what expired while it waited, and what waited too long. In flight it may still finish. */
 export function expire(draft: Draft, now: number): void {
+  const agent = agentOf(draft)
   for (const delivery of [...liveOf(draft)]) {
-    if (hasEnded(delivery) || isLeaving(delivery)) continue
-    if (!isExpired(delivery, now) || leaseOf(draft, delivery.id) !== undefined) continue
+    if (hasEnded(delivery) || isLeaving(delivery) || leaseOf(draft, delivery.id) !== undefined) continue
+    const until = parkedUntil(agent, delivery)
+    const isParked = until !== undefined && until <= now
+    if (!isExpired(delivery, now) && !isParked) continue
     draft.releases.set(delivery.id, null)
-    put(draft, endDead(delivery, 'expired', 'expired', now))
+    if (isExpired(delivery, now)) put(draft, endDead(delivery, 'expired', 'expired', now))
+    else if (agent !== undefined) put(draft, endParked(draft, agent, delivery, now))
   }
+}
+
+function endParked({ gate }: Draft, agent: AgentRecord, delivery: Delivery, now: number): Delivery {
+  const why = awayOf(agent, gate, now)?.why ?? 'nobody took it'
+  const message = `it waited for ${agent.policy.parkedSeconds} s since it became due: ${why}`
+  return endDead(delivery, 'dead_lettered', 'parked_too_long', now, { code: 'parked_too_long', message })
 }

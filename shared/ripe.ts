@@ -1,6 +1,8 @@
 /**
- * Ripe: how long a delivery waits for its batch to fill, and which waits for none. Never here: forming a batch (shared/batch.ts).
+ * Ripe: how long a delivery waits for its batch to fill, which waits for none, and how long one may wait at all. Never here: forming
+ * a batch (shared/batch.ts), ending what waited too long (shared/release.ts).
  */
+import type { AgentRecord } from './agent.ts'
 import type { BatchPolicy } from './batch-policy.ts'
 import type { Delivery } from './delivery.ts'
 import { narrowed } from './narrowing.ts'
@@ -29,4 +31,16 @@ export function ripeAtOf(policy: Policy, delivery: Delivery): number {
   const batch = batchOf(policy, delivery)
   if (batch === undefined || goesAlone(policy, delivery)) return delivery.dueAt
   return Math.max(delivery.dueAt, delivery.lineAt + batch.waitSeconds * 1_000)
+}
+
+/**
+ * Until when it may wait, whatever for. What is only scheduled is not parked: it counts from when its message, or its last attempt, had
+ * it due. Of an agent that left, its mail has a time of its own.
+ */
+export function parkedUntil(
+  agent: AgentRecord | undefined,
+  { lineAt, dueSince }: Pick<Delivery, 'lineAt' | 'dueSince'>,
+): number | undefined {
+  if (agent === undefined || agent.left !== undefined) return undefined
+  return Math.max(lineAt, dueSince ?? lineAt) + agent.policy.parkedSeconds * 1_000
 }

@@ -254,12 +254,12 @@ function retryOrDie(
 ): Delivery {
   const { maxAttempts } = narrowed(policy, tried.head)
   if (tried.attempt >= maxAttempts) return endDead(tried, 'dead_lettered', 'attempts_exhausted', now, outcome.error)
-  const pauseMs = outcome.delayMs ?? backoffMs(policy.backoff, tried.attempt, dice, outcome.retryAfterMs)
-  const dueAt = now + pauseMs
+  const dueAt = now + (outcome.delayMs ?? backoffMs(policy.backoff, tried.attempt, dice, outcome.retryAfterMs))
   if (isExpired(tried, now)) return endDead(tried, 'expired', 'expired', now, outcome.error)
   const given = givenUp(policy, gate, tried, dueAt)
   if (given !== undefined) return endAtHead(tried, given, now, outcome.error)
-  return again(tried, now, dueAt, `attempt ${tried.attempt} of ${maxAttempts} failed: ${outcome.error.message}`)
+  const why = `attempt ${tried.attempt} of ${maxAttempts} failed: ${outcome.error.message}`
+  return again({ ...tried, dueSince: dueAt }, now, dueAt, why)
 }
 
 /** Silence, once the delivery ran alone, is an attempt like any other. */

@@ -25,6 +25,8 @@ export const second = 1_000
 export const minute = 60 * second
 export const hour = 60 * minute
 export const day = 24 * hour
+/** How long anything may wait by default. */
+export const parkedMs = 30 * day
 
 /** A retry's pause without chance: one second, two, four, …. */
 export const steady = { initialSeconds: 1, factor: 2, capSeconds: 3_600, jitter: 'none' } as const

@@ -4,7 +4,7 @@ import { limits } from '../../shared/limits.ts'
 import { overdue } from '../../shared/overdue.ts'
 import type { PolicyInput } from '../../shared/policy.ts'
 import { departed } from '../../shared/reassign.ts'
-import { Box, day, fail, hour, iso, minute, ok, second, start } from './mailbox-fixtures.ts'
+import { Box, day, fail, hour, iso, minute, ok, parkedMs, second, start } from './mailbox-fixtures.ts'
 
 /** A puller whose mail is overdue a minute after it became due, unless said otherwise. */
 const boxOf = (alert: Partial<NonNullable<PolicyInput['alert']>> = {}) =>
@@ -24,7 +24,7 @@ describe('what has not reached its rung in time', () => {
     expect(box.due()).toBe(start + minute)
     expect(look(box, start + minute - 1)).toEqual([])
     expect(look(box, start + minute)).toEqual([id])
-    expect([look(box, start + hour), box.due()]).toEqual([[], undefined])
+    expect([look(box, start + hour), box.due()]).toEqual([[], start + parkedMs])
     expect(told(box, id)).toEqual([{ step: 'overdue', at: iso(start + minute), detail: 'not claimed within 60 s' }])
     expect(box.lease(1)).toHaveLength(1)
   })
@@ -52,7 +52,7 @@ describe('what has not reached its rung in time', () => {
     box.put('a')
     box.lease(1, second)
     box.tick(start + second)
-    expect([look(box, start + hour), box.due()]).toEqual([[], undefined])
+    expect([look(box, start + hour), box.due()]).toEqual([[], start + 2 * second + parkedMs])
   })
 
   it('is NOT told when it has ended', () => {
@@ -91,7 +91,7 @@ describe('with a fallback, it', () => {
     const id = box.put('a')
     look(box, start + minute)
     box.step((draft, now) => departed(draft, [{ id, to: 'bob', stays: '`bob` is full' }], now))
-    expect([look(box, start + hour), box.due()]).toEqual([[], undefined])
+    expect([look(box, start + hour), box.due()]).toEqual([[], start + parkedMs])
     expect(box.lease(1)).toHaveLength(1)
   })
 
