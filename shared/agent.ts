@@ -12,6 +12,7 @@ import { limits } from './limits.ts'
 import { permissionsInput, permissionsSchema, resolvePermissions } from './permissions.ts'
 import { type AgentKind, agentKind, policyInput, policySchema, resolvePolicy } from './policy.ts'
 import { resourceNames } from './resource-report.ts'
+import { headersInForce, webhookHeaders } from './webhook-headers.ts'
 
 const label = z.string().min(1).max(limits.typeLength)
 
@@ -20,6 +21,8 @@ export const registration = z
   .strictObject({
     kind: agentKind,
     url: z.string().min(1).max(limits.urlLength).optional(),
+    /** Left out, those of the same url stay. */
+    headers: webhookHeaders.optional(),
     capabilities: z.array(label).max(limits.capabilitiesPerAgent).optional(),
     accepts: z.array(label).max(limits.capabilitiesPerAgent).optional(),
     ...cardParts,
@@ -31,8 +34,9 @@ export const registration = z
   .superRefine((r, ctx) => {
     if (r.kind === 'webhook' && r.url === undefined)
       ctx.addIssue({ code: 'custom', path: ['url'], message: 'a webhook agent needs a url' })
-    if (r.kind !== 'webhook' && r.url !== undefined)
-      ctx.addIssue({ code: 'custom', path: ['url'], message: `a ${r.kind} agent has no url` })
+    for (const part of ['url', 'headers'] as const)
+      if (r.kind !== 'webhook' && r[part] !== undefined)
+        ctx.addIssue({ code: 'custom', path: [part], message: `a ${r.kind} agent has no ${part}` })
     if (r.policy?.batch !== undefined && r.kind === 'pull')
       ctx.addIssue({
         code: 'custom',
@@ -64,6 +68,8 @@ export const agentRecord = z.strictObject({
   name: z.string(),
   kind: agentKind,
   url: z.string().optional(),
+  /** Webhooks: what its calls have beside ours. Absent: none. */
+  headers: z.record(z.string(), z.string()).exactOptional(),
   capabilities: z.array(z.string()),
   accepts: z.array(z.string()),
   ...cardRecord,
@@ -139,6 +145,7 @@ export function enrol(current: AgentRecord | undefined, e: Enrolment): AgentReco
     name: e.name,
     kind: r.kind,
     ...(r.url === undefined ? {} : { url: r.url }),
+    ...headersInForce(r.headers, current?.headers, sameUrl),
     capabilities: r.capabilities ?? [],
     accepts: r.accepts ?? [],
     ...cardPartsOf(r),
@@ -246,6 +253,7 @@ export function publicAgent(agent: AgentRecord, now: number, isOperator: boolean
     agent: agent.name,
     kind: agent.kind as AgentKind,
     ...(isOperator && agent.url !== undefined ? { url: agent.url } : {}),
+    ...(isOperator && agent.headers !== undefined ? { headers: Object.keys(agent.headers) } : {}),
     capabilities: agent.capabilities,
     accepts: agent.accepts,
     protocolVersions: card.protocolVersions,

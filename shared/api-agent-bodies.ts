@@ -21,6 +21,10 @@ export const agentAnswer = z.strictObject({
   agent: z.string(),
   kind: agentKind,
   url: z.string().optional().describe('A webhook’s. Only the agent itself and an admin are told it.'),
+  headers: z
+    .array(z.string())
+    .optional()
+    .describe('A webhook’s own: their names, to the agent itself and an admin. Nobody is told their values.'),
   capabilities: z.array(z.string()),
   accepts: z.array(z.string()),
   protocolVersions: z.array(z.string()).describe('What it speaks.'),

@@ -130,6 +130,10 @@ export const limits = {
   /** Receipts of one bucket that keep their details; later ones are stored without steps and attempts, `truncated: true`. */
   detailedReceiptsPerBucket: 100_000,
   secretsPerAgent: 3,
+  webhookHeaders: 10,
+  webhookHeaderName: 64,
+  /** A JWT may be long. */
+  webhookHeaderValue: 4_096,
   keysPerAgent: 20,
   /** What one key may publish, unless it says otherwise: far more than one isolate gets stored, so it stops loops, not load. */
   keyMessages: 30_000,

@@ -87,6 +87,7 @@ function headersOf(platform: Platform, agent: AgentRecord, call: WebhookCall): R
     platform.hex(bytes),
   )
   return {
+    ...agent.headers,
     'content-type': 'application/cloudevents+json; charset=utf-8',
     'user-agent': 'switchboard',
     'webhook-id': call.id,

@@ -112,6 +112,23 @@ describe('what a webhook gets', () => {
     expect(JSON.stringify(JSON.parse(raw!.body.toString()))).not.toContain('switchboard-')
   })
 
+  it('has the headers that its agent was registered with beside ours, and nobody can read their values (TB33)', async () => {
+    const name = `w-${randomUUID().slice(0, 8)}`
+    const registered = {
+      kind: 'webhook',
+      url: wire.at(`/${name}`),
+      headers: { Authorization: 'Bearer hush', 'x-team': 'a' },
+    }
+    const { body: told } = await client.call('PUT', `/v1/agents/${name}`, registered)
+    await client.until(await client.send(name), 'completed')
+    const [raw] = wire.of(`/${name}`)
+    expect([header(raw, 'authorization'), header(raw, 'x-team')]).toEqual(['Bearer hush', 'a'])
+    verified(told.secret, raw!)
+    const { body: seen } = await client.call('GET', `/v1/agents/${name}`)
+    expect(seen.headers).toEqual(['authorization', 'x-team'])
+    expect(JSON.stringify([told, seen])).not.toContain('hush')
+  })
+
   it('keeps its webhook-id and its body across attempts, and has each attempt’s own time and signature (T15)', async () => {
     const { name, secret, received } = await agent((_, earlier) => ({ status: earlier < 2 ? 500 : 200 }), {
       backoff: { initialSeconds: 1, factor: 1, capSeconds: 1, jitter: 'none' },
