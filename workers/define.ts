@@ -202,6 +202,8 @@ export interface AgentDefinition<Schema extends z.ZodType = z.ZodType> {
   readonly handshake?: 'registration' | 'agent'
   /** What it shares with others and may be down, such as `openai/gpt-5`: its mail waits while one of them is. */
   readonly resources?: readonly string[]
+  /** Which types it takes of a chain, by name or by pattern (`ticket.*`); left out, all. */
+  readonly types?: readonly string[]
   /** The shape of `data`. A message that does not match is a dead letter (`terminal`) without the handler being called. */
   readonly accepts: Schema
   readonly policy?: PolicyInput
@@ -250,6 +252,7 @@ export interface AnyAgent {
   readonly handshake?: 'registration' | 'agent'
   /** What it shares with others and may be down, such as `openai/gpt-5`: its mail waits while one of them is. */
   readonly resources?: readonly string[]
+  readonly types?: readonly string[]
   readonly accepts: z.ZodType
   readonly policy?: PolicyInput
   readonly permissions?: PermissionsInput

@@ -61,10 +61,11 @@ export async function ensureAllEnrolled(platform: Platform, handlers: Handlers):
 
 /** What its code says of an agent, as a registration. */
 export function registrationOf(agent: AnyAgent): Registration {
-  const { capabilities, resources, policy, permissions } = agent
+  const { capabilities, types, resources, policy, permissions } = agent
   return {
     kind: 'handler',
     ...(capabilities === undefined ? {} : { capabilities: [...capabilities] }),
+    ...(types === undefined ? {} : { accepts: [...types] }),
     ...cardPartsOf(agent),
     ...(resources === undefined ? {} : { resources: [...resources] }),
     ...(policy === undefined ? {} : { policy }),

@@ -40,6 +40,12 @@ describe('an agent in the code', () => {
     expect((await listed(own, skill)).sort()).toEqual([read, list, sent].sort())
   })
 
+  it('says which types it takes, so that a chain passes it over for others (A60)', async () => {
+    const name = freshName()
+    const own = ownSwitchboard({ agents: [handler(name, { types: ['ticket.*'] })] })
+    expect((await own('GET', `/v1/agents/${name}`)).body.accepts).toEqual(['ticket.*'])
+  })
+
   it('has the policy and permissions of its newest code, and keeps a pause', async () => {
     const name = freshName()
     const first = ownSwitchboard({ agents: [handler(name, { policy: { concurrency: 2 } })] })
