@@ -5,7 +5,7 @@
 import type { AgentRecord } from '../shared/agent.ts'
 import type { LeasedDelivery } from '../shared/agent-port.ts'
 import { attributed } from '../shared/blame.ts'
-import { structured } from '../shared/cloudevents.ts'
+import { encodeHeader, structured } from '../shared/cloudevents.ts'
 import { messageSchema } from '../shared/message.ts'
 import { narrowed } from '../shared/narrowing.ts'
 import { type Outcome, outcomeOfAnswer } from '../shared/outcome.ts'
@@ -69,6 +69,19 @@ function eventText({ head: { chain, select }, body }: LeasedDelivery): string {
   return chain === undefined && select === undefined ? body : structured(messageSchema.parse(JSON.parse(body)))
 }
 
+// An error's beginning says what it was, and the headers of a request have a bound at most receivers.
+const errorHeaderLength = 200
+
+function attemptHeaders({ attempt, maxAttempts, previousError }: LeasedDelivery): Record<string, string> {
+  return {
+    'switchboard-attempt': String(attempt),
+    'switchboard-max-attempts': String(maxAttempts),
+    ...(previousError === undefined
+      ? {}
+      : { 'switchboard-previous-error': encodeHeader(previousError.slice(0, errorHeaderLength)) }),
+  }
+}
+
 async function deliverByWebhook(
   platform: Platform,
   slots: Slots,
@@ -91,7 +104,7 @@ async function deliverByWebhook(
       ...(traceparent === undefined ? {} : { traceparent }),
       ...(tracestate === undefined ? {} : { tracestate }),
       headers: {
-        'switchboard-attempt': String(lease.attempt),
+        ...attemptHeaders(lease),
         'switchboard-deadline': new Date(deadlineAt).toISOString(),
         'switchboard-token': lease.token,
       },

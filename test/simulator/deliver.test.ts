@@ -375,6 +375,23 @@ describe('ack: later', () => {
     expect(scene.callsOf('ada')).toHaveLength(1)
   })
 
+  it('which attempt is the last, and what the one before died of, whatever that says, are told with it (A19)', async () => {
+    const { scene, id, token } = await accepted(undefined, { maxAttempts: 2, backoff: 'quick' })
+    const message = `größer\r\nwebhook-id: 7, "${'x'.repeat(500)}`
+    const outcome = { kind: 'retry', error: { code: 'nack', message } } as const
+    await scene.done(settle(scene.platform(), 'ada', [{ id, token, outcome, external: true }]))
+    await scene.pass(5 * second)
+    const told = scene.callsOf('ada').map(({ headers }) => headers)
+    expect(told.map((one) => [one['switchboard-attempt'], one['switchboard-max-attempts']])).toEqual([
+      ['1', '2'],
+      ['2', '2'],
+    ])
+    const said = told.map((one) => one['switchboard-previous-error'])
+    expect(said[0]).toBeUndefined()
+    expect(said[1]).toMatch(/^[!#$&-~%]+$/)
+    expect(decodeURIComponent(said[1] ?? '')).toBe(message.slice(0, 200))
+  })
+
   it('no ack in time is a failed attempt: tried again, and the old token settles nothing (A18)', async () => {
     const { scene, id, token } = await accepted()
     await scene.pass(40 * second)

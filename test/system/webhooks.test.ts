@@ -105,6 +105,8 @@ describe('what a webhook gets', () => {
     const [raw] = received()
     expect(header(raw, 'webhook-id')).toBe(id)
     expect(header(raw, 'switchboard-attempt')).toBe('1')
+    expect(header(raw, 'switchboard-max-attempts')).toBe('4')
+    expect(raw!.headers['switchboard-previous-error']).toBeUndefined()
     const deadlineAt = Date.parse(header(raw, 'switchboard-deadline'))
     expect(deadlineAt).toBeGreaterThan(before + 19_000)
     expect(deadlineAt).toBeLessThan(Date.now() + 21_000)
@@ -138,6 +140,10 @@ describe('what a webhook gets', () => {
     const raws = received()
     expect(raws.map((r) => header(r, 'webhook-id'))).toEqual([id, id, id])
     expect(raws.map((r) => header(r, 'switchboard-attempt'))).toEqual(['1', '2', '3'])
+    expect(raws.slice(1).map((r) => decodeURIComponent(header(r, 'switchboard-previous-error')))).toEqual([
+      'answered 500',
+      'answered 500',
+    ])
     expect(new Set(raws.map((r) => r.body.toString())).size).toBe(1)
     expect(new Set(raws.map((r) => header(r, 'webhook-timestamp'))).size).toBe(3)
     expect(new Set(raws.map((r) => header(r, 'switchboard-token'))).size).toBe(3)
