@@ -159,6 +159,7 @@ export interface HandlerContext {
    * becomes of the attempt; throw a ResourceError where it is what the attempt failed of.
    */
   resource(name: string, status: number, retryAfterSeconds?: number): void
+  /** A line of the deployment's log, with the agent, the delivery and the `traceparent` of this attempt. */
   log(note: string, fields?: Readonly<Record<string, unknown>>): void
 }
 

@@ -135,6 +135,8 @@ function contextOf(
   signal: AbortSignal,
   { effects, reports }: Said,
 ): Omit<HandlerContext, 'request' | 'state'> {
+  const traceparent = platform.tracing?.within(lease.id) ?? lease.head.traceparent
+  const traced = traceparent === undefined ? {} : { traceparent }
   return {
     agent: agent.name,
     delivery: lease.id,
@@ -165,7 +167,8 @@ function contextOf(
       if (report === undefined) throw new Error(`not a resource and a status: ${name} ${status}`)
       reports.push(report)
     },
-    log: (note, fields) => platform.log('handler', { agent: agent.name, delivery: lease.id, note, ...fields }),
+    log: (note, fields) =>
+      platform.log('handler', { agent: agent.name, delivery: lease.id, ...traced, note, ...fields }),
   }
 }
 

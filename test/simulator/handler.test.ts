@@ -336,13 +336,16 @@ describe('what a handler sends', () => {
     ])
   })
 
-  it('is logged with its ids and without its data', async () => {
+  it('is logged with its ids and its trace, and without its data (A120)', async () => {
     const scene = await withHandler((_, ctx) => ctx.log('read a page', { page: 3 }))
-    const id = await scene.send('worker', { data: { text: 'a secret' } })
+    const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+    const id = await scene.send('worker', { data: { text: 'a secret' }, traceparent })
     await scene.pass(second)
+    const { message } = await scene.receipt(id)
+    expect(message.traceparent).toContain('0af7651916cd43dd8448eb211c80319c')
     expect(scene.logged).toContainEqual({
       step: 'handler',
-      ids: { agent: 'worker', delivery: id, note: 'read a page', page: 3 },
+      ids: { agent: 'worker', delivery: id, traceparent: message.traceparent, note: 'read a page', page: 3 },
     })
     expect(JSON.stringify(scene.logged)).not.toContain('a secret')
   })

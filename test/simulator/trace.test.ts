@@ -79,6 +79,19 @@ describe('spans', () => {
     })
   })
 
+  it('of an attempt by a handler are what its own lines of the log name (A120)', async () => {
+    const accepts = z.unknown()
+    const scene = traced({
+      handlers: [defineAgent({ name: 'worker', accepts, handle: (_, ctx) => Promise.resolve(ctx.log('at it')) })],
+    })
+    await scene.handler('worker')
+    await scene.send('worker', { traceparent })
+    await scene.pass(60 * second)
+    const { traceId, spanId } = named(spansOf(scene), 'process worker')
+    const said = scene.logged.find(({ step }) => step === 'handler')
+    expect(said?.ids).toMatchObject({ traceparent: `00-${traceId}-${spanId}-01` })
+  })
+
   it('of a batch are one, linked to each message that came together in it (A112, TB26)', async () => {
     const scene = traced()
     await scene.webhook('worker', undefined, { batch: { size: 3, waitSeconds: 1 }, concurrency: 1 })
