@@ -4,7 +4,7 @@
 import * as z from 'zod'
 import { publishAnswer } from './api-bodies.ts'
 import { wireBytes } from './api-messages.ts'
-import type { Operation, Parameter } from './api-operation.ts'
+import { type Operation, type Parameter, streamed } from './api-operation.ts'
 import { requestAnswer, requestOperations } from './api-requests.ts'
 import { limits } from './limits.ts'
 
@@ -63,7 +63,7 @@ export const chainOperations: readonly Operation[] = [
         schema: chainAnswer,
         headers: [location],
       },
-      { status: 200, description: 'The reply.', schema: requestAnswer, headers: [location] },
+      { status: 200, description: 'The reply.', schema: requestAnswer, other: streamed, headers: [location] },
     ],
     faults: [...(requestOperations[0]?.faults ?? []), 'key_required'],
   },

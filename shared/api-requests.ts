@@ -114,7 +114,7 @@ export const requestOperations: readonly Operation[] = [
     headers: [prefer, idempotencyKey],
     body: { types: { 'application/json': requestInput }, limitBytes: wireBytes },
     answers: [
-      { status: 200, description: 'The reply.', schema: requestAnswer, headers: [location] },
+      { status: 200, description: 'The reply.', schema: requestAnswer, other: streamed, headers: [location] },
       {
         status: 202,
         description: 'No reply yet; ask again at `Location`.',

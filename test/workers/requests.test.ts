@@ -59,6 +59,38 @@ describe('a request', () => {
     expect((await ask('respond-async')).status).toBe(202)
   })
 
+  it('(A104) is told as server-sent events out of the call that asks, to whoever wants a stream', async () => {
+    const bob = await pullAgent()
+    const ask = (to: string, more: object = {}, headers: Record<string, string> = {}) =>
+      own('POST', '/v1/requests', {
+        json: { to, type: 'ask', data: { n: 1 }, ...more },
+        headers: { Accept: 'text/event-stream', ...headers },
+      })
+    const eventsOf = ({ body }: { body: unknown }) =>
+      [...String(body).matchAll(/^event: (.*)\ndata: (.*)$/gm)].map(([, event, data]) => [event, JSON.parse(data!)])
+    const told = await ask('echo')
+    expect([told.status, told.headers.get('Content-Type')]).toEqual([200, 'text/event-stream'])
+    const [[stands, first], [ended, last]] = eventsOf(told) as [[string, Body], [string, Body]]
+    expect([stands, ended, last.reply.data]).toEqual(['pending', 'replied', { heard: { n: 1 } }])
+    expect(told.headers.get('Location')).toBe(`/v1/requests/${first.id}`)
+    // Told once: what signs its callback.
+    const callback = { url: 'http://127.0.0.1:9/hook' }
+    const open = eventsOf(await ask(bob.name, { callback, timeoutSeconds: 60 }, { Prefer: 'wait=1' }))
+    expect(open).toMatchObject([['pending', { callbackSecret: expect.stringMatching('whsec_') }]])
+    const refused = await ask(freshName('nobody'))
+    expect([refused.status, refused.body.code]).toEqual([404, 'agent_not_found'])
+  })
+
+  it('(A104) repeated by its key as a stream begins with what has come of it', async () => {
+    const sent = { json: { to: 'echo', type: 'ask', data: {} }, headers: { 'Idempotency-Key': freshName('k') } }
+    const first = await own('POST', '/v1/requests', sent)
+    const again = await own('POST', '/v1/requests', {
+      ...sent,
+      headers: { ...sent.headers, Accept: 'text/event-stream' },
+    })
+    expect(String(again.body)).toMatch(new RegExp(`^event: replied\\ndata: .*"id":"${first.body.id}".*\\n\\n$`))
+  })
+
   it('(A49) (A50) (A104) (A113) answers 202 and a place to ask again when the caller does not wait, and lists what is pending', async () => {
     const agent = await pullAgent()
     const { id, status } = await open(agent.name, { context: { page: 3 } })

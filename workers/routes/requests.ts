@@ -10,6 +10,7 @@ import type { GatherReport } from '../../shared/gather-port.ts'
 import { maySpeakAs, ownSource } from '../../shared/permissions.ts'
 import {
   faultOfRequest,
+  preferredWait,
   type RequestInput,
   requestInput,
   requestStatusOf,
@@ -20,10 +21,10 @@ import { isScatterId } from '../../shared/scatter.ts'
 import type { App } from '../context.ts'
 import { express } from '../express.ts'
 import { gather } from '../gather.ts'
-import { poll } from '../poll.ts'
+import { poll, type Waiting } from '../poll.ts'
 import { readJson, refuse, unwrap, validate } from '../problem.ts'
 import { publishOptions } from '../publish-options.ts'
-import { askParsed, awaitReply, type Lane } from '../request.ts'
+import { type Asked, askParsed, awaitReply, type Lane } from '../request.ts'
 import { streamEnd, streamHeaders, wantsStream } from '../stream-end.ts'
 
 export const requests = new Hono<App>()
@@ -33,8 +34,9 @@ requests.post('/requests', async (c) => {
   return answerRequest(c, input, waitOf(c.req.header('prefer'), input.timeoutSeconds))
 })
 
-/** Asks, waits so long, and says what came of it. */
+/** Asks, waits so long, and says what came of it: at the end, or to who wants a stream as it comes. */
 export async function answerRequest(c: Context<App>, input: RequestInput, seconds: number): Promise<Response> {
+  if (wantsStream(c.req.header('accept'))) return streamRequest(c, input)
   const platform = c.get('platform')
   const waits = seconds > 0
   const take = (...released: Parameters<Lane>) => express(platform, c.get('handlers'), ...released)
@@ -49,15 +51,46 @@ export async function answerRequest(c: Context<App>, input: RequestInput, second
   if (report === undefined) return notFound(id)
   const fault = faultOfRequest(report.gather)
   if (fault !== undefined) refuse(fault)
-  const { callback, failureCallback } = asked.secrets
-  const answer = {
+  c.header('Location', `/v1/requests/${id}`)
+  return c.json(toldOnce(asked, report), report.gather.outcome === undefined ? 202 : 200)
+}
+
+/** Asks, and tells how the request stands now and how it ended. What is refused or over at once is answered as to anybody. */
+async function streamRequest(c: Context<App>, input: RequestInput): Promise<Response> {
+  const platform = c.get('platform')
+  const take = (...released: Parameters<Lane>) => express(platform, c.get('handlers'), ...released)
+  // Whoever reads a stream waits for the answer, but looks for it by the request's id, as one who comes back does.
+  const options = { ...publishOptions(c), waits: false, express: take }
+  const waiting = { whenOpen: 'refuse' as const, ...input }
+  const asked = unwrap(await askParsed(platform, c.get('principal'), waiting, options))
+  const { id, outcome } = asked.gather
+  const isWhole = outcome === undefined || wasRefused(asked.gather)
+  const first = isWhole ? { gather: asked.gather, replies: [] } : await platform.gather(id).report()
+  if (first === undefined) return notFound(id)
+  const fault = faultOfRequest(first.gather)
+  if (fault !== undefined) refuse(fault)
+  const view = (report: GatherReport) => (report === first ? toldOnce(asked, report) : requestView(report))
+  c.header('Location', `/v1/requests/${id}`)
+  const seconds = preferredWait(c.req.header('prefer')) ?? 0
+  return streamed(c, { seconds, signal: c.req.raw.signal }, first, view)
+}
+
+/** The request, with the secrets that are told when they are made and never again. */
+function toldOnce({ secrets: { callback, failureCallback } }: Asked, report: GatherReport) {
+  return {
     ...requestView(report),
     ...(callback === undefined ? {} : { callbackSecret: callback }),
     ...(failureCallback === undefined ? {} : { failureCallbackSecret: failureCallback }),
   }
-  c.header('Location', `/v1/requests/${id}`)
-  return c.json(answer, report.gather.outcome === undefined ? 202 : 200)
 }
+
+function streamed(c: Context<App>, waiting: Waiting, first: GatherReport, view = requestView): Response {
+  const platform = c.get('platform')
+  const ask = () => platform.gather(first.gather.id).report()
+  return c.body(streamEnd(platform, waiting, { first, ask, isOver, view }), 200, streamHeaders)
+}
+
+const isOver = ({ gather }: GatherReport) => gather.outcome !== undefined
 
 requests.get('/requests', async (c) => {
   const { cursor, limit } = validate(requestsQuery, c.req.query())
@@ -72,14 +105,9 @@ requests.get('/requests', async (c) => {
 requests.get('/requests/:id', async (c) => {
   const { waitSeconds: seconds = 0 } = validate(requestQuery, c.req.query())
   const ask = () => readable(c, 'read')
-  const isOver = ({ gather }: GatherReport) => gather.outcome !== undefined
-  const [platform, waiting] = [c.get('platform'), { seconds, signal: c.req.raw.signal }]
-  if (wantsStream(c.req.header('accept'))) {
-    const first = await ask()
-    const again = () => platform.gather(first.gather.id).report()
-    return c.body(streamEnd(platform, waiting, { first, ask: again, isOver, view: requestView }), 200, streamHeaders)
-  }
-  const report = await poll(platform, waiting, ask, isOver)
+  const waiting = { seconds, signal: c.req.raw.signal }
+  if (wantsStream(c.req.header('accept'))) return streamed(c, waiting, await ask())
+  const report = await poll(c.get('platform'), waiting, ask, isOver)
   // Without one the client is gone, and whatever is answered is read by nobody.
   return report === undefined ? c.body(null) : c.json(requestView(report), 200)
 })
