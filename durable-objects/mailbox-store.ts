@@ -10,10 +10,9 @@ import { isGateChanged, newGate, readGate } from '../shared/gate.ts'
 import { type Lease, readLeases } from '../shared/lease.ts'
 import { limits } from '../shared/limits.ts'
 import { agentOf, type Draft, leasesOf, type Mailbox } from '../shared/mailbox.ts'
-import { pageWithin } from '../shared/page.ts'
 import type { StoragePort } from '../shared/ports.ts'
 import { Buckets, createKept, keptTable } from './buckets.ts'
-import { after, columnOf, copy, homeOf, isAfter, isKeyedById, isRow, place, rowAt } from './delivery-rows.ts'
+import { columnOf, copy, homeOf, isKeyedById, isRow, place, rowAt } from './delivery-rows.ts'
 import { dayMs, emptyMailboxOf, retentionOf, rowOf, withLostLeases } from './mailbox-rows.ts'
 import { RecentBodies } from './recent-bodies.ts'
 
@@ -82,16 +81,6 @@ export class MailboxStore {
   }
 
   readonly tables = (): readonly string[] => this.#buckets.tables
-
-  /** A page of deliveries by id, for lists. Reads across buckets; a cursor is the last id. */
-  page(id: string, limit: number): { readonly items: readonly Delivery[]; readonly more: boolean } {
-    const found = this.#buckets.tables.flatMap((table) =>
-      this.#all(`SELECT id, record FROM ${table} WHERE ${isAfter} ORDER BY key LIMIT ?`, ...after(id), limit + 1),
-    )
-    found.sort((a, b) => (String(a.id) < String(b.id) ? -1 : 1))
-    const { rows, more } = pageWithin(found, limit, (row) => String(row.record).length)
-    return { items: rows.map((row) => readDelivery(row.record)), more }
-  }
 
   readonly rows = (): number => this.#buckets.rows
   /** Is no delivery kept, live or ended? */

@@ -4,20 +4,23 @@
  */
 import { DurableObject } from 'cloudflare:workers'
 import { type AgentRecord, enrol, isHere, type Registration, verify } from '../shared/agent.ts'
-import { rotateSecret } from '../shared/agent-secret.ts'
 import type { AgentPort, Enrolled } from '../shared/agent-port.ts'
+import { rotateSecret } from '../shared/agent-secret.ts'
 import type { Breaker } from '../shared/breaker.ts'
 import { isCallbackAgent, neededUntil } from '../shared/callback.ts'
 import { cardOf, etagOf } from '../shared/card.ts'
 import type { CatchUp } from '../shared/catch-up-policy.ts'
+import { endedStatus } from '../shared/delivery.ts'
 import type { Editing } from '../shared/edit.ts'
 import { figuresOf, statsOf } from '../shared/figures.ts'
 import { heldMail } from '../shared/handover.ts'
 import { type Handshake, type Shaken, standingOf } from '../shared/handshake.ts'
 import { foundBy, inherit, keepMail } from '../shared/kept-mail.ts'
-import { agentOf, begin, deliveryOf } from '../shared/mailbox.ts'
+import { agentOf, begin, type Draft, deliveryOf, liveOf } from '../shared/mailbox.ts'
+import { cursorOf, newestFirst, type Place, placeOf, readCursor } from '../shared/newest-first.ts'
+import { pageWithin } from '../shared/page.ts'
 import type { ChancePort, StoragePort } from '../shared/ports.ts'
-import { receiptOf, statusOf } from '../shared/receipt.ts'
+import { type ReceiptStatus, receiptOf, statusOf } from '../shared/receipt.ts'
 import { redrive } from '../shared/redrive.ts'
 import { abandon, cancel, forceBreaker, hand, pause, purge, resume } from '../shared/upkeep.ts'
 import { chance } from './chance.ts'
@@ -26,6 +29,7 @@ import { Gathers } from './gathers.ts'
 import { HandshakeStore } from './handshake-store.ts'
 import { MailboxShell, type ObjectContext } from './mailbox-shell.ts'
 import { type OutboxEnv, sendMove, sendPause } from './outbox.ts'
+import { newestIn } from './receipt-list.ts'
 import { RootStore } from './root-store.ts'
 
 export abstract class OperatedMailbox extends DurableObject<OutboxEnv> {
@@ -88,16 +92,29 @@ export abstract class OperatedMailbox extends DurableObject<OutboxEnv> {
     return delivery === undefined ? undefined : receiptOf(draft, delivery, this.name, this.chance.now())
   }
 
-  list(status: string | undefined, cursor: string | undefined, limit: number) {
+  list(status: ReceiptStatus | undefined, cursor: string | undefined, limit: number) {
     const now = this.chance.now()
     const draft = begin(this.shell.mailbox)
-    const page = this.shell.store.page(cursor ?? '', limit)
-    const items = page.items
-      .map((d) => deliveryOf(draft, d.id) ?? d)
-      .filter((d) => status === undefined || statusOf(draft, d, now).status === status)
-      .map((d) => receiptOf(draft, d, this.name, now))
-    const last = page.items.at(-1)
-    return { items, ...(page.more && last !== undefined ? { cursor: last.id } : {}) }
+    const from = cursor === undefined ? undefined : readCursor(cursor)
+    const ended = endedStatus.safeParse(status).data
+    const { items, more } =
+      status !== undefined && ended === undefined
+        ? this.#standing(draft, status, from, limit, now)
+        : newestIn(this.shell.store.tables(), this.#sql, from, limit, ended)
+    const last = items.at(-1)
+    return {
+      items: items.map((d) => receiptOf(draft, deliveryOf(draft, d.id) ?? d, this.name, now)),
+      ...(more && last !== undefined ? { cursor: cursorOf(placeOf(last)) } : {}),
+    }
+  }
+
+  // Where one stands that has not ended, only memory knows; and it has all of them.
+  #standing(draft: Draft, status: ReceiptStatus, from: Place | undefined, limit: number, now: number) {
+    const standing = [...liveOf(draft)].filter((d) => statusOf(draft, d, now).status === status)
+    const sorted = standing.map((d) => ({ ...placeOf(d), delivery: d })).sort(newestFirst)
+    const left = from === undefined ? sorted : sorted.filter((place) => newestFirst(from, place) < 0)
+    const { rows, more } = pageWithin(left, limit, ({ delivery }) => JSON.stringify(delivery).length)
+    return { items: rows.map(({ delivery }) => delivery), more }
   }
 
   describe() {
@@ -208,15 +225,15 @@ export abstract class OperatedMailbox extends DurableObject<OutboxEnv> {
   shake(shaken: Shaken, inForceMs: number) {
     // Whoever was negotiated with may have been deleted meanwhile, and another one registered under its name.
     if (this.shell.mailbox.agent?.incarnation !== shaken.incarnation) return undefined
-    return this.#standing(this.handshakes.keep(shaken, inForceMs, this.chance.now()))
+    return this.#inForce(this.handshakes.keep(shaken, inForceMs, this.chance.now()))
   }
 
   handshake(id: string) {
     const handshake = this.handshakes.find(id)
-    return handshake === undefined ? undefined : this.#standing(handshake)
+    return handshake === undefined ? undefined : this.#inForce(handshake)
   }
 
-  #standing(handshake: Handshake) {
+  #inForce(handshake: Handshake) {
     const { agent } = this.shell.mailbox
     if (agent?.incarnation !== handshake.incarnation) return undefined
     return { handshake, standing: standingOf(handshake, etagOf(cardOf(agent)), this.chance.now()) }

@@ -179,8 +179,9 @@ export interface AgentPort {
   receipt(id: string): Promise<Receipt | undefined>
   /** The whole message as JSON text, as long as its delivery may still be delivered. */
   body(id: string): Promise<string | undefined>
+  /** Newest first (shared/newest-first.ts). */
   list(
-    status: string | undefined,
+    status: ReceiptStatus | undefined,
     cursor: string | undefined,
     limit: number,
   ): Promise<{ readonly items: readonly Receipt[]; readonly cursor?: string }>

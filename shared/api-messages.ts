@@ -148,6 +148,8 @@ const receipts: readonly Operation[] = [
     tag: 'Deliveries',
     who: 'agent',
     summary: 'List the receipts of a mailbox',
+    description:
+      'Newest first, by `sequence`. With a `status` those that stand so; a page is full as long as there are more of them. What comes meanwhile is in no later page.',
     query: receiptsQuery,
     answers: [{ status: 200, description: 'Receipts.', schema: receiptsAnswer }],
     faults: ['forbidden', 'agent_not_found'],

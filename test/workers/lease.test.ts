@@ -202,7 +202,7 @@ describe('the list of receipts', () => {
   const list = ({ name, key }: Registered, query = '') => call('GET', `/v1/agents/${name}/deliveries${query}`, { key })
   const listed = ({ body }: Answered): string[] => body.items.map((item: Body) => item.id)
 
-  it('is read page by page, each receipt once (TB38)', async () => {
+  it('is read page by page, the newest first, each receipt once (TB38)', async () => {
     const agent = await pullAgent()
     const sent = []
     for (let i = 0; i < 5; i++) sent.push(await sendId(agent.name))
@@ -214,7 +214,24 @@ describe('the list of receipts', () => {
       if (page.body.cursor === undefined) break
       cursor = `&cursor=${encodeURIComponent(page.body.cursor)}`
     }
-    expect(seen.sort()).toEqual(sent.sort())
+    expect(seen).toEqual(sent.reverse())
+  })
+
+  it('is filtered before it is cut into pages: the latest that is dead is one call away', async () => {
+    const agent = await pullAgent({ concurrency: 10 })
+    const sent: string[] = []
+    for (let i = 0; i < 6; i++) sent.push(await sendId(agent.name))
+    const { body } = await lease(agent, { max: 4 })
+    for (const [i, { id, token }] of body.deliveries.entries()) {
+      const [what, json] = i < 2 ? ['nack', { token, terminal: true }] : ['ack', { token }]
+      await call('POST', `/v1/deliveries/${id}/${what}`, { key: agent.key, json })
+    }
+    expect(listed(await list(agent, '?status=dead_lettered&limit=1'))).toEqual([sent[1]])
+    expect(listed(await list(agent, '?status=completed&limit=1'))).toEqual([sent[3]])
+    const held = await list(agent, '?status=held&limit=1')
+    expect(listed(held)).toEqual([sent[5]])
+    const rest = await list(agent, `?status=held&limit=1&cursor=${encodeURIComponent(held.body.cursor)}`)
+    expect([listed(rest), rest.body.cursor]).toEqual([[sent[4]], undefined])
   })
 
   it('is filtered by status', async () => {
@@ -243,7 +260,13 @@ describe('the list of receipts', () => {
     expect((await list({ name: agent.name, key: other.key })).body.code).toBe('forbidden')
     expect((await list({ name: freshName(), key: 'test-admin-key' })).body.code).toBe('agent_not_found')
     expect(listed(await list(agent))).toEqual([])
-    for (const query of ['?status=lost', '?limit=0', '?limit=101', '?limit=x']) {
+    for (const query of [
+      '?status=lost',
+      '?limit=0',
+      '?limit=101',
+      '?limit=x',
+      `?cursor=${agent.name}_${'a'.repeat(26)}`,
+    ]) {
       expect([query, (await list(agent, query)).body.code]).toEqual([query, 'invalid_request'])
     }
   })

@@ -5,6 +5,7 @@
 import { type Context, Hono } from 'hono'
 import type { LeasedDelivery, TakeAnswer } from '../../shared/agent-port.ts'
 import { leaseRequest, receiptsQuery } from '../../shared/api-bodies.ts'
+import { readCursor } from '../../shared/newest-first.ts'
 import { mayOperate } from '../../shared/permissions.ts'
 import type { Platform } from '../../shared/ports.ts'
 import type { Report } from '../../shared/settlement.ts'
@@ -40,6 +41,10 @@ lease.post('/agents/:agent/lease', async (c) => {
 lease.get('/agents/:agent/deliveries', async (c) => {
   const agent = operable(c)
   const { status, cursor, limit } = validate(receiptsQuery, c.req.query())
+  if (cursor !== undefined && readCursor(cursor) === undefined) {
+    const message = 'not a cursor that this list gave: begin again without one'
+    refuse({ code: 'invalid_request', issues: [{ path: 'cursor', message }] })
+  }
   const mailbox = c.get('platform').agent(agent)
   const page = await mailbox.list(status, cursor, limit)
   // An empty list may be that of nobody.
