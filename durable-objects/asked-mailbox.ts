@@ -8,7 +8,7 @@ import type { AcceptAnswer, AskAnswer, TakeAnswer } from '../shared/agent-port.t
 import type { Arrived, ReplyHere } from '../shared/arrival.ts'
 import { awayOf } from '../shared/away.ts'
 import { type GatherOpened, type GatherOpening, progressGather, sendKey, wasRefused } from '../shared/gather.ts'
-import { type Asking, newsOf } from '../shared/gather-leg.ts'
+import { type Asking, askedAs, newsOf } from '../shared/gather-leg.ts'
 import type { GatherObjectPort } from '../shared/gather-port.ts'
 import { unsent } from '../shared/gather-work.ts'
 import { leasedOf } from '../shared/handover.ts'
@@ -52,7 +52,8 @@ export abstract class AskedMailbox extends OperatedMailbox {
     if (opened.status !== 'opened') return this.#askedBefore(opened, takeToken)
     const [send] = unsent(opened.gather)
     if (send === undefined) return { opened }
-    const incoming = { ...asking, key: sendKey(opened.gather, send.id) }
+    const asked = askedAs(asking, send.id)
+    const incoming = { ...asked, key: sendKey(opened.gather, send.id) }
     let { gather } = opened
     const stepped = this.shell.step(
       (draft, now) => {
@@ -62,7 +63,7 @@ export abstract class AskedMailbox extends OperatedMailbox {
         return told
       },
       // One that nobody got has given its key back, and is not worth a row.
-      () => wasRefused(gather) || this.gathers.writeOpened(gather, [asking.body]),
+      () => wasRefused(gather) || this.gathers.writeOpened(gather, [asked.body]),
     )
     return { opened: { status: 'opened', gather }, accepted: this.#accepted(stepped) }
   }

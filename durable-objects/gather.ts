@@ -6,7 +6,6 @@ import { DurableObject } from 'cloudflare:workers'
 import type { Arrival } from '../shared/arrival.ts'
 import type { GatherNews, GatherOpening } from '../shared/gather.ts'
 import type { GatherObjectPort } from '../shared/gather-port.ts'
-import type { LegFailure } from '../shared/leg-failure.ts'
 import type { ChancePort, StoragePort, Synchronous } from '../shared/ports.ts'
 import { chance } from './chance.ts'
 import { Gathers } from './gathers.ts'
@@ -48,8 +47,8 @@ export class GatherObject extends DurableObject<OutboxEnv> implements Synchronou
     return this.#gathers.arrive(id, arrival, body, tell)
   }
 
-  cancel(id: string, failure?: LegFailure) {
-    return this.#gathers.cancel(id, failure)
+  cancel(id: string) {
+    return this.#gathers.cancel(id)
   }
 
   report(id: string) {

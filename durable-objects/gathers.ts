@@ -17,7 +17,6 @@ import {
 } from '../shared/gather.ts'
 import type { GatherObjectPort, GatherReport, ResultsReport, Told } from '../shared/gather-port.ts'
 import { gatherDueAt, unsent } from '../shared/gather-work.ts'
-import type { LegFailure } from '../shared/leg-failure.ts'
 import { limits } from '../shared/limits.ts'
 import type { ChancePort, StoragePort, Synchronous } from '../shared/ports.ts'
 import { GatherStore, type Text } from './gather-store.ts'
@@ -87,8 +86,8 @@ export class Gathers implements Synchronous<GatherObjectPort> {
     return { standing, ...(report === undefined ? {} : { report }) }
   }
 
-  cancel(id: string, failure?: LegFailure): Gather | undefined {
-    return this.#step(id, (gather, now) => cancelGather(gather, failure, now))
+  cancel(id: string): Gather | undefined {
+    return this.#step(id, (gather, now) => cancelGather(gather, now))
   }
 
   report(id: string): GatherReport | undefined {

@@ -44,6 +44,8 @@ export interface Incoming {
   readonly batch?: BatchPolicy
   /** Whom its publisher may send to, as patterns. Absent: anybody. */
   readonly sends?: readonly string[]
+  /** Of a request whose asker is told at once, and would rather not have it wait for a breaker. */
+  readonly whenOpen?: 'refuse'
 }
 
 export type Admission =

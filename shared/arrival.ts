@@ -39,6 +39,8 @@ export function arrive(gather: Gather, arrival: Arrival, now: number): [Gather, 
   const { by, key, delivery, failure } = arrival
   const known = gather.arrivals.find((a) => a.by === by && a.key === key)
   if (known !== undefined) return [gather, known.standing]
+  // G1: it comes too late for what it answers, and answers nothing else.
+  if (isOfBefore(gather, arrival)) return [gather, 'late']
   const target = legOf(gather, arrival)
   if (target === undefined) return [gather, 'stranger']
   if (failure !== undefined) {
@@ -54,6 +56,15 @@ export function arrive(gather: Gather, arrival: Arrival, now: number): [Gather, 
   const next = { ...gather, arrivals: [...gather.arrivals, record] }
   if (standing !== 'counted') return [next, standing, n]
   return [decide(withLeg(next, target, { status: 'replied', at: now, arrival: n }), now), standing, n]
+}
+
+// Does it answer a message that an earlier opening of this gather sent?
+function isOfBefore({ id, sent, owner, legs }: Gather, { by, of, causationid }: Arrival): boolean {
+  const isKnown = of === undefined ? legs.some((l) => l.agent === by) : of.source === owner
+  const answered = (of === undefined ? causationid : of.id) ?? ''
+  if (!isKnown || legs.some((l) => l.sends.some((s) => s.id === answered))) return false
+  const n = answered.startsWith(`${id}-`) ? answered.slice(id.length + 1) : ''
+  return /^[1-9]\d{0,8}$/.test(n) && Number(n) <= sent
 }
 
 // The broker's word counts when the delivery is of a message that this gather sent, whoever has it by now. By hand only the

@@ -68,7 +68,16 @@ export function wireOfRequest(f: RequestFault) {
   }
 }
 
+// Asked more than once, it may be refused though somebody has the message.
+const refusals: Readonly<Record<string, string>> = {
+  agent_not_found: 'it was not registered any more when it was asked again',
+  backpressure: 'its mailbox was full when it was asked again',
+  key_reused: 'its mailbox has other content under the id of this message',
+}
+
 function reasonOf({ why, status, reason, error }: Failed): string {
+  const refusal = refusals[why]
+  if (refusal !== undefined) return refusal
   if (reason === 'no_handler' && error !== undefined) return error.message
   const ended = why === 'no_reply' ? 'its answer cannot be kept' : `its delivery ended as ${status}`
   const because = reason === undefined || reason === 'no_reply' ? '' : ` (${reason})`

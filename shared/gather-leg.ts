@@ -6,7 +6,7 @@ import type { Admission, Incoming } from './admission.ts'
 import type { Gather, GatherNews, Send } from './gather.ts'
 import type { LegFailure } from './leg-failure.ts'
 import { printOf } from './lineage.ts'
-import type { Message } from './message.ts'
+import { type Message, messageSchema } from './message.ts'
 
 /** A message of a gather, on its way to one agent. `n`: its leg. */
 export type Addressed = Send & { readonly agent: string; readonly n: number }
@@ -18,10 +18,21 @@ export function askingOf(
   { contentHash, hops, lineage, scatter }: Pick<Gather, 'contentHash' | 'hops' | 'lineage' | 'scatter'>,
   { id, agent }: Pick<Addressed, 'id' | 'agent'>,
   asked: Message,
+  whenOpen?: Incoming['whenOpen'],
 ): Asking {
   const message = { ...asked, id, ...(scatter === undefined ? {} : { to: agent }) }
   const led = lineage === undefined ? {} : { lineage: { ...lineage, print: printOf(message) } }
-  return { message, body: JSON.stringify(message), contentHash, hops, ...led, brokerMade: true }
+  const refused = whenOpen === undefined ? {} : { whenOpen }
+  return { message, body: JSON.stringify(message), contentHash, hops, ...led, brokerMade: true, ...refused }
+}
+
+/** The same under the id of this send: an earlier opening of its gather has used the one that it has. */
+export function askedAs(asking: Asking, id: string): Asking {
+  if (asking.message.id === id) return asking
+  // As it travels the data are in the body alone.
+  const message = { ...messageSchema.parse(JSON.parse(asking.body)), id }
+  const led = asking.lineage === undefined ? {} : { lineage: { ...asking.lineage, print: printOf(message) } }
+  return { ...asking, message, body: JSON.stringify(message), ...led }
 }
 
 /** What it is to the gather that a mailbox said this of one send. */
@@ -44,8 +55,18 @@ export function newsOf(gather: Gather, { id, agent }: Addressed, admission: Admi
       return failed({ why: 'key_reused', agent, delivery: admission.id })
     case 'unknown':
       return failed({ why: 'agent_not_found', agent })
-    // Only a publisher's own message is refused so.
-    case 'refused':
+    // At a breaker that is open, of an asker who waits.
+    case 'refused': {
+      const { retryAfterSeconds, openedAt, cause = 'it was opened by hand' } = admission
+      const since = openedAt === undefined ? {} : { openedAt }
+      return failed({
+        why: 'breaker_open',
+        agent,
+        retryAfterSeconds,
+        ...since,
+        error: { code: 'breaker', message: cause },
+      })
+    }
     case undefined:
       return {}
   }

@@ -4,7 +4,6 @@
  */
 import type { Arrival, Arrived } from './arrival.ts'
 import type { Gather, GatherNews, GatherOpened, GatherOpening } from './gather.ts'
-import type { LegFailure } from './leg-failure.ts'
 
 /** A gather with the texts of the replies that it has kept, by arrival. */
 export interface GatherReport {
@@ -36,7 +35,7 @@ export interface GatherPort {
   progress(news: GatherNews, result?: string): Promise<Gather | undefined>
   /** `tell`: with the gather as it is then, for somebody who waits for it where the reply was carried. */
   arrive(arrival: Arrival, body?: string, tell?: boolean): Promise<Told>
-  cancel(failure?: LegFailure): Promise<Gather | undefined>
+  cancel(): Promise<Gather | undefined>
   /** With every reply that it has kept; of a scatter with none (`results`). */
   report(): Promise<GatherReport | undefined>
   /** A scatter with the replies that counted, from one leg on, as many as one answer may carry; `next` is where to go on. */

@@ -155,9 +155,9 @@ export interface GatherOpening
 
 export type GatherOpened = { readonly status: 'opened' | 'duplicate' | 'conflict'; readonly gather: Gather }
 
-/** Opens it, or finds it. One that nobody got, because all were refused, has given its key back. */
+/** Opens it, or finds it. One that nobody got, because all were refused, gives its key back when all is told. Its sends go on being counted. */
 export function openGather(current: Gather | undefined, opening: GatherOpening, now: number): GatherOpened {
-  if (current !== undefined && !wasRefused(current))
+  if (current !== undefined && !(current.told && wasRefused(current)))
     return { status: current.contentHash === opening.contentHash ? 'duplicate' : 'conflict', gather: current }
   const { agents, ...rest } = opening
   const gather: Gather = {
@@ -166,7 +166,7 @@ export function openGather(current: Gather | undefined, opening: GatherOpening, 
     openedAt: now,
     deadlineAt: now + opening.timeoutMs,
     rounds: 0,
-    sent: 0,
+    sent: current?.sent ?? 0,
     legs: agents.map((agent, i) => ({ n: i + 1, agent, sends: [], state: { status: 'waiting' } })),
     arrivals: [],
     unkept: 0,
@@ -199,8 +199,9 @@ function sendAgain(gather: Gather): Gather {
   return { ...gather, legs, sent }
 }
 
-/** Was it over before anybody got the message? */
+/** Was it over before anybody got the message? Of one that was asked more than once somebody may have it. */
 export function wasRefused({ outcome, legs }: Gather): boolean {
+  if (legs.some((l) => l.sends.length > 1)) return false
   const failures = legs.flatMap((l) => (l.state.status === 'failed' ? [l.state.failure.why] : []))
   return outcome?.status === 'failed' && failures.length === legs.length && failures.every(isRefusal)
 }
@@ -230,7 +231,9 @@ export interface GatherNews extends PlanNews {
 /** Writes down how far it got. News that is no news gives the same gather back. */
 export function progressGather(gather: Gather, news: GatherNews, now: number): Gather {
   const accepted = new Set(news.accepted)
-  let changed = news.told === true && !gather.told
+  // Nothing is told of what is not over: such news is of an earlier opening.
+  const isTold = news.told === true && !gather.told && gather.outcome !== undefined
+  let changed = isTold
   const legs = gather.legs.map((one) => {
     const sends = one.sends.map((s) => (accepted.has(s.id) && !s.accepted ? { ...s, accepted: true } : s))
     if (sends.every((s, i) => s === one.sends[i])) return one
@@ -238,7 +241,7 @@ export function progressGather(gather: Gather, news: GatherNews, now: number): G
     return { ...one, sends }
   })
   const late = gather.scatter === undefined ? {} : { toldAt: now }
-  const told = news.told === true && !gather.told ? { told: true, ...late } : {}
+  const told = isTold ? { told: true, ...late } : {}
   const scatter = gather.scatter === undefined ? undefined : planTold(gather.scatter, news)
   const plan = scatter === undefined ? {} : { scatter }
   const next: Gather = changed || scatter !== gather.scatter ? { ...gather, legs, ...told, ...plan } : gather
@@ -249,13 +252,9 @@ export function isOver(gather: Gather, target: GatherLeg): boolean {
   return gather.outcome !== undefined || target.state.status !== 'waiting'
 }
 
-/** Ends it before its time. With a failure: as failed. */
-export function cancelGather(gather: Gather, failure: LegFailure | undefined, now: number): Gather {
-  if (gather.outcome !== undefined) return gather
-  if (failure === undefined) return over(gather, { status: 'cancelled', at: now })
-  const legs = gather.legs.map((l): GatherLeg => ({ ...l, state: { status: 'failed', at: now, failure } }))
-  return over({ ...gather, legs }, { status: 'failed', at: now, failure })
-}
+/** Ends it before its time. */
+export const cancelGather = (gather: Gather, now: number): Gather =>
+  gather.outcome === undefined ? over(gather, { status: 'cancelled', at: now }) : gather
 
 // --- inside -----------------------------------------------------------------------------------------------------------
 
@@ -294,6 +293,6 @@ function over(gather: Gather, outcome: Outcome): Gather {
 function hasMoreToTell({ outcome, legs, callback, failureCallback, scatter, reduces }: Gather): boolean {
   if (outcome === undefined || legs.some((l) => l.state.status === 'waiting')) return true
   if (reduces !== undefined || scatter?.reduce !== undefined || scatter?.replyto !== undefined) return true
-  if (outcome.fallback === true || outcome.failure?.why === 'breaker_open') return true
+  if (outcome.fallback === true) return true
   return (outcome.status === 'replied' ? callback : failureCallback) !== undefined
 }

@@ -1,7 +1,8 @@
 /**
  * What becomes of a message that a publisher sends to an agent by name while its breaker is open: it waits, it is refused, or it
  * goes to another agent. Policy `onOpen`, or the message's own `onopen`. Only before it is stored: what was accepted waits, and
- * so does what the broker itself brings (an effect, a leg, a request, a chain's), whose sender nobody could ask again.
+ * so does what the broker itself brings (an effect, a leg, a chain's), whose sender nobody could ask again; a request does, unless its
+ * asker waits to be told.
  * Never here: the breaker (shared/breaker.ts), the move to the other agent (shared/reassign.ts).
  */
 import type { AgentRecord } from './agent.ts'
@@ -13,6 +14,8 @@ import { matches } from './permissions.ts'
 export interface Caller {
   readonly message: Pick<Message, 'onopen' | 'chain'>
   readonly brokerMade: boolean
+  /** Whoever asks is told at once, also of what the broker brings. */
+  readonly whenOpen?: 'refuse'
   /** Whom its publisher may send to, as patterns. Absent: anybody. */
   readonly sends?: readonly string[]
 }
@@ -33,9 +36,9 @@ export type Turn =
 /** Undefined: it is accepted as ever, because the breaker lets something through, or because waiting is what is wanted. */
 export function turnOf(agent: AgentRecord, before: Gate, caller: Caller, now: number): Turn | undefined {
   const { onOpen = 'park' } = agent.policy
-  const { message, brokerMade, sends } = caller
-  if (brokerMade || message.chain !== undefined) return undefined
-  const asked = message.onopen ?? onOpen
+  const { message, brokerMade, sends, whenOpen } = caller
+  if ((brokerMade && whenOpen === undefined) || message.chain !== undefined) return undefined
+  const asked = whenOpen === undefined ? (message.onopen ?? onOpen) : 'reject'
   const gate = gateElapsed(before, now)
   if (asked === 'park' || !isGateShut(gate, agent)) return undefined
   if (asked === 'reject') return { kind: 'refused', ...shutOf(gate, now) }

@@ -21,8 +21,6 @@ export interface Offered {
   readonly references: References
   /** Leased in the same step, for a caller that delivers it. */
   readonly taken?: TakeAnswer
-  /** Where the delivery stands. */
-  readonly status?: string
 }
 
 /** Has one leg's message accepted, and leased if it may go at once and the caller `takes`. What was released is left to the caller to enqueue. */
@@ -30,23 +28,21 @@ export async function offer(
   platform: Platform,
   gather: Gather,
   send: Addressed,
-  message: Message,
+  { message, whenOpen }: Pick<Incoming, 'message' | 'whenOpen'>,
   takes: boolean,
 ): Promise<Offered> {
   const answer = await accept(
     platform,
     send.agent,
-    [incomingOf(gather, send, message)],
+    [incomingOf(gather, send, message, whenOpen)],
     `gather.${sendKey(gather, send.id)}`,
     takes ? await takeToken(platform) : undefined,
   )
   const { taken } = answer
-  const status = answer.known[0]?.status
   return {
     news: newsOf(gather, send, answer.admissions[0]),
     references: answer.references,
     ...(taken === undefined ? {} : { taken }),
-    ...(status === undefined ? {} : { status }),
   }
 }
 
@@ -125,6 +121,6 @@ function messageOf(gather: Gather, { n }: Addressed, bodies: readonly string[]):
   return chunk === undefined ? common : partOf(common, JSON.parse(chunk))
 }
 
-function incomingOf(gather: Gather, send: Addressed, asked: Message): Incoming {
-  return { ...askingOf(gather, send, asked), key: sendKey(gather, send.id) }
+function incomingOf(gather: Gather, send: Addressed, asked: Message, whenOpen?: Incoming['whenOpen']): Incoming {
+  return { ...askingOf(gather, send, asked, whenOpen), key: sendKey(gather, send.id) }
 }

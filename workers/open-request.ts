@@ -8,7 +8,6 @@ import type { Gather, GatherOpened, GatherOpening } from '../shared/gather.ts'
 import { askingOf, newsOf } from '../shared/gather-leg.ts'
 import { gatherPlace } from '../shared/gather-place.ts'
 import { unsent } from '../shared/gather-work.ts'
-import type { Message } from '../shared/message.ts'
 import type { Platform } from '../shared/ports.ts'
 import { noteAccepted, once } from './accept.ts'
 import { type Offered, offer } from './offer.ts'
@@ -24,14 +23,14 @@ export interface OpenedRequest {
 export async function openRequest(
   platform: Platform,
   opening: GatherOpening,
-  { message, body }: Incoming,
+  incoming: Incoming,
   takes: boolean,
 ): Promise<OpenedRequest> {
-  if (gatherPlace(opening.id).kind === 'mailbox') return askMailbox(platform, opening, message, takes)
-  const opened = await platform.gather(opening.id).open(opening, [body])
+  if (gatherPlace(opening.id).kind === 'mailbox') return askMailbox(platform, opening, incoming, takes)
+  const opened = await platform.gather(opening.id).open(opening, [incoming.body])
   const [send] = unsent(opened.gather)
   if (opened.status !== 'opened' || send === undefined) return { opened }
-  return { opened, offered: await offer(platform, opened.gather, send, message, takes) }
+  return { opened, offered: await offer(platform, opened.gather, send, incoming, takes) }
 }
 
 /** Writes down that its message was refused. One in a mailbox is told so by the mailbox itself. */
@@ -43,11 +42,11 @@ export async function noteRefused(platform: Platform, gather: Gather, { news }: 
 async function askMailbox(
   platform: Platform,
   opening: GatherOpening,
-  message: Message,
+  { message, whenOpen }: Incoming,
   takes: boolean,
 ): Promise<OpenedRequest> {
   const [agent = ''] = opening.agents
-  const asking = askingOf(opening, { id: message.id, agent }, message)
+  const asking = askingOf(opening, { id: message.id, agent }, message, whenOpen)
   const token = takes ? await takeToken(platform) : undefined
   const ask = () => platform.agent(agent).ask(opening, once(asking), token)
   const first = await ask()
@@ -60,14 +59,12 @@ async function askMailbox(
 
 function offeredBy(
   { gather }: GatherOpened,
-  { admissions, known, references, taken }: NonNullable<AskAnswer['accepted']>,
+  { admissions, references, taken }: NonNullable<AskAnswer['accepted']>,
 ): Offered {
   const [send] = gather.legs.flatMap(({ n, agent, sends }) => sends.slice(-1).map((one) => ({ ...one, n, agent })))
-  const status = known[0]?.status
   return {
     news: send === undefined ? {} : newsOf(gather, send, admissions[0]),
     references,
     ...(taken === undefined ? {} : { taken }),
-    ...(status === undefined ? {} : { status }),
   }
 }

@@ -22,7 +22,6 @@ import type { GatherReport } from '../shared/gather-port.ts'
 import { unsent } from '../shared/gather-work.ts'
 import { digest } from '../shared/ids.ts'
 import { canonical } from '../shared/json.ts'
-import type { LegFailure } from '../shared/leg-failure.ts'
 import { headOf } from '../shared/message.ts'
 import { ownSource, type Principal } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
@@ -98,12 +97,14 @@ export async function askParsed(
   const descent = options.descent ?? (await followOne(platform, principal, incoming.message))
   const opening = openingOf(id, source, agent, incoming, asked, own, { ...options, descent }, targets)
   const lane = own.timeoutSeconds * 1_000 <= expressMs ? options.express : undefined
-  const { opened, offered } = await openRequest(platform, opening, incoming, lane !== undefined)
+  const refuses = own.whenOpen === undefined ? options.waits : own.whenOpen === 'refuse'
+  const brought = refuses ? { ...incoming, whenOpen: 'refuse' as const } : incoming
+  const { opened, offered } = await openRequest(platform, opening, brought, lane !== undefined)
   if (opened.status === 'conflict') return err({ code: 'key_reused', key: key ?? id, delivery: id })
   platform.log('request', { gather: id, agent, status: opened.status })
   const isNew = opened.status === 'opened'
   if (offered === undefined) return ok({ gather: opened.gather, opened: isNew, runs: false, secrets })
-  const begun = await begin(platform, opened.gather, agent, offered, lane, own, options)
+  const begun = await begin(platform, opened.gather, agent, offered, lane, options)
   return ok({ ...begun, opened: isNew, secrets })
 }
 
@@ -228,42 +229,17 @@ async function begin(
   agent: string,
   offered: Offered,
   lane: Lane | undefined,
-  own: RequestOptions,
   { waits }: AskOptions,
 ): Promise<Pick<Asked, 'gather' | 'runs'>> {
-  const { news, references, taken, status } = offered
+  const { news, references, taken } = offered
   const delivery = opened.legs[0]?.sends.at(-1)?.delivery
   if (lane === undefined || delivery === undefined || news.refused !== undefined) enqueue(platform, agent, references)
   else lane(agent, delivery, references, taken)
   if (news.refused !== undefined) return { gather: await noteRefused(platform, opened, offered), runs: false }
   const accepted = progressGather(opened, news, platform.now())
   if (!waits) confirm(platform, accepted)
-  const refuses = own.whenOpen === undefined ? waits : own.whenOpen === 'refuse'
-  const failure = status === 'parked' && refuses ? await openBreaker(platform, agent) : undefined
-  if (failure === undefined) return { gather: accepted, runs: taken !== undefined && taken.leases.length > 0 }
-  const ended = await platform.gather(opened.id).cancel(failure)
-  platform.waitUntil(gather(platform, opened.id).catch(() => undefined))
-  return { gather: ended ?? accepted, runs: false }
+  return { gather: accepted, runs: taken !== undefined && taken.leases.length > 0 }
 }
-
-async function openBreaker(platform: Platform, agent: string): Promise<LegFailure | undefined> {
-  const breaker = await platform.agent(agent).breaker()
-  if (breaker === undefined || (breaker.forced !== 'open' && breaker.state.at !== 'open')) return undefined
-  const last = breaker.history.at(-1)
-  const openedAt = breaker.state.at === 'open' ? breaker.state.openedAt : last?.at
-  const untilMs =
-    breaker.forced !== 'open' && breaker.state.at === 'open' ? breaker.state.until - platform.now() : forcedMs
-  return {
-    why: 'breaker_open',
-    agent,
-    ...(openedAt === undefined ? {} : { openedAt }),
-    retryAfterSeconds: Math.max(1, Math.ceil(untilMs / 1_000)),
-    error: { code: 'breaker', message: last?.cause ?? 'it was opened by hand' },
-  }
-}
-
-// What a person opened, a person closes: nobody knows when.
-const forcedMs = 60_000
 
 // The list first: what is confirmed is not looked at again before its deadline. What an earlier call with the same key left
 // undone is not confirmed but gone on with.

@@ -139,7 +139,31 @@ describe('a gather', () => {
     })
     const dead = arrive(opened(), death(1), start + 1)[0]
     expect(openGather(dead, opening(), start + 2).status).toBe('duplicate')
+    // Somebody has still to be told of it, or to be called back.
+    expect(openGather({ ...refused, told: false }, opening(), start + 2).status).toBe('duplicate')
+    const twice = elapse(opened({ onTimeout: { kind: 'retry', times: 1 } }), start + 30_000)
+    const failure = { why: 'backpressure', agent: 'writer' } as const
+    const full = progressGather(twice, { refused: [{ id: `${id}-2`, failure }] }, start + 30_001)
+    expect([full.outcome?.failure, openGather(full, opening(), start + 30_002).status]).toEqual([failure, 'duplicate'])
     expect(openGather(opened(), opening({ contentHash: 'other' }), start + 2).status).toBe('conflict')
+  })
+
+  it('G1: opened anew under its key, takes no word about what it sent before for one about what it sends now', () => {
+    const failure = { why: 'backpressure', agent: 'writer' } as const
+    const refused = progressGather(opened(), { refused: [{ id: `${id}-1`, failure }] }, start + 1)
+    const { gather } = openGather(refused, opening(), start + 2)
+    expect(unsent(gather).map((s) => s.id)).toEqual([`${id}-2`])
+    const byHand = { by: 'writer', key: 'by-hand', causationid: `${id}-1` }
+    for (const late of [reply(1), death(1), byHand]) expect(arrive(gather, late, start + 3)).toEqual([gather, 'late'])
+    expect(progressGather(gather, { told: true, accepted: [`${id}-1`] }, start + 3)).toBe(gather)
+    for (const stranger of [
+      reply(3),
+      { ...byHand, by: 'mallory' },
+      { ...reply(1), of: { id: `${id}-1`, source: 'x' } },
+    ])
+      expect(arrive(gather, stranger, start + 3)).toEqual([gather, 'stranger'])
+    expect(arrive(gather, reply(2), start + 3)[1]).toBe('counted')
+    expect(arrive(gather, { ...byHand, causationid: `${id}-2` }, start + 3)[1]).toBe('counted')
   })
 
   it('is looked at while something is to be done, at its deadline, and when it may be forgotten (M6)', () => {
@@ -152,7 +176,7 @@ describe('a gather', () => {
     expect(gatherDueAt(timedOut, start + 30_000)).toBe(start + 45_000)
     const told = progressGather(timedOut, { told: true }, start + 31_000)
     expect(gatherDueAt(told, start + 31_000)).toBe(start + 30_000 + gatherKeptMs)
-    expect(needless(cancelGather(accepted, undefined, start + 2))).toHaveLength(1)
+    expect(needless(cancelGather(accepted, start + 2))).toHaveLength(1)
   })
 
   it('keeps so many replies that did not count, and counts the others', () => {
@@ -208,7 +232,7 @@ const happening = fc.oneof(
         progressGather(gather, { accepted: [`${id}-${n}`] }, now),
   ),
   fc.constant<Happening>((gather) => gather),
-  fc.constant<Happening>((gather, now) => cancelGather(gather, undefined, now)),
+  fc.constant<Happening>((gather, now) => cancelGather(gather, now)),
 )
 
 const joins = fc.constantFrom<Join>(

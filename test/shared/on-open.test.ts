@@ -56,6 +56,16 @@ describe('while the breaker is open', () => {
     }
   })
 
+  it('what the broker brings for somebody who waits to be told is refused, whatever the policy; a chain’s goes on (TC1)', () => {
+    const asked = (box: Box, id: string, options: IncomingOptions = {}) =>
+      box.accept([{ ...incoming(id, { brokerMade: true, ...options }), whenOpen: 'refuse' }])[0]?.status
+    for (const onOpen of ['park', { divert: 'bob' }] as const) {
+      const box = open({ onOpen })
+      expect([asked(box, 'a'), asked(box, 'b', { chain: ['bob'] })]).toEqual(['refused', 'accepted'])
+    }
+    expect(asked(new Box({ policy: { breaker } }), 'a')).toBe('accepted')
+  })
+
   it('a pull agent has no breaker, so nothing of it is refused or diverted', () => {
     const box = new Box({ kind: 'pull', policy: { breaker, onOpen: 'reject' } })
     expect(offer(box, 'a')?.status).toBe('accepted')

@@ -291,7 +291,7 @@ describe('a request whose row cannot be read', () => {
 })
 
 describe('a request that nobody got', () => {
-  it('is told as refused and leaves nothing in storage: not where there is no such agent, and not where the mailbox is full', () => {
+  it('is told as refused and leaves nothing in storage: not where there is no such agent, where the mailbox is full, or where the breaker is open', () => {
     const nobody = new LoneMailbox()
     const { opening, asking } = new Home().opening('a')
     const refused = { status: 'failed', failure: { why: 'agent_not_found' } }
@@ -307,6 +307,38 @@ describe('a request that nobody got', () => {
     const before = full.rows()
     expect(full.ask('b').opened).toMatchObject({ gather: { outcome: { failure: { why: 'backpressure' } } } })
     expect([full.rows(), full.report('b')]).toEqual([before, undefined])
+
+    const down = new Home()
+    down.object.forceBreaker('open', 'somebody')
+    const rows = down.rows()
+    const { opening: one, asking: message } = down.opening('a')
+    const told = down.object.ask(one, { ...message, whenOpen: 'refuse' }, 'mine').opened.gather
+    expect(told.outcome?.failure).toMatchObject({ why: 'breaker_open', retryAfterSeconds: expect.any(Number) })
+    expect([down.rows(), down.report('a')]).toEqual([rows, undefined])
+    // Of one that may wait there is a row, and its message waits.
+    expect(down.ask('a', 'mine')).toMatchObject({ opened: { gather: { legs: [{ state: { status: 'waiting' } }] } } })
+  })
+})
+
+describe('a request that was refused when its message lay in the mailbox already', () => {
+  it('is asked anew under another id, and what its first message comes to is late (G1)', () => {
+    const home = new Home()
+    const first = home.leased('a')
+    const { gather } = home.report('a')!
+    const failure = { why: 'breaker_open', agent: 'ada' } as const
+    const legs = gather.legs.map((leg) => ({ ...leg, state: { status: 'failed', at: home.now, failure } }))
+    const refused = { ...gather, legs, told: true, outcome: { status: 'failed', at: home.now, failure } }
+    home.storage.sql.exec('UPDATE gathers SET record = ? WHERE id = ?', JSON.stringify(refused), gather.id)
+    home.restart()
+    home.now += minute
+    const lease = home.leased('a', { contentHash: 'other' }, 'another')
+    expect([lease.head.id, JSON.parse(lease.body)]).toMatchObject([`${gather.id}-2`, { id: `${gather.id}-2` }])
+    expect(home.settle(first, home.reply('a', first.id)).arrived).toMatchObject([{ standing: 'late' }])
+    expect([home.effects(first.id), home.report('a')?.gather.outcome]).toEqual([carried('late'), undefined])
+    const right = home.reply('a', lease.id)
+    const of = { id: lease.head.id, source: 'admin' }
+    const { arrived } = home.settle(lease, { ...right, arrival: { ...right.arrival, of } })
+    expect(arrived).toMatchObject([{ standing: 'counted' }])
   })
 })
 
