@@ -122,7 +122,7 @@ export interface Enrolment {
   readonly now: number
 }
 
-/** Creates or updates. A changed url must prove itself again; secrets, pauses and mail stay. */
+/** Creates or updates. A changed url must prove itself again; secrets, pauses, mail and what is not said of permissions stay. */
 export function enrol(current: AgentRecord | undefined, e: Enrolment): AgentRecord {
   const { registration: r } = e
   const sameUrl = current?.kind === r.kind && current.url === r.url
@@ -151,7 +151,7 @@ export function enrol(current: AgentRecord | undefined, e: Enrolment): AgentReco
     ...cardPartsOf(r),
     ...(r.resources === undefined || r.resources.length === 0 ? {} : { resources: r.resources }),
     policy: resolvePolicy(r.kind, r.policy),
-    permissions: resolvePermissions(e.name, r.permissions),
+    permissions: resolvePermissions(e.name, r.permissions, current?.permissions),
     incarnation: current?.incarnation ?? e.freshIncarnation,
     secrets: r.kind === 'webhook' && secrets.length === 0 ? [{ secret: e.freshSecret, createdAt: e.now }] : secrets,
     verified,

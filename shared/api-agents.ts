@@ -57,7 +57,7 @@ const agents: readonly Operation[] = [
     who: 'admin',
     summary: 'Register an agent, or change it',
     description:
-      'A webhook is verified by a challenge; until it has answered, its mail waits. The key and the secret are shown once.',
+      'A webhook is verified by a challenge; until it has answered, its mail waits. The key and the secret are shown once. Of an agent that there is, what is left out of `permissions` stays as it was; everything else is as the call says, with the defaults for what it leaves out.',
     body: json(registration),
     answers: [
       { status: 201, description: 'Created.', schema: registeredAnswer, headers: [directoryVersion] },

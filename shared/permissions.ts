@@ -33,15 +33,18 @@ export const principalSchema = z.discriminatedUnion('kind', [
 ])
 export type Principal = z.infer<typeof principalSchema>
 
-/** Everything but operating other agents; and it may speak only as itself. */
-export function resolvePermissions(ownSource: string, input: PermissionsInput = {}): Permissions {
+/**
+ * Everything but operating other agents; and it may speak only as itself. What is left out of a change stays as it was `before`, so that
+ * nobody is given more by a call that says nothing of it.
+ */
+export function resolvePermissions(ownSource: string, input: PermissionsInput = {}, before?: Permissions): Permissions {
   return {
-    send: input.send ?? ['*'],
-    publish: input.publish ?? ['*'],
-    subscribe: input.subscribe ?? ['*'],
-    readState: input.readState ?? ['*'],
-    writeState: input.writeState ?? ['*'],
-    sources: input.sources ?? [ownSource],
+    send: input.send ?? before?.send ?? ['*'],
+    publish: input.publish ?? before?.publish ?? ['*'],
+    subscribe: input.subscribe ?? before?.subscribe ?? ['*'],
+    readState: input.readState ?? before?.readState ?? ['*'],
+    writeState: input.writeState ?? before?.writeState ?? ['*'],
+    sources: input.sources ?? before?.sources ?? [ownSource],
   }
 }
 

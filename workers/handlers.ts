@@ -8,6 +8,7 @@ import { cardPartsOf } from '../shared/card.ts'
 import { indexEntry } from '../shared/directory.ts'
 import { issuesOf } from '../shared/fault.ts'
 import { agentName } from '../shared/ids.ts'
+import { resolvePermissions } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
 import type { Handlers } from './context.ts'
 import type { AnyAgent } from './define.ts'
@@ -69,6 +70,7 @@ export function registrationOf(agent: AnyAgent): Registration {
     ...cardPartsOf(agent),
     ...(resources === undefined ? {} : { resources: [...resources] }),
     ...(policy === undefined ? {} : { policy }),
-    ...(permissions === undefined ? {} : { permissions }),
+    // All of them: what newer code says nothing of any more is not what older code said.
+    permissions: { ...resolvePermissions(agent.name, permissions), ...permissions },
   }
 }

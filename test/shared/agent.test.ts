@@ -132,13 +132,18 @@ describe('registering again', () => {
     expect(pulled).not.toHaveProperty('verifyAt')
   })
 
-  it('replaces what PUT replaces: policy, permissions, capabilities', () => {
-    const first = register({ kind: 'pull', capabilities: ['a'], policy: { depth: 5 }, permissions: { send: [] } })
-    expect(register({ kind: 'pull' }, first)).toMatchObject({
-      capabilities: [],
-      policy: resolvePolicy('pull'),
-      permissions: resolvePermissions('writer'),
-    })
+  it('replaces what PUT replaces: policy and capabilities', () => {
+    const first = register({ kind: 'pull', capabilities: ['a'], policy: { depth: 5 } })
+    expect(register({ kind: 'pull' }, first)).toMatchObject({ capabilities: [], policy: resolvePolicy('pull') })
+  })
+
+  it('widens no permission that it does not name (S1)', () => {
+    const first = register({ kind: 'pull', permissions: { send: [], sources: ['x'] } })
+    const changed = register({ kind: 'pull', permissions: { publish: ['a'] } }, first)
+    const kept = resolvePermissions('writer', { send: [], publish: ['a'], sources: ['x'] })
+    expect(changed.permissions).toEqual(kept)
+    expect(register({ kind: 'pull' }, changed).permissions).toEqual(kept)
+    expect(register({ kind: 'pull', permissions: { send: ['*'] } }, changed).permissions.send).toEqual(['*'])
   })
 
   it('as it is changes nothing, and anything else does', () => {

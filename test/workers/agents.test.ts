@@ -61,6 +61,28 @@ describe('registering an agent', () => {
     expect((await call('GET', `/v1/agents/${name}`, { key: again.body.key })).status).toBe(200)
   })
 
+  it('changed, has no more permissions than it was given: what a call leaves out of them stays (S1)', async () => {
+    const name = freshName()
+    const [send, publish] = [['a'], ['news.*']]
+    const { body: made } = await put(name, {
+      kind: 'pull',
+      capabilities: ['x'],
+      policy: { depth: 7 },
+      permissions: { send },
+    })
+    expect(made.permissions).toMatchObject({ send, publish: ['*'], sources: [name] })
+    const changed = await put(name, { kind: 'pull', policy: { concurrency: 3 }, permissions: { publish } })
+    expect(changed.body.permissions).toEqual({ ...made.permissions, send, publish })
+    const again = await put(name, { kind: 'pull' })
+    expect(again.body.permissions).toEqual(changed.body.permissions)
+    // The rest is as the last call says.
+    expect(again.body).toMatchObject({ capabilities: [], policy: { depth: 1_000, concurrency: 10 } })
+    const to = { to: 'b', type: 't' }
+    expect(await call('POST', '/v1/messages', { key: made.key, json: to })).toMatchObject(forbidden)
+    const widened = await put(name, { kind: 'pull', permissions: { send: ['*'] } })
+    expect(widened.body.permissions).toMatchObject({ send: ['*'], publish })
+  })
+
   it.each([
     [{ kind: 'pull', colour: 'red' }, 'colour'],
     [{ kind: 'pull', policy: { depht: 1 } }, 'depht'],

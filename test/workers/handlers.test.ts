@@ -57,6 +57,9 @@ describe('an agent in the code', () => {
       permissions: { send: [] },
       paused: { reason: 'night' },
     })
+    const last = ownSwitchboard({ agents: [handler(name, {})] })
+    await last('GET', '/v1/agents')
+    expect((await last('GET', `/v1/agents/${name}`)).body.permissions.send).toEqual(['*'])
   })
 
   it('gets a key by PUT, and nothing else: what a PUT changed would not outlast the isolate', async () => {
