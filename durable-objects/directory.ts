@@ -166,17 +166,11 @@ export class DirectoryObject extends StandingDirectory implements Synchronous<Di
     return agent?.incarnation === key.incarnation ? { ...key, permissions: agent.permissions, ...stands } : undefined
   }
 
-  keys(owner: string | undefined, cursor?: string): readonly KeyRecord[] {
-    const after = cursor ?? ''
+  keys(owner: string | undefined, after = '', limit: number = limits.pageSize): readonly KeyRecord[] {
     const rows =
       owner === undefined
-        ? this.#rows('SELECT record FROM keys WHERE id > ? ORDER BY id LIMIT ?', after, limits.pageSize)
-        : this.#rows(
-            'SELECT record FROM keys WHERE owner = ? AND id > ? ORDER BY id LIMIT ?',
-            owner,
-            after,
-            limits.pageSize,
-          )
+        ? this.#rows('SELECT record FROM keys WHERE id > ? ORDER BY id LIMIT ?', after, limit)
+        : this.#rows('SELECT record FROM keys WHERE owner = ? AND id > ? ORDER BY id LIMIT ?', owner, after, limit)
     return rows.map((row) => readKey(row.record))
   }
 

@@ -184,7 +184,7 @@ export const newKeyAnswer = z.strictObject({
   expiresAt: time.optional(),
 })
 
-export const keysQuery = z.object({ cursor: pageQuery.cursor })
+export const keysQuery = z.object(pageQuery)
 
 export const keysAnswer = pageOf(
   z.strictObject({

@@ -91,6 +91,8 @@ export const batchAnswer = z.strictObject({
 })
 
 export const batchRequest = z.array(publishInput).min(1).max(limits.batchMessages)
+/** CloudEvents has empty batches too. */
+export const eventsRequest = z.array(publishInput).max(limits.batchMessages)
 
 // --- receipts ---------------------------------------------------------------------------------------------------------
 

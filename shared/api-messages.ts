@@ -8,6 +8,7 @@ import {
   batchAnswer,
   batchRequest,
   cancelAnswer,
+  eventsRequest,
   extendAnswer,
   extendRequest,
   leaseAnswer,
@@ -85,7 +86,7 @@ const publishing: readonly Operation[] = [
       types: {
         'application/json': publishInput,
         'application/cloudevents+json': publishInput,
-        'application/cloudevents-batch+json': batchRequest,
+        'application/cloudevents-batch+json': eventsRequest,
         '*/*': binaryData,
       },
       limitBytes: wireBytes,
@@ -108,7 +109,7 @@ const publishing: readonly Operation[] = [
       'Each message is accepted or refused on its own: a refused one spoils none of the others, and the answer has one result for each, in order. With an `Idempotency-Key`, each message’s key is that and its place in the array.',
     headers: [idempotencyKey, directoryVersion],
     body: {
-      types: { 'application/json': batchRequest, 'application/cloudevents-batch+json': batchRequest },
+      types: { 'application/json': batchRequest, 'application/cloudevents-batch+json': eventsRequest },
       limitBytes: limits.batchBytes,
     },
     answers: [{ status: 200, description: 'Each message’s own answer, in order.', schema: batchAnswer }],

@@ -11,6 +11,7 @@ import {
   attemptAnswer,
   batchAnswer,
   batchRequest,
+  eventsRequest,
   leaseAnswer,
   problemBody,
   publishAnswer,
@@ -109,6 +110,7 @@ export const tags: Readonly<Record<string, string>> = {
 export const requestNames: Readonly<Record<string, z.ZodType>> = {
   MessageInput: publishInput,
   MessageInputs: batchRequest,
+  EventInputs: eventsRequest,
   BinaryData: binaryData,
   Registration: registration,
   RequestInput: requestInput,

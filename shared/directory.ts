@@ -136,8 +136,8 @@ export interface DirectoryPort {
   ): Promise<'stored' | 'has_keys' | 'too_many' | 'known'>
   /** An agent's key comes with the permissions its agent has now, and not at all once that incarnation is gone. */
   findKey(hash: string): Promise<FoundKey | undefined>
-  /** At most `limits.pageSize` by id; `cursor` is the last id of the page before. */
-  keys(owner: string | undefined, cursor?: string): Promise<readonly KeyRecord[]>
+  /** At most `limit` (`limits.pageSize`) by id; `cursor` is the last id of the page before. */
+  keys(owner: string | undefined, cursor?: string, limit?: number): Promise<readonly KeyRecord[]>
   removeKey(id: string, owner?: string): Promise<boolean>
   removeKeysOf(owner: string): Promise<void>
   /** At most `max` an agent. `by` is the agent that asks, which may not change another's; left out, an admin asks. */

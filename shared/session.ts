@@ -30,7 +30,7 @@ function signatureOf(adminKey: string, claim: string): string {
 
 /** Where one may be sent after logging in: a page of ours. Anything else is the start, so that no link leads elsewhere. */
 export function localPage(next: string | undefined): string {
-  return next !== undefined && /^\/(?:m|w)(?:\/[\w-]{1,200})?$/.test(next) ? next : startPage
+  return next !== undefined && /^\/(?:[mw]|[mw]\/[\w-]{1,200}|m\/[\w-]{1,200}\/graph)$/.test(next) ? next : startPage
 }
 
 export const startPage = '/m'

@@ -205,6 +205,7 @@ export function keyLaws(withDirectory: WithDirectory): void {
     const first = directory.keys(undefined)
     const second = directory.keys(undefined, first.at(-1)?.id)
     expect([first.length, second.length]).toEqual([100, 30])
+    expect(directory.keys(undefined, first[6]?.id, 2)).toEqual(first.slice(7, 9))
     expect(new Set([...first, ...second].map((key) => key.id)).size).toBe(130)
   })
 }

@@ -145,6 +145,17 @@ describe('what a publisher may send', () => {
     refused({ ...least, mine: value }, 'mine')
   })
 
+  it.each([
+    [1.5, '32 bits'],
+    [2 ** 31, '32 bits'],
+    [{ nested: 1 }, '`data`'],
+    [null, '`data`'],
+    ['x'.repeat(limits.attributeLength + 1), String(limits.attributeLength)],
+  ])('what is wrong with %j as an attribute of one’s own is said, and what to do', (value, says) => {
+    const [issue] = publishInput.safeParse({ ...least, mine: value }).error?.issues ?? []
+    expect(issue?.message).toContain(says)
+  })
+
   it.each(['\n', '\0', '\u007f', '\u0085', '\ud800', '\ufffe'])(
     'an attribute with %j is refused (because a CloudEvents String holds none)',
     (character) => {

@@ -46,7 +46,7 @@ describe('a session', () => {
 })
 
 describe('where a login leads', () => {
-  it.each(['/m', '/w', '/m/ann_abc', '/w/wf-1'])('is the page that was asked for: %s', (next) => {
+  it.each(['/m', '/w', '/m/ann_abc', '/w/wf-1', '/m/ann_abc/graph'])('is the page that was asked for: %s', (next) => {
     expect(localPage(next)).toBe(next)
   })
 
@@ -60,6 +60,9 @@ describe('where a login leads', () => {
     '/m//evil.example',
     '/m/../v1/keys',
     '/m/a?b',
+    '/m/graph/../..//evil.example',
+    '/m/a/graph/b',
+    '/w/a/graph',
     '/m/a\n',
     '/v1/agents',
     `/m/${'a'.repeat(201)}`,

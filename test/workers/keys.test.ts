@@ -58,6 +58,16 @@ describe('an app key', () => {
     expect(await call('DELETE', `/v1/keys/${body.id}`)).toMatchObject({ status: 404, body: { code: 'not_found' } })
   })
 
+  it('is listed page by page, as many as were asked for', async () => {
+    for (let n = 0; n < 3; n++) await appKey()
+    const page = async (query: string) => (await call('GET', `/v1/keys?${query}`)).body
+    const whole = await page('')
+    const [first, second] = [await page('limit=2'), await page(`limit=2&cursor=${whole.items[1].id}`)]
+    expect([first.items, first.cursor]).toEqual([whole.items.slice(0, 2), whole.items[1].id])
+    expect(second.items).toEqual(whole.items.slice(2, 4))
+    expect((await page('limit=101')).code).toBe('invalid_request')
+  })
+
   it('is made once for one Idempotency-Key: a repeat is told which it was, and makes none', async () => {
     const [name, other] = [freshName('ci'), freshName('ci')]
     const make = (app: string, key = 'once') =>

@@ -340,6 +340,14 @@ describe('a batch', () => {
     }
   })
 
+  it('of CloudEvents may be empty (because their format has such)', async () => {
+    const headers = { 'Content-Type': 'application/cloudevents-batch+json' }
+    for (const path of ['/v1/messages', '/v1/messages/batch']) {
+      const { status, body } = await call('POST', path, { body: '[]', headers })
+      expect([status, body]).toEqual([200, { results: [] }])
+    }
+  })
+
   it('is told from one message: an object is refused here', async () => {
     expect((await batch({ to: nobody(), type: 'x' })).body.code).toBe('invalid_request')
   })

@@ -16,9 +16,9 @@ export const keys = new Hono<App>()
 
 keys.get('/keys', async (c) => {
   requireAdmin(c, 'list')
-  const { cursor } = validate(keysQuery, c.req.query())
-  const page = await c.get('platform').directory().keys(undefined, cursor)
-  const last = page.length === limits.pageSize ? page.at(-1) : undefined
+  const { cursor, limit } = validate(keysQuery, c.req.query())
+  const page = await c.get('platform').directory().keys(undefined, cursor, limit)
+  const last = page.length === limit ? page.at(-1) : undefined
   return c.json({ items: page.map(publicKey), ...(last && { cursor: last.id }) }, 200)
 })
 
