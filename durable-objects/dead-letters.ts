@@ -81,7 +81,7 @@ export class DeadLettersObject extends DurableObject<Env> implements Synchronous
        WHERE removed_at IS NULL AND at > ? AND (at, id) < (?, ?) AND ${where('agent', filter.agent)} AND ${where('reason', filter.reason)}
          AND ${where('fingerprint', filter.fingerprint)}
        ORDER BY at DESC, id DESC LIMIT ?`,
-      this.#keptSince(),
+      this.#after(filter.since),
       before.at,
       before.id,
       ...[filter.agent, filter.reason, filter.fingerprint].filter((value) => value !== undefined),
@@ -98,7 +98,7 @@ export class DeadLettersObject extends DurableObject<Env> implements Synchronous
     return { items, ...(rows.length > items.length && last !== undefined ? { cursor: letterCursor(last) } : {}) }
   }
 
-  groups(agent: string | undefined, cursor: string | undefined, limit: number) {
+  groups({ agent, since }: Pick<DeadLetterFilter, 'agent' | 'since'>, cursor: string | undefined, limit: number) {
     const before = parseGroupCursor(cursor)
     const rows = this.#rows(
       `SELECT fingerprint, reason, count(*) AS count, min(at) AS oldest, max(at) AS newest,
@@ -106,7 +106,7 @@ export class DeadLettersObject extends DurableObject<Env> implements Synchronous
        FROM letters WHERE removed_at IS NULL AND at > ? AND fingerprint IS NOT NULL AND ${where('agent', agent)}
        GROUP BY fingerprint, reason HAVING (max(at), fingerprint, reason) < (?, ?, ?)
        ORDER BY max(at) DESC, fingerprint DESC, reason DESC LIMIT ?`,
-      this.#keptSince(),
+      this.#after(since),
       ...(agent === undefined ? [] : [agent]),
       before.at,
       before.fingerprint,
@@ -208,6 +208,11 @@ export class DeadLettersObject extends DurableObject<Env> implements Synchronous
       this.#chance.now() - tombstoneKeptMs,
       most,
     )
+  }
+
+  /** Letters of that time and before are not looked at. */
+  #after(since: number | undefined): number {
+    return Math.max(this.#keptSince(), (since ?? 0) - 1)
   }
 
   #keptSince(): number {

@@ -163,7 +163,9 @@ export class DirectoryObject extends StandingDirectory implements Synchronous<Di
     }
     if (key.incarnation === undefined) return { ...key, ...stands }
     const agent = this.findAgent(key.owner.slice('agent/'.length))
-    return agent?.incarnation === key.incarnation ? { ...key, permissions: agent.permissions, ...stands } : undefined
+    if (agent?.incarnation !== key.incarnation) return undefined
+    const since = agent.createdAt === undefined ? {} : { since: agent.createdAt }
+    return { ...key, permissions: agent.permissions, ...since, ...stands }
   }
 
   keys(owner: string | undefined, after = '', limit: number = limits.pageSize): readonly KeyRecord[] {

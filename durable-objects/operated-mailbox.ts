@@ -10,7 +10,7 @@ import type { Breaker } from '../shared/breaker.ts'
 import { isCallbackAgent, neededUntil } from '../shared/callback.ts'
 import { cardOf, etagOf } from '../shared/card.ts'
 import type { CatchUp } from '../shared/catch-up-policy.ts'
-import { endedStatus } from '../shared/delivery.ts'
+import { type Delivery, endedStatus } from '../shared/delivery.ts'
 import type { Editing } from '../shared/edit.ts'
 import { figuresOf, statsOf } from '../shared/figures.ts'
 import { heldMail } from '../shared/handover.ts'
@@ -19,7 +19,9 @@ import { foundBy, inherit, keepMail } from '../shared/kept-mail.ts'
 import { agentOf, begin, type Draft, deliveryOf, liveOf } from '../shared/mailbox.ts'
 import { cursorOf, newestFirst, type Place, placeOf, readCursor } from '../shared/newest-first.ts'
 import { pageWithin } from '../shared/page.ts'
+import type { Principal } from '../shared/permissions.ts'
 import type { ChancePort, StoragePort } from '../shared/ports.ts'
+import { concerns } from '../shared/reader.ts'
 import { type ReceiptStatus, receiptOf, statusOf } from '../shared/receipt.ts'
 import { redrive } from '../shared/redrive.ts'
 import { abandon, cancel, forceBreaker, hand, pause, purge, resume } from '../shared/upkeep.ts'
@@ -82,17 +84,26 @@ export abstract class OperatedMailbox extends DurableObject<OutboxEnv> {
     return this.shell.step((draft) => purge(draft, id, this.shell.stored))[0]
   }
 
-  body(id: string): string | undefined {
-    return this.shell.body(id)
+  body(id: string, reader?: Principal): string | undefined {
+    return reader === undefined || this.#find(id, reader) !== undefined ? this.shell.body(id) : undefined
   }
 
-  receipt(id: string) {
+  receipt(id: string, reader?: Principal) {
     const draft = begin(this.shell.mailbox)
-    const delivery = deliveryOf(draft, id) ?? this.shell.store.stored(id)
+    const delivery = this.#find(id, reader)
     return delivery === undefined ? undefined : receiptOf(draft, delivery, this.name, this.chance.now())
   }
 
-  list(status: ReceiptStatus | undefined, cursor: string | undefined, limit: number) {
+  #find(id: string, reader: Principal | undefined): Delivery | undefined {
+    const delivery = deliveryOf(begin(this.shell.mailbox), id) ?? this.shell.store.stored(id)
+    return delivery !== undefined && this.#concerns(reader, delivery) ? delivery : undefined
+  }
+
+  #concerns(reader: Principal | undefined, delivery: Delivery): boolean {
+    return concerns(reader, this.name, this.shell.mailbox.agent?.incarnation, delivery)
+  }
+
+  list(status: ReceiptStatus | undefined, cursor: string | undefined, limit: number, reader?: Principal) {
     const now = this.chance.now()
     const draft = begin(this.shell.mailbox)
     const from = cursor === undefined ? undefined : readCursor(cursor)
@@ -102,8 +113,9 @@ export abstract class OperatedMailbox extends DurableObject<OutboxEnv> {
         ? this.#standing(draft, status, from, limit, now)
         : newestIn(this.shell.store.tables(), this.#sql, from, limit, ended)
     const last = items.at(-1)
+    const seen = items.filter((d) => this.#concerns(reader, d))
     return {
-      items: items.map((d) => receiptOf(draft, deliveryOf(draft, d.id) ?? d, this.name, now)),
+      items: seen.map((d) => receiptOf(draft, deliveryOf(draft, d.id) ?? d, this.name, now)),
       ...(more && last !== undefined ? { cursor: cursorOf(placeOf(last)) } : {}),
     }
   }

@@ -22,6 +22,7 @@ import type { ProgressInput } from './lease.ts'
 import type { Lineage } from './lineage.ts'
 import type { Head } from './message.ts'
 import type { Outcome } from './outcome.ts'
+import type { Principal } from './permissions.ts'
 import type { Departed, Departure } from './reassign.ts'
 import type { Receipt, ReceiptStatus } from './receipt.ts'
 import type { Redriven } from './redrive.ts'
@@ -176,14 +177,16 @@ export interface AgentPort {
   /** `editing`: what a person changed of its message. Of one token, the first call counts. */
   redrive(id: string, token: string, editing?: Editing): Promise<Redriven & { readonly references?: References }>
   purge(id: string): Promise<boolean>
-  receipt(id: string): Promise<Receipt | undefined>
+  /** Of `reader`: unless it has nothing to do with it (shared/reader.ts). */
+  receipt(id: string, reader?: Principal): Promise<Receipt | undefined>
   /** The whole message as JSON text, as long as its delivery may still be delivered. */
-  body(id: string): Promise<string | undefined>
+  body(id: string, reader?: Principal): Promise<string | undefined>
   /** Newest first (shared/newest-first.ts). */
   list(
     status: ReceiptStatus | undefined,
     cursor: string | undefined,
     limit: number,
+    reader?: Principal,
   ): Promise<{ readonly items: readonly Receipt[]; readonly cursor?: string }>
   describe(): Promise<{ readonly agent: AgentRecord; readonly figures: Figures } | undefined>
   /** The figures, and how many stand where. */

@@ -13,7 +13,7 @@ import { approvalShape, lastTimeoutOf, stagesOf } from './approval-input.ts'
 import { effectStatus } from './effects.ts'
 import { digest } from './ids.ts'
 import { limits } from './limits.ts'
-import { type Principal, principalSchema } from './permissions.ts'
+import { isMaker, type Principal, principalSchema } from './permissions.ts'
 
 /** Who is told: an address as in a publish, or the mailbox of a URL. */
 const target = z.strictObject({
@@ -288,8 +288,8 @@ export function mayDecide(principal: Principal, approval: Approval): boolean {
 }
 
 /** Who may read it: who asks, who is asked, and an admin (S2). */
-export function mayReadApproval(principal: Principal, approval: Approval, source: string): boolean {
-  return approval.owner === source || mayDecide(principal, approval)
+export function mayReadApproval(principal: Principal, approval: Approval): boolean {
+  return isMaker(principal, { source: approval.owner, at: approval.openedAt }) || mayDecide(principal, approval)
 }
 
 /** Whom the question is for, as far as these ask themselves: nobody approves what is their own. */

@@ -46,6 +46,8 @@ export type DeadLetter = z.infer<typeof deadLetter>
 
 export interface DeadLetterFilter {
   readonly agent?: string | undefined
+  /** Died then or later: an agent's own, and not those of another one that had its name. */
+  readonly since?: number | undefined
   readonly reason?: string | undefined
   readonly fingerprint?: string | undefined
 }
@@ -191,7 +193,7 @@ export interface DeadLettersPort {
   ): Promise<{ readonly items: readonly DeadLetter[]; readonly cursor?: string }>
   /** By fingerprint and reason, the one with the newest letter first. */
   groups(
-    agent: string | undefined,
+    of: Pick<DeadLetterFilter, 'agent' | 'since'>,
     cursor: string | undefined,
     limit: number,
   ): Promise<{ readonly items: readonly LetterGroup[]; readonly cursor?: string }>

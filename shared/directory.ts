@@ -19,6 +19,8 @@ export const registeredAgent = z.strictObject({
   /** Absent: none. */
   resources: z.array(z.string()).exactOptional(),
   incarnation: z.string(),
+  /** Absent in older rows, until the sweep has put the agent again. */
+  createdAt: z.number().exactOptional(),
   verified: z.boolean(),
   /** What its keys may do: narrowing an agent narrows the keys it already has. */
   permissions: permissionsSchema,
@@ -28,10 +30,10 @@ export type RegisteredAgent = z.infer<typeof registeredAgent>
 
 /** The index entry of an agent. */
 export function indexEntry(agent: AgentRecord): RegisteredAgent {
-  const { name, kind, resources, incarnation, verified, permissions, updatedAt } = agent
+  const { name, kind, resources, incarnation, createdAt, verified, permissions, updatedAt } = agent
   // What `capability:<skill>` finds it by.
   const capabilities = [...abilitiesOf(agent)]
-  const entry = { agent: name, kind, capabilities, incarnation, verified, permissions, updatedAt }
+  const entry = { agent: name, kind, capabilities, incarnation, createdAt, verified, permissions, updatedAt }
   return { v: 1, ...entry, ...(resources === undefined ? {} : { resources }) }
 }
 
@@ -64,6 +66,8 @@ export type KeyRecord = z.infer<typeof keyRecord>
 
 /** A key as it is asked for, with the version of the schemas, so that whoever publishes with it need not ask for that too. */
 export type FoundKey = KeyRecord & {
+  /** Of an agent's: when that was registered. */
+  readonly since?: number
   /** Absent: there was never one. */
   readonly schemasVersion?: number
   /** The deployment is stopped. Said here, it costs whoever has just asked for a key no call. */
@@ -75,12 +79,13 @@ export const readEntry = (stored: unknown): RegisteredAgent => registeredAgent.p
 export const readKey = (stored: unknown): KeyRecord => keyRecord.parse(JSON.parse(String(stored)))
 
 /** Who a key speaks for. */
-export function principalOf(key: KeyRecord): Principal | undefined {
+export function principalOf(key: FoundKey): Principal | undefined {
+  const since = key.since === undefined ? {} : { since: key.since }
   const cut = key.owner.indexOf('/')
   const name = key.owner.slice(cut + 1)
   switch (key.owner.slice(0, cut)) {
     case 'agent':
-      return { kind: 'agent', name, permissions: key.permissions }
+      return { kind: 'agent', name, permissions: key.permissions, ...since }
     case 'app':
       return { kind: 'app', name, permissions: key.permissions }
     default:

@@ -10,7 +10,7 @@
 import * as z from 'zod'
 import { digest } from './ids.ts'
 import { limits } from './limits.ts'
-import { ownSource, type Principal } from './permissions.ts'
+import { isMaker, type Principal } from './permissions.ts'
 
 export const documentRecord = z.strictObject({
   v: z.literal(1),
@@ -96,8 +96,8 @@ export function keptOf(record: DocumentRecord | undefined, now: number): KeptDoc
 }
 
 /** Whoever stored it and an admin; anybody else has a link to it, or nothing. */
-export function mayHandle(principal: Principal, { owner }: Pick<KeptDocument, 'owner'>): boolean {
-  return principal.kind === 'admin' || ownSource(principal) === owner
+export function mayHandle(principal: Principal, { owner, createdAt }: KeptDocument): boolean {
+  return principal.kind === 'admin' || isMaker(principal, { source: owner, at: createdAt })
 }
 
 /** It fills the deployment's storage for others to read: whoever may tell nobody anything may not. */

@@ -26,7 +26,11 @@ export type Permissions = z.infer<typeof permissionsSchema>
 
 export const principalSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('admin') }),
-  z.strictObject({ kind: z.literal('agent'), name: z.string(), permissions: permissionsSchema }),
+  z.strictObject({
+    ...{ kind: z.literal('agent'), name: z.string(), permissions: permissionsSchema },
+    /** When this incarnation of it was registered. Absent: that is not known of the caller. */
+    since: z.number().exactOptional(),
+  }),
   z.strictObject({ kind: z.literal('app'), name: z.string(), permissions: permissionsSchema }),
   /** With what its creator might do. It sends; it never calls. */
   z.strictObject({ kind: z.literal('workflow'), id: z.string(), permissions: permissionsSchema }),
@@ -117,6 +121,28 @@ export function maySpeakAs(principal: Principal, source: string): boolean {
     source === ownSource(principal) ||
     principal.permissions.sources.some((p) => matches(p, source))
   )
+}
+
+/** Something that somebody made, and when. */
+export interface Made {
+  /** The source of whoever made it. */
+  readonly source: string
+  readonly at: number
+}
+
+/** Is it of another agent, that had this one's name before it was registered? A new one inherits nothing. */
+export function isOfPredecessor(principal: Principal, { source, at }: Made): boolean {
+  return principal.kind === 'agent' && principal.name === source && at < (principal.since ?? 0)
+}
+
+/** May this principal do with it what whoever made it may? */
+export function maySpeakFor(principal: Principal, made: Made): boolean {
+  return maySpeakAs(principal, made.source) && !isOfPredecessor(principal, made)
+}
+
+/** Did this principal itself make it? */
+export function isMaker(principal: Principal, made: Made): boolean {
+  return ownSource(principal) === made.source && !isOfPredecessor(principal, made)
 }
 
 /** A receipt is readable by its sender, its addressee and an admin, and nobody else (S2). */

@@ -10,7 +10,7 @@ import * as z from 'zod'
 import { type EffectStatus, effectStatus } from './effects.ts'
 import { digest } from './ids.ts'
 import { canonical } from './json.ts'
-import { matches, ownSource, type Principal, principalSchema } from './permissions.ts'
+import { isMaker, matches, ownSource, type Principal, principalSchema } from './permissions.ts'
 
 const outcome = z.discriminatedUnion('status', [
   z.strictObject({ status: z.literal('resolved'), at: z.number(), by: z.string(), value: z.unknown() }),
@@ -155,9 +155,10 @@ export function isPromiseForgotten({ outcome: ended, askAt }: PromiseRecord, now
 }
 
 /** Its owner, whom its owner named, and an admin: who may end it may read it too (S2). */
-export function mayEndPromise(principal: Principal, { owner, resolvers }: PromiseRecord): boolean {
+export function mayEndPromise(principal: Principal, { owner, openedAt, resolvers }: PromiseRecord): boolean {
   const source = ownSource(principal)
-  return principal.kind === 'admin' || source === owner || resolvers.some((pattern) => matches(pattern, source))
+  const isOwner = isMaker(principal, { source: owner, at: openedAt })
+  return principal.kind === 'admin' || isOwner || resolvers.some((pattern) => matches(pattern, source))
 }
 
 /** What the verbs may ask of one promise's object. */

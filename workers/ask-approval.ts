@@ -11,7 +11,7 @@ import { canonical } from '../shared/json.ts'
 import { keyBytes } from '../shared/keys.ts'
 import { limits } from '../shared/limits.ts'
 import { replyDestination } from '../shared/message.ts'
-import type { Principal } from '../shared/permissions.ts'
+import { isOfPredecessor, type Principal } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
 import { err, ok, type Result } from '../shared/result.ts'
 import { prepareCallback } from './callback.ts'
@@ -39,6 +39,8 @@ export async function askApproval(
   const contentHash = digest(canonical(input))
   // A repeat is answered as the first was, even when the time that it names has passed.
   const known = key === undefined ? undefined : await platform.approvals().find(id)
+  if (known !== undefined && isOfPredecessor(principal, { source: known.owner, at: known.openedAt }))
+    return err({ code: 'key_reused', key: key ?? id, delivery: id })
   if (known?.contentHash === contentHash) return ok({ approval: known, opened: false, secrets: {} })
   const waitsMs = waitOf(input, platform.now())
   if (waitsMs <= 0) return invalid('expiresAt', 'has passed')

@@ -5,7 +5,7 @@
 import type { AgentRecord } from '../shared/agent.ts'
 import { liveSecrets } from '../shared/agent-secret.ts'
 import { wireBytes } from '../shared/api-messages.ts'
-import { type KeyRecord, principalOf } from '../shared/directory.ts'
+import { type FoundKey, principalOf } from '../shared/directory.ts'
 import type { Fault } from '../shared/fault.ts'
 import { agentName, parseDeliveryId } from '../shared/ids.ts'
 import { keyHash, sameHash } from '../shared/keys.ts'
@@ -26,7 +26,7 @@ const unknownMs = 1_000
 
 /** What authorise remembers. One per isolate; a fresh one remembers nothing. */
 export interface Acquaintances {
-  readonly keys: Recent<KeyRecord>
+  readonly keys: Recent<FoundKey>
   readonly strangers: Recent<true>
   /** Of a key that was presented: its hash. To make one costs more than whatever else is asked of a known key. */
   readonly hashes: Recent<string>
@@ -106,7 +106,7 @@ function hashOf(key: string, now: number, { hashes }: Acquaintances): string {
   return hash
 }
 
-async function findKey(platform: Platform, hash: string, known: Acquaintances): Promise<KeyRecord | undefined> {
+async function findKey(platform: Platform, hash: string, known: Acquaintances): Promise<FoundKey | undefined> {
   const now = platform.now()
   const recent = known.keys.get(hash, now)
   if (recent !== undefined || known.strangers.get(hash, now) === true) return recent
@@ -159,7 +159,7 @@ async function bySignature(platform: Platform, call: Call, known: Acquaintances)
   if (parseDeliveryId(headers.id)?.agent === agent.name)
     return invalidSignature('This webhook-id is a delivery that Switchboard made. Choose your own.')
   return ok({
-    principal: { kind: 'agent', name: agent.name, permissions: agent.permissions },
+    principal: { kind: 'agent', name: agent.name, permissions: agent.permissions, since: agent.createdAt },
     meter: { key: `agent/${agent.name}`, rate: defaultPublishRate, spent: known.spent },
     signed: { id: headers.id, body },
   })

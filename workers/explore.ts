@@ -3,13 +3,13 @@
  * lives; bounded in nodes and in calls, and said to be cut where it was. Whoever may not read a node sees that there is one,
  * and the way does not go on behind it. Never here: what a record knows (shared/graph-records.ts), drawing.
  */
-import type { Asker } from '../shared/asker.ts'
+import { type Asker, askerOf } from '../shared/asker.ts'
 import { type Address, type Found, parseAddress, type Walk } from '../shared/causal-graph.ts'
 import { ofGather, ofPublication, ofReceipt, ofWorkflow } from '../shared/graph-records.ts'
 import { parseDeliveryId } from '../shared/ids.ts'
 import { limits } from '../shared/limits.ts'
 import { type Outgoing, workflowSource } from '../shared/outgoing.ts'
-import { allows, mayRead, maySpeakAs, ownSource, type Principal } from '../shared/permissions.ts'
+import { isMaker, type Made, mayRead, maySpeakFor, type Principal } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
 import type { WorkflowRecord } from '../shared/workflow.ts'
 import type { HistoryEntry } from '../shared/workflow-history.ts'
@@ -95,12 +95,15 @@ class Explorer {
       case 'publication': {
         const publication = await this.#platform.publication(parsed.id).report()
         if (publication === undefined) return 'forgotten'
-        return this.#may(publication.head.source) ? ofPublication(publication) : 'hidden'
+        return this.#may({ source: publication.head.source, at: publication.openedAt })
+          ? ofPublication(publication)
+          : 'hidden'
       }
       case 'gather': {
         const report = await this.#platform.gather(parsed.id).report()
         if (report === undefined) return 'forgotten'
-        return this.#may(report.gather.owner) ? ofGather(report.gather) : 'hidden'
+        const { owner, openedAt } = report.gather
+        return this.#may({ source: owner, at: openedAt }) ? ofGather(report.gather) : 'hidden'
       }
       case 'workflow':
         return this.#workflow(parsed)
@@ -109,23 +112,23 @@ class Explorer {
 
   async #delivery({ id }: Address): Promise<Read> {
     const agent = parseDeliveryId(id)?.agent ?? ''
-    const receipt = await this.#platform.agent(agent).receipt(id)
+    const receipt = await this.#platform.agent(agent).receipt(id, this.#principal)
     if (receipt === undefined) return 'forgotten'
     const { source } = receipt.message
     return mayRead(this.#principal, { agent, source }) || this.#mine.has(source) ? ofReceipt(receipt) : 'hidden'
   }
 
   // A workflow acts for whoever made it: what it sent is as readable to them as what they sent themselves.
-  #may(source: string): boolean {
-    return maySpeakAs(this.#principal, source) || this.#mine.has(source)
+  #may(made: Made): boolean {
+    return maySpeakFor(this.#principal, made) || this.#mine.has(made.source)
   }
 
   async #workflow({ id }: Address): Promise<Read> {
-    const asker: Asker = { source: ownSource(this.#principal), permitted: allows(this.#principal, 'readState', id) }
+    const asker = askerOf(this.#principal, 'readState', id)
     const read = await this.#platform.workflow(id).read(asker)
     if (read.status !== 'found') return read.status === 'unknown' ? 'forgotten' : 'hidden'
     const { record } = read.workflow
-    if (record.createdBy === asker.source) this.#mine.add(workflowSource(id))
+    if (isMaker(this.#principal, { source: record.createdBy, at: record.createdAt })) this.#mine.add(workflowSource(id))
     return ofWorkflow(record, await this.#messagesOf(asker, record), await this.#historyOf(asker, record))
   }
 

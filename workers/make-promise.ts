@@ -7,7 +7,7 @@ import type { Fault } from '../shared/fault.ts'
 import { digest } from '../shared/ids.ts'
 import { canonical } from '../shared/json.ts'
 import { replyDestination } from '../shared/message.ts'
-import type { Principal } from '../shared/permissions.ts'
+import { isOfPredecessor, type Principal } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
 import { type PromiseRecord, promiseId } from '../shared/promise.ts'
 import { err, ok, type Result } from '../shared/result.ts'
@@ -43,7 +43,8 @@ export async function makePromise(
     ...(notify === undefined ? {} : { notify }),
     ...(correlationid === undefined ? {} : { correlationid }),
   })
-  if (status === 'conflict') return err({ code: 'key_reused', key: name ?? key ?? id, delivery: id })
+  const isTaken = isOfPredecessor(principal, { source: promise.owner, at: promise.openedAt })
+  if (status === 'conflict' || isTaken) return err({ code: 'key_reused', key: name ?? key ?? id, delivery: id })
   platform.log('promise', { promise: id, by: maker.owner, status })
   return ok({ promise, opened: status === 'opened' })
 }

@@ -23,7 +23,7 @@ import { unsent } from '../shared/gather-work.ts'
 import { digest } from '../shared/ids.ts'
 import { canonical } from '../shared/json.ts'
 import { headOf } from '../shared/message.ts'
-import { ownSource, type Principal } from '../shared/permissions.ts'
+import { isOfPredecessor, ownSource, type Principal } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
 import type { References } from '../shared/release.ts'
 import { type RequestInput, type RequestOptions, requestId, requestInput, splitRequest } from '../shared/request.ts'
@@ -100,7 +100,9 @@ export async function askParsed(
   const refuses = own.whenOpen === undefined ? options.waits : own.whenOpen === 'refuse'
   const brought = refuses ? { ...incoming, whenOpen: 'refuse' as const } : incoming
   const { opened, offered } = await openRequest(platform, opening, brought, lane !== undefined)
-  if (opened.status === 'conflict') return err({ code: 'key_reused', key: key ?? id, delivery: id })
+  const { owner, openedAt } = opened.gather
+  const isTaken = opened.status === 'duplicate' && isOfPredecessor(principal, { source: owner, at: openedAt })
+  if (opened.status === 'conflict' || isTaken) return err({ code: 'key_reused', key: key ?? id, delivery: id })
   platform.log('request', { gather: id, agent, status: opened.status })
   const isNew = opened.status === 'opened'
   if (offered === undefined) return ok({ gather: opened.gather, opened: isNew, runs: false, secrets })

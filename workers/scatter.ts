@@ -12,7 +12,7 @@ import { digest } from '../shared/ids.ts'
 import { canonical, utf8Length } from '../shared/json.ts'
 import { limits } from '../shared/limits.ts'
 import { destinationOf, headOf, type Message, replyDestination } from '../shared/message.ts'
-import { ownSource, type Principal } from '../shared/permissions.ts'
+import { isOfPredecessor, ownSource, type Principal } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
 import { err, ok, type Result } from '../shared/result.ts'
 import {
@@ -51,7 +51,7 @@ export async function scatter(
   const key = options.idempotencyKey ?? (typeof message.id === 'string' ? message.id : undefined)
   const asking: Asking = { platform, principal, options, own, message, id: scatterId(source, key, platform.token()) }
   const known = key === undefined ? undefined : await found(asking)
-  if (known !== undefined) return known.contentHash === hashOf(asking) ? ok({ gather: known }) : reused(asking, key)
+  if (known !== undefined) return isSame(asking, known) ? ok({ gather: known }) : reused(asking, key)
   const prepared = await openingOf(asking, source, key)
   if (!prepared.ok) return prepared
   const { opening, bodies } = prepared.value
@@ -76,6 +76,10 @@ interface Asking {
 async function found({ platform, id }: Asking): Promise<Gather | undefined> {
   const gather = (await platform.gather(id).report())?.gather
   return gather === undefined || wasRefused(gather) ? undefined : gather
+}
+
+function isSame(asking: Asking, { contentHash, owner, openedAt }: Gather): boolean {
+  return contentHash === hashOf(asking) && !isOfPredecessor(asking.principal, { source: owner, at: openedAt })
 }
 
 function reused({ id }: Asking, key: string | undefined): Result<never, Fault> {

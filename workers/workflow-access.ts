@@ -4,10 +4,10 @@
  */
 
 import type { Context } from 'hono'
-import type { Asker } from '../shared/asker.ts'
+import { type Asker, askerOf, type StateAction } from '../shared/asker.ts'
 import type { Fault } from '../shared/fault.ts'
 import { limits } from '../shared/limits.ts'
-import { allows, ownSource, type Principal } from '../shared/permissions.ts'
+import { ownSource } from '../shared/permissions.ts'
 import { unreachable } from '../shared/result.ts'
 import type { ChangeFault } from '../shared/versioned.ts'
 import { workflowId } from '../shared/workflow.ts'
@@ -23,12 +23,6 @@ export interface Request {
   readonly asker: Asker
   readonly port: WorkflowPort
   readonly action: string
-}
-
-export type StateAction = 'readState' | 'writeState'
-
-export function askerOf(principal: Principal, action: StateAction, id: string): Asker {
-  return { source: ownSource(principal), permitted: allows(principal, action, id) }
 }
 
 /** The workflow that the path names. An id that cannot be one names nothing, and wakes no object. */

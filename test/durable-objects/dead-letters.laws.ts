@@ -56,6 +56,16 @@ export function letterLaws(withLetters: WithLetters): void {
     expect(letters.get('a')).toEqual(letter('a'))
   })
 
+  law('an agent’s are those since it was registered, listed and grouped', (letters) => {
+    const fingerprint = 'a'.repeat(26)
+    letters.bury([0, 1, 2].map((n) => letter(`l-${n}`, { at: start - n, fingerprint })))
+    const of = { agent: 'ann', since: start - 1 }
+    expect(ids(letters.list(of, undefined, 10))).toEqual(['l-0', 'l-1'])
+    expect(letters.groups(of, undefined, 10).items).toMatchObject([{ count: 2, oldestAt: start - 1 }])
+    expect(letters.groups({ agent: 'ann', since: start + 1 }, undefined, 10).items).toEqual([])
+    expect(letters.list({ agent: 'ann', since: 0 }, undefined, 10).items).toHaveLength(3)
+  })
+
   law('letters come newest first, and pages meet without gap or overlap', (letters) => {
     // Two died in one millisecond: the id decides, always in the same way.
     const all = ['a', 'b', 'c', 'd', 'e'].map((id, i) => letter(id, { at: start - Math.floor(i / 2) }))
@@ -135,7 +145,7 @@ export function groupLaws(withLetters: WithLetters, old: WithLetters): void {
       print('c', alike, { at: start - 3, agent: 'bob', error: { code: 'http', message: 'answered 502' } }),
       print('d', alike, { at: start - 9, reason: 'poison' }),
     ])
-    expect(letters.groups(undefined, undefined, 10)).toEqual({
+    expect(letters.groups({}, undefined, 10)).toEqual({
       items: [
         {
           fingerprint: alike,
@@ -154,10 +164,10 @@ export function groupLaws(withLetters: WithLetters, old: WithLetters): void {
 
   law('of one agent, a group counts and shows that agent’s letters only', (letters) => {
     letters.bury([print('a', alike, { at: start - 1 }), print('b', alike, { agent: 'bob' })])
-    const [group, ...more] = letters.groups('ann', undefined, 10).items
+    const [group, ...more] = letters.groups({ agent: 'ann' }, undefined, 10).items
     expect(more).toEqual([])
     expect(group).toMatchObject({ count: 1, agents: ['ann'], newestAt: start - 1, example: { id: 'a' } })
-    expect(letters.groups('eve', undefined, 10).items).toEqual([])
+    expect(letters.groups({ agent: 'eve' }, undefined, 10).items).toEqual([])
   })
 
   law('pages of groups meet without gap or overlap, also among those of one millisecond', (letters) => {
@@ -166,19 +176,19 @@ export function groupLaws(withLetters: WithLetters, old: WithLetters): void {
     const seen: string[] = []
     let cursor: string | undefined
     do {
-      const page: ReturnType<DeadLettersObject['groups']> = letters.groups(undefined, cursor, 2)
+      const page: ReturnType<DeadLettersObject['groups']> = letters.groups({}, cursor, 2)
       seen.push(...page.items.map((g) => g.example.id))
       cursor = page.cursor
     } while (cursor !== undefined)
     expect(seen).toEqual(['c', 'b', 'a', 'f', 'e', 'd', 'g'])
     for (const nonsense of ['', 'x', `${start}`, `.${alike}.poison`])
-      expect(letters.groups(undefined, nonsense, 10).items).toHaveLength(7)
+      expect(letters.groups({}, nonsense, 10).items).toHaveLength(7)
   })
 
   law('a group names ten agents however many it has', (letters) => {
     const names = Array.from({ length: 30 }, (_, i) => `${'n'.repeat(62)}${10 + i}`)
     letters.bury(names.map((agent) => print(agent, alike, { agent })))
-    const [group] = letters.groups(undefined, undefined, 10).items
+    const [group] = letters.groups({}, undefined, 10).items
     expect(group?.count).toBe(30)
     expect(group?.agents).toHaveLength(10)
     expect(names).toEqual(expect.arrayContaining([...(group?.agents ?? [])]))
@@ -187,9 +197,9 @@ export function groupLaws(withLetters: WithLetters, old: WithLetters): void {
   law('what was removed, or is past keeping, is in no group', (letters, clock) => {
     letters.bury([print('a', alike), print('b', alike, { at: start + 1 })])
     letters.remove('b')
-    expect(letters.groups(undefined, undefined, 10).items).toMatchObject([{ count: 1, example: { id: 'a' } }])
+    expect(letters.groups({}, undefined, 10).items).toMatchObject([{ count: 1, example: { id: 'a' } }])
     clock.at = start + deadLetterKeptMs
-    expect(letters.groups(undefined, undefined, 10).items).toEqual([])
+    expect(letters.groups({}, undefined, 10).items).toEqual([])
   })
 
   law('the list is filtered by fingerprint, alone and with the rest', (letters) => {
@@ -206,7 +216,7 @@ export function groupLaws(withLetters: WithLetters, old: WithLetters): void {
       expect(ids(letters.list({}, undefined, 10))).toEqual(['old'])
       letters.bury([print('a', alike, { at: start + 1 })])
       expect(ids(letters.list({}, undefined, 10))).toEqual(['a', 'old'])
-      expect(letters.groups(undefined, undefined, 10).items).toMatchObject([{ fingerprint: alike, count: 1 }])
+      expect(letters.groups({}, undefined, 10).items).toMatchObject([{ fingerprint: alike, count: 1 }])
     },
   )
 }

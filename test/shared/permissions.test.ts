@@ -3,10 +3,13 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
   allows,
+  isMaker,
+  isOfPredecessor,
   matches,
   mayOperate,
   mayRead,
   maySpeakAs,
+  maySpeakFor,
   ownSource,
   type PermissionsInput,
   type Principal,
@@ -140,6 +143,24 @@ describe('sources (S1)', () => {
 
   it('the admin may speak as anybody', () => {
     expect(maySpeakAs(admin, 'writer')).toBe(true)
+  })
+})
+
+describe('what was made (S2)', () => {
+  const bob = (since?: number): Principal =>
+    ({ ...agent('bob'), ...(since === undefined ? {} : { since }) }) as Principal
+  const made = { source: 'bob', at: 5 }
+
+  it.each([
+    ['its maker', bob(5), [false, true, true]],
+    ['another one of its maker’s name, that was registered later', bob(6), [true, false, false]],
+    ['an agent of which nobody knows since when', bob(), [false, true, true]],
+    ['an agent that may speak as its maker', agent('eve', { sources: ['bob'] }), [false, true, false]],
+    ['another', agent('eve'), [false, false, false]],
+    ['an app of its maker’s name', app('bob'), [false, false, false]],
+    ['the admin', admin, [false, true, false]],
+  ])('is %s’s or not', (_who, principal, told) => {
+    expect([isOfPredecessor, maySpeakFor, isMaker].map((ask) => ask(principal, made))).toEqual(told)
   })
 })
 

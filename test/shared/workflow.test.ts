@@ -128,6 +128,9 @@ describe('a workflow', () => {
     ] as const
     const answers = asked.map(([source, permitted]) => whyClosed(record, { source, permitted }))
     expect(answers).toEqual([undefined, undefined, 'forbidden'])
+    // Another agent of its creator's name, that was registered later, is not its creator.
+    const since = [record.createdAt, record.createdAt + 1].map((at) => ({ source: 'ada', permitted: false, since: at }))
+    expect(since.map((asker) => whyClosed(record, asker))).toEqual([undefined, 'forbidden'])
   })
 
   it('is meant by what it set off itself, and by nothing that another of its id did', () => {

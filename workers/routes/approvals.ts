@@ -7,7 +7,7 @@ import { approvalQuery, approvalsQuery, publicApproval, publicOutcome } from '..
 import { type Approval, approvalStatusOf, isApprovalId, mayDecide, mayReadApproval } from '../../shared/approval.ts'
 import { approvalInput, decisionInput } from '../../shared/approval-input.ts'
 import { limits } from '../../shared/limits.ts'
-import { ownSource } from '../../shared/permissions.ts'
+import { isMaker, ownSource } from '../../shared/permissions.ts'
 import { askApproval } from '../ask-approval.ts'
 import type { App } from '../context.ts'
 import { meter } from '../meter.ts'
@@ -43,7 +43,8 @@ approvals.get('/approvals', async (c) => {
     .get('platform')
     .approvals()
     .list(of, status === 'ended', cursor, limit)
-  return c.json({ ...page, items: page.items.map(publicApproval) }, 200)
+  const readable = page.items.filter((one) => mayReadApproval(principal, one))
+  return c.json({ ...page, items: readable.map(publicApproval) }, 200)
 })
 
 approvals.get('/approvals/:approval', async (c) => {
@@ -76,7 +77,7 @@ approvals.delete('/approvals/:approval', async (c) => {
   const known = await readable(c)
   const principal = c.get('principal')
   const by = ownSource(principal)
-  if (principal.kind !== 'admin' && known.owner !== by)
+  if (principal.kind !== 'admin' && !isMaker(principal, { source: known.owner, at: known.openedAt }))
     return refuse({ code: 'forbidden', action: 'withdraw', subject: known.id })
   const platform = c.get('platform')
   const ended = (await platform.approvals().cancel(known.id, by)) ?? notFound(known.id)
@@ -100,8 +101,7 @@ async function readable(c: Context<App>): Promise<Approval> {
   const found = isApprovalId(id) ? await c.get('platform').approvals().find(id) : undefined
   if (found === undefined) return notFound(id)
   const principal = c.get('principal')
-  if (!mayReadApproval(principal, found, ownSource(principal)))
-    return refuse({ code: 'forbidden', action: 'read', subject: id })
+  if (!mayReadApproval(principal, found)) return refuse({ code: 'forbidden', action: 'read', subject: id })
   return found
 }
 

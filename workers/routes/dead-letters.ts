@@ -9,7 +9,7 @@ import type { DeadLetter, DeadLetterFilter } from '../../shared/dead-letter.ts'
 import { type EditInput, isEdit, publicEdits } from '../../shared/edit.ts'
 import { problemOf } from '../../shared/fault.ts'
 import { parseDeadLetterId } from '../../shared/ids.ts'
-import { mayOperate, ownSource } from '../../shared/permissions.ts'
+import { isOfPredecessor, mayOperate, ownSource } from '../../shared/permissions.ts'
 import { isPublicationId } from '../../shared/publication.ts'
 import type { App } from '../context.ts'
 import { type Edition, purge, redrive, redriveMany } from '../exhume.ts'
@@ -31,7 +31,7 @@ deadLetters.get('/dead-letters', async (c) => {
 // Before the single ones: no letter has this id.
 deadLetters.get('/dead-letters/groups', async (c) => {
   const { cursor, limit, ...filter } = validate(groupsQuery, c.req.query())
-  const page = await c.get('platform').deadLetters().groups(confined(c, filter).agent, cursor, limit)
+  const page = await c.get('platform').deadLetters().groups(confined(c, filter), cursor, limit)
   const items = page.items.map((g) => ({ ...g, newestAt: iso(g.newestAt), oldestAt: iso(g.oldestAt) }))
   return c.json({ ...page, items }, 200)
 })
@@ -39,7 +39,7 @@ deadLetters.get('/dead-letters/groups', async (c) => {
 deadLetters.get('/dead-letters/:id', async (c) => {
   const id = operable(c)
   const letter = await c.get('platform').deadLetters().get(id)
-  return letter === undefined ? notFound(id) : c.json(shown(letter), 200)
+  return letter === undefined || isOthers(c, letter) ? notFound(id) : c.json(shown(letter), 200)
 })
 
 deadLetters.post('/dead-letters/redrive', async (c) => {
@@ -52,13 +52,13 @@ deadLetters.post('/dead-letters/redrive', async (c) => {
 
 deadLetters.post('/dead-letters/:id/redrive', async (c) => {
   // Whether there is such a letter is told before what is wrong with the change.
-  const id = operable(c)
+  const id = await own(c)
   const edition = editionOf(c, await readJson(c, redriveRequest, wireBytes))
   return c.json(unwrap(await redrive(c.get('platform'), id, edition)), 200)
 })
 
 deadLetters.delete('/dead-letters/:id', async (c) => {
-  unwrap(await purge(c.get('platform'), operable(c)))
+  unwrap(await purge(c.get('platform'), await own(c)))
   return c.body(null, 204)
 })
 
@@ -69,7 +69,20 @@ function confined(c: Context<App>, filter: DeadLetterFilter): DeadLetterFilter {
   if (principal.kind !== 'agent') return forbid('read', 'dead letters')
   if (filter.agent !== undefined && filter.agent !== principal.name)
     return forbid('read the dead letters of', filter.agent)
-  return { ...filter, agent: principal.name }
+  return { ...filter, agent: principal.name, since: principal.since }
+}
+
+/** Is it of another agent, that had the caller's name? */
+const isOthers = (c: Context<App>, { agent, at }: DeadLetter) =>
+  isOfPredecessor(c.get('principal'), { source: agent, at })
+
+/** The letter's id, if the caller may change it. */
+async function own(c: Context<App>): Promise<string> {
+  const id = operable(c)
+  // Only of an agent it is asked whether it is its own.
+  if (c.get('principal').kind === 'admin') return id
+  const letter = await c.get('platform').deadLetters().get(id)
+  return letter !== undefined && isOthers(c, letter) ? notFound(id) : id
 }
 
 /**

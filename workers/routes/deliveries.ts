@@ -107,7 +107,7 @@ interface Target {
 /** The receipt asked for, if the caller is its sender, its addressee or an admin (S2). */
 async function readable(c: Context<App>, action: string): Promise<Receipt> {
   const { id, agent } = targetOf(c)
-  const receipt = await c.get('platform').agent(agent).receipt(id)
+  const receipt = await c.get('platform').agent(agent).receipt(id, c.get('principal'))
   if (receipt === undefined) return notFound(id)
   if (!mayRead(c.get('principal'), { agent, source: receipt.message.source })) {
     refuse({ code: 'forbidden', action, subject: id })

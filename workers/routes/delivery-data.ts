@@ -21,7 +21,7 @@ deliveryData.get('/deliveries/:id/data', async (c) => {
   // Not the sender: it had the data, and what its receiver reads is not its business (S2).
   if (!mayOperate(c.get('principal'), agent))
     return refuse({ code: 'forbidden', action: 'read the data of', subject: id })
-  const body = await c.get('platform').agent(agent).body(id)
+  const body = await c.get('platform').agent(agent).body(id, c.get('principal'))
   if (body === undefined) return notFound(id)
   const message = messageSchema.parse(JSON.parse(body))
   const { value, truncated } = project(message.data ?? null, fields, maxBytes)

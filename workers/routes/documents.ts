@@ -29,6 +29,8 @@ documents.post('/documents', async (c) => {
   const contentType = typeOf(c)
   const storing = { id: documentId(owner, key), key, owner, contentType, keptMs: expiresSeconds * 1_000 }
   const { document, created } = unwrap(await storeDocument(platform, storing, c.req.raw.body))
+  // Of another agent that had this name: the key is taken, and what it stored is not told.
+  if (!mayHandle(principal, document)) refuse({ code: 'key_reused', key, delivery: document.id })
   if (created) c.header('Location', `/v1/documents/${document.id}`)
   return c.json(publicDocument(document, originOf(c)), created ? 201 : 200)
 })

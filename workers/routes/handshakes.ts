@@ -5,7 +5,7 @@
 import { type Context, Hono } from 'hono'
 import { agentOfHandshake, handshakeInput, publicHandshake } from '../../shared/handshake.ts'
 import { limits } from '../../shared/limits.ts'
-import { mayRead } from '../../shared/permissions.ts'
+import { isOfPredecessor, mayRead } from '../../shared/permissions.ts'
 import { waitOf } from '../../shared/request.ts'
 import type { App } from '../context.ts'
 import { express } from '../express.ts'
@@ -37,7 +37,9 @@ handshakes.get('/handshakes/:id', async (c) => {
   const kept = agent === undefined ? undefined : await c.get('platform').agent(agent).handshake(id)
   if (kept === undefined) return refuse({ code: 'not_found', what: 'handshake', id })
   const { handshake, standing } = kept
-  if (!mayRead(c.get('principal'), handshake)) refuse({ code: 'forbidden', action: 'read', subject: id })
+  const principal = c.get('principal')
+  if (!mayRead(principal, handshake) || isOfPredecessor(principal, handshake))
+    refuse({ code: 'forbidden', action: 'read', subject: id })
   return c.json(publicHandshake(handshake, standing), 200)
 })
 

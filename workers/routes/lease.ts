@@ -46,7 +46,7 @@ lease.get('/agents/:agent/deliveries', async (c) => {
     refuse({ code: 'invalid_request', issues: [{ path: 'cursor', message }] })
   }
   const mailbox = c.get('platform').agent(agent)
-  const page = await mailbox.list(status, cursor, limit)
+  const page = await mailbox.list(status, cursor, limit, c.get('principal'))
   // An empty list may be that of nobody.
   if (page.items.length === 0 && (await mailbox.describe()) === undefined) refuse({ code: 'agent_not_found', agent })
   return c.json(page, 200)

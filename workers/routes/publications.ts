@@ -5,7 +5,7 @@
 import { Hono } from 'hono'
 import { type LegFate, parseAckMode, satisfied } from '../../shared/ack-mode.ts'
 import { publicationQuery } from '../../shared/api-topics.ts'
-import { maySpeakAs } from '../../shared/permissions.ts'
+import { maySpeakFor } from '../../shared/permissions.ts'
 import { isCaught, isPublicationId, whyOf } from '../../shared/publication.ts'
 import type { App } from '../context.ts'
 import { refuse, validate } from '../problem.ts'
@@ -21,7 +21,8 @@ publications.get('/publications/:id', async (c) => {
   if (publication === undefined) return refuse({ code: 'not_found', what: 'publication', id })
   const { head, openedAt, fanout, accepted, refused, closedAt, legs } = publication
   const why = whyOf(publication)
-  if (!maySpeakAs(c.get('principal'), head.source)) refuse({ code: 'forbidden', action: 'read', subject: id })
+  if (!maySpeakFor(c.get('principal'), { source: head.source, at: openedAt }))
+    refuse({ code: 'forbidden', action: 'read', subject: id })
 
   const fates = await fatesOf(platform, legs)
   const mode = ackmode === undefined ? undefined : parseAckMode(ackmode)

@@ -5,9 +5,9 @@
 import { type Context, Hono } from 'hono'
 import { wireBytes } from '../../shared/api-messages.ts'
 import { requestQuery, requestsQuery } from '../../shared/api-requests.ts'
-import { isGatherId, wasRefused } from '../../shared/gather.ts'
+import { type Gather, isGatherId, wasRefused } from '../../shared/gather.ts'
 import type { GatherReport } from '../../shared/gather-port.ts'
-import { maySpeakAs, ownSource } from '../../shared/permissions.ts'
+import { maySpeakFor, ownSource, type Principal } from '../../shared/permissions.ts'
 import {
   faultOfRequest,
   preferredWait,
@@ -94,11 +94,12 @@ const isOver = ({ gather }: GatherReport) => gather.outcome !== undefined
 
 requests.get('/requests', async (c) => {
   const { cursor, limit } = validate(requestsQuery, c.req.query())
-  const platform = c.get('platform')
-  const page = await platform.requests(ownSource(c.get('principal'))).list(cursor, limit)
+  const [platform, principal] = [c.get('platform'), c.get('principal')]
+  const page = await platform.requests(ownSource(principal)).list(cursor, limit)
   const reports = await Promise.all(page.items.map(({ id }) => platform.gather(id).report()))
   // The list is where to look; the gathers know.
-  const items = reports.flatMap((r) => (r === undefined || r.gather.outcome !== undefined ? [] : [requestView(r)]))
+  const open = reports.filter((r) => r !== undefined && r.gather.outcome === undefined && maySee(principal, r.gather))
+  const items = open.flatMap((r) => (r === undefined ? [] : [requestView(r)]))
   return c.json({ items, ...(page.cursor === undefined ? {} : { cursor: page.cursor }) }, 200)
 })
 
@@ -128,8 +129,11 @@ async function readable(c: Context<App>, action: string): Promise<GatherReport> 
   const id = c.req.param('id') ?? ''
   const report = isGatherId(id) && !isScatterId(id) ? await c.get('platform').gather(id).report() : undefined
   if (report === undefined) return notFound(id)
-  if (!maySpeakAs(c.get('principal'), report.gather.owner)) refuse({ code: 'forbidden', action, subject: id })
+  if (!maySee(c.get('principal'), report.gather)) refuse({ code: 'forbidden', action, subject: id })
   return report
 }
+
+const maySee = (principal: Principal, { owner, openedAt }: Gather): boolean =>
+  maySpeakFor(principal, { source: owner, at: openedAt })
 
 const notFound = (id: string): never => refuse({ code: 'not_found', what: 'request', id })

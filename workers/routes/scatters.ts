@@ -6,7 +6,7 @@ import { wireBytes } from '../../shared/api-messages.ts'
 import { scatterQuery } from '../../shared/api-scatters.ts'
 import type { Gather } from '../../shared/gather.ts'
 import type { ResultsReport } from '../../shared/gather-port.ts'
-import { maySpeakAs } from '../../shared/permissions.ts'
+import { maySpeakFor } from '../../shared/permissions.ts'
 import { preferredWait } from '../../shared/request.ts'
 import { isScatterId, reductionId, scatterInput } from '../../shared/scatter.ts'
 import { isScatterOver, scatterStatusOf } from '../../shared/scatter-results.ts'
@@ -71,7 +71,9 @@ async function readable(c: Context<App>, action: string): Promise<Gather> {
   const id = c.req.param('id') ?? ''
   const report = isScatterId(id) ? await c.get('platform').gather(id).report() : undefined
   if (report === undefined) return notFound(id)
-  if (!maySpeakAs(c.get('principal'), report.gather.owner)) refuse({ code: 'forbidden', action, subject: id })
+  const { owner, openedAt } = report.gather
+  if (!maySpeakFor(c.get('principal'), { source: owner, at: openedAt }))
+    refuse({ code: 'forbidden', action, subject: id })
   return report.gather
 }
 

@@ -6,7 +6,7 @@ import { type Context, Hono } from 'hono'
 import { pauseScheduleRequest, publicSchedule, schedulesQuery } from '../../shared/api-schedules.ts'
 import { digest } from '../../shared/ids.ts'
 import { limits } from '../../shared/limits.ts'
-import { ownSource } from '../../shared/permissions.ts'
+import { isMaker, ownSource } from '../../shared/permissions.ts'
 import { ok } from '../../shared/result.ts'
 import type { Founding, Schedule } from '../../shared/schedule.ts'
 import { scheduleId, scheduleInput } from '../../shared/schedule-input.ts'
@@ -22,7 +22,7 @@ export const schedules = new Hono<App>()
 schedules.get('/schedules', async (c) => {
   const { cursor, limit } = validate(schedulesQuery, c.req.query())
   const page = await c.get('platform').schedules().list(asker(c), cursor, limit)
-  return c.json({ ...page, items: page.items.map(publicSchedule) }, 200)
+  return c.json({ ...page, items: page.items.filter((one) => isOwn(c, one)).map(publicSchedule) }, 200)
 })
 
 schedules.put('/schedules/:schedule', async (c) => {
@@ -116,9 +116,13 @@ async function own(c: Context<App>): Promise<Schedule> {
   return found
 }
 
-function requireOwn(c: Context<App>, { id, owner }: Schedule): void {
-  const by = asker(c)
-  if (by !== undefined && by !== owner) forbid('use the schedule', id)
+function requireOwn(c: Context<App>, schedule: Schedule): void {
+  if (!isOwn(c, schedule)) forbid('use the schedule', schedule.id)
+}
+
+function isOwn(c: Context<App>, { owner, createdAt }: Schedule): boolean {
+  const principal = c.get('principal')
+  return principal.kind === 'admin' || isMaker(principal, { source: owner, at: createdAt })
 }
 
 /** The source of whoever asks; an admin is none. */

@@ -14,7 +14,7 @@ import {
 import { digest } from '../../shared/ids.ts'
 import { limits } from '../../shared/limits.ts'
 import { guardsWith } from '../../shared/lineage.ts'
-import { allows, ownSource, permissionsOf } from '../../shared/permissions.ts'
+import { allows, isMaker, isOfPredecessor, ownSource, permissionsOf } from '../../shared/permissions.ts'
 import { parseDefinition } from '../../shared/statechart.ts'
 import { etagOf, sound } from '../../shared/versioned.ts'
 import { publicWorkflow } from '../../shared/workflow.ts'
@@ -49,7 +49,9 @@ workflows.post('/workflows', async (c) => {
     ...{ state: state.value, keptMs: retainSeconds * 1_000 },
   }
   const { status, workflow } = await platform.workflow(id).create(opening, chart?.definition)
-  if (status === 'conflict') return refuse({ code: 'workflow_exists', workflow: id })
+  const { createdBy, createdAt } = workflow.record
+  const isTaken = isOfPredecessor(principal, { source: createdBy, at: createdAt })
+  if (status === 'conflict' || isTaken) return refuse({ code: 'workflow_exists', workflow: id })
   performSoon(platform, id)
   c.header('ETag', etagOf(workflow.record.version))
   c.header('Location', `/v1/workflows/${id}`)
@@ -87,7 +89,8 @@ workflows.get('/workflows', async (c) => {
   const page = await c.get('platform').workflowIndex().list(filter, cursor, limit)
   const principal = c.get('principal')
   const readable = page.items.filter(
-    (w) => allows(principal, 'readState', w.id) || w.createdBy === ownSource(principal),
+    ({ id, createdBy, createdAt }) =>
+      allows(principal, 'readState', id) || isMaker(principal, { source: createdBy, at: createdAt }),
   )
   return c.json({ ...page, items: readable.map(publicListing) }, 200)
 })
