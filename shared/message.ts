@@ -26,7 +26,7 @@ const timestamp = z.iso.datetime({ offset: true, error: 'must be an RFC 3339 tim
 /** CloudEvents 1.0.2, "Attributes": lower-case letters and digits; a name is at most 20 characters. */
 export const attributeName = new RegExp(`^[a-z0-9]{1,${limits.attributeNameLength}}$`)
 
-const scalar = 'must be a string, a boolean or a whole number of 32 bits: send other numbers as strings, the rest in `data`'
+const scalar = 'CloudEvents has strings, booleans, integers of 32 bits: send other numbers as text, the rest in `data`'
 const extensionValue = z.union([attributeText(limits.attributeLength), z.int32(scalar), z.boolean()], scalar)
 
 const known = {
