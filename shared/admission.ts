@@ -30,6 +30,8 @@ export interface Incoming {
   readonly hops: number
   /** An effect, a reply, a leg of a publication: its id is never released. */
   readonly brokerMade: boolean
+  /** Of what the broker made: when that began which it follows from. Under the same key, what follows from another is another message. */
+  readonly since?: number | undefined
   /** May use the tenth of the mailbox that publishers may not. */
   readonly reserved?: true
   /** Of a chain: who was asked before. */
@@ -158,12 +160,21 @@ type Place =
 // Walks the generations of a key to the one that is live, remembered, or free.
 function findPlace(draft: Draft, agent: AgentRecord, one: Incoming, call: Call, stored: Stored, now: number): Place {
   let id = ''
+  let { key } = one
   let before: Delivery | undefined
   for (let generation = 0; generation < generationsMax; generation++) {
-    id = deliveryId(agent.name, mid(one.message.source, one.key, generation))
+    id = deliveryId(agent.name, mid(one.message.source, key, generation))
     const holder = deliveryOf(draft, id) ?? stored(id)
     if (holder === undefined) return { status: 'free', id, ...(before === undefined ? {} : { before }) }
-    if (holder.acceptToken === call.token && !call.mine.has(id)) return { status: 'accepted', id }
+    if (isOfAnother(holder, one) && key === one.key) {
+      // From here on a key of its own: that of the first one stays with it, and a repeat comes this way again.
+      key = `${one.key}\n${one.since}`
+      before = holder
+      generation = -1
+      continue
+    }
+    if (holder.acceptToken === call.token && holder.contentHash === one.contentHash && !call.mine.has(id))
+      return { status: 'accepted', id }
     if (isKeyReleased(holder, agent, now)) {
       before = holder
       continue
@@ -171,6 +182,12 @@ function findPlace(draft: Draft, agent: AgentRecord, one: Incoming, call: Call, 
     return { status: holder.contentHash === one.contentHash ? 'duplicate' : 'conflict', id }
   }
   return { status: 'conflict', id }
+}
+
+// What names its cause may come round again when that was forgotten, and the mailbox may remember longer than who forgot.
+function isOfAnother(holder: Delivery, { brokerMade, since }: Incoming): boolean {
+  const isTold = since !== undefined && holder.since !== undefined
+  return brokerMade && holder.brokerMade && isTold && holder.since !== since
 }
 
 /**
@@ -214,6 +231,7 @@ function newDelivery(
     acceptToken: token,
     brokerMade: one.brokerMade,
     acceptedAt: now,
+    since: one.since ?? now,
     lineAt: dueAt,
     dueAt,
     ...(quiet === undefined ? {} : { debouncedSince: quiet.since }),

@@ -41,6 +41,8 @@ export interface LeasedDelivery {
   /** What led to it; absent for a root. */
   readonly lineage?: Lineage
   readonly firstAcceptedAt: number
+  /** As `Incoming.since`: of what follows from it. */
+  readonly since?: number | undefined
   /** The message as JSON text, exactly as it will be sent. */
   readonly body: string
   readonly head: Head
@@ -62,6 +64,8 @@ export interface Unfinished {
   readonly hops: number
   readonly lineage?: Lineage
   readonly head: Head
+  /** As `Incoming.since`: of what follows from it. */
+  readonly since?: number | undefined
   readonly openedAt: number
   readonly effects: readonly Effect[]
   /** Of one that is passed on: the message as JSON text. */

@@ -104,6 +104,11 @@ export const deliverySchema = z.strictObject({
   /** Made by the broker: never released, and remembered at least a day after its maker's journal closed. */
   brokerMade: z.boolean(),
   acceptedAt: z.number(),
+  /**
+   * When that began which it is part of: a publish by somebody, or the legs of a publication. Its id may come round again, and what
+   * follows from it then is told from what followed before. Absent in older rows.
+   */
+  since: z.number().exactOptional(),
   /** Its place among its partition key's: when it first became due. A retry keeps its place (M3). */
   lineAt: z.number(),
   /** When it was told that it had not come as far as the policy wants by then. */

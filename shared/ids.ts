@@ -85,6 +85,14 @@ export function effectId(delivery: string, n: number): string {
   return `${delivery}-${n}`
 }
 
+/**
+ * The key of what has an id like that, for whoever may remember it longer than the delivery's mailbox does: then the delivery's id may
+ * come round again, begun at another time.
+ */
+export function datedKey(id: string, since: number | undefined): string {
+  return since === undefined ? id : `${id}.${since}`
+}
+
 /** A dead letter's id names the delivery and which of its lives ended. */
 export function deadLetterId(delivery: string, redrives: number): string {
   return redrives === 0 ? delivery : `${delivery}-r${redrives}`

@@ -38,6 +38,8 @@ export const publicationRecord = z.strictObject({
   contentHash: z.string(),
   hops: z.int(),
   lineage: lineageSchema.exactOptional(),
+  /** As of an incoming message (shared/admission.ts), where something led to it. */
+  since: z.number().exactOptional(),
   /** The agent that sent it to everybody, where it spoke under another name: it is not meant. */
   sender: z.string().exactOptional(),
   /** Why its one leg is for this agent, where it was chosen among several. */
@@ -78,6 +80,7 @@ export interface Opening {
   readonly contentHash: string
   readonly hops: number
   readonly lineage?: Lineage
+  readonly since?: number
   readonly sender?: string
   readonly why?: string
   readonly caught?: true
@@ -98,7 +101,7 @@ export type Opened = { readonly status: 'opened' | 'duplicate' | 'conflict'; rea
  */
 export function open(current: Publication | undefined, opening: Opening, now: number): Opened {
   const { agents, plan: planned, renewable, ...rest } = opening
-  if (current !== undefined && !(renewable && reachedNobody(current)))
+  if (current !== undefined && !isOfAnother(current, opening) && !(renewable && reachedNobody(current)))
     return { status: current.contentHash === opening.contentHash ? 'duplicate' : 'conflict', publication: current }
   const publication: Publication = {
     v: 1,
@@ -110,6 +113,11 @@ export function open(current: Publication | undefined, opening: Opening, now: nu
     refused: 0,
   }
   return { status: 'opened', publication: close(publication, now) }
+}
+
+// Of something that came round again under the name of what was forgotten; by then its legs are told.
+function isOfAnother({ since, closedAt }: Publication, opening: Opening): boolean {
+  return closedAt !== undefined && opening.since !== undefined && since !== opening.since
 }
 
 function reachedNobody(publication: Publication): boolean {

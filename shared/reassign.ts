@@ -131,6 +131,7 @@ function incomingOf(delivery: Delivery, text: string, to: string): Incoming {
     // A fallback's own fallback may be the first: like every circle, theirs ends at `limits.hops`.
     hops: delivery.overdueAt === undefined ? delivery.hops : delivery.hops + 1,
     brokerMade: true,
+    since: delivery.since,
     reserved: true,
     ...(delivery.tried === undefined ? {} : { tried: delivery.tried }),
     ...(delivery.lineage === undefined ? {} : { lineage: delivery.lineage }),

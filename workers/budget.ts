@@ -5,6 +5,7 @@
 import type { LeasedDelivery, Unfinished } from '../shared/agent-port.ts'
 import { type BudgetNews, type BudgetPermit, payerOf } from '../shared/budget.ts'
 import type { Effect, EffectStatus } from '../shared/effects.ts'
+import { datedKey, effectId } from '../shared/ids.ts'
 import type { PublishInput } from '../shared/message.ts'
 import { type Outcome, parseEffects } from '../shared/outcome.ts'
 import { type Incarnate, ownName } from '../shared/outgoing.ts'
@@ -133,7 +134,7 @@ export async function chargeUsage(platform: Platform, one: Unfinished, effect: E
   const { ticket, ...used } = effect.publish
   const workflow = String(one.head.workflowid)
   const usage = usageSchema.parse(used)
-  const news: BudgetNews = { ticket: String(ticket), key: `${one.id}-${effect.n}`, usage }
+  const news: BudgetNews = { ticket: String(ticket), key: datedKey(effectId(one.id, effect.n), one.since), usage }
   if ((await termsOf(platform, workflow)).budgeted) await charge(platform, workflow, [news])
   return { status: 'carried', deliveries: [] }
 }

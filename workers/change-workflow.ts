@@ -8,7 +8,7 @@ import type { Unfinished } from '../shared/agent-port.ts'
 import type { Asker } from '../shared/asker.ts'
 import { type Effect, type EffectStatus, stateEffect } from '../shared/effects.ts'
 import { problemOf } from '../shared/fault.ts'
-import { effectId } from '../shared/ids.ts'
+import { datedKey, effectId } from '../shared/ids.ts'
 import { ownMessage, ownName } from '../shared/outgoing.ts'
 import { allows, type Principal } from '../shared/permissions.ts'
 import type { Platform } from '../shared/ports.ts'
@@ -52,7 +52,8 @@ async function change(
   const stateChange: StateChange =
     'patch' in asked ? { kind: 'merge', patch: asked.patch } : { kind: 'operations', operations: asked.operations }
   const version = 'patch' in asked && asked.ifVersion !== undefined ? asked.ifVersion : 'any'
-  const operation = { id: operationId(asker.source, effectId(one.id, n)), content: contentOf(publish) }
+  const key = datedKey(effectId(one.id, n), one.since)
+  const operation = { id: operationId(asker.source, key), content: contentOf(publish) }
   const expectation = { version } as const
   const written = await platform
     .workflow(workflow)

@@ -217,7 +217,7 @@ function prepareEffect(
   })
   if (!prepared.ok) return refused(prepared.error.code, problemOf(prepared.error).body.detail)
   const { to, incoming } = prepared.value
-  const made = { ...incoming, hops: one.hops + 1, brokerMade: true, reserved: true } as const
+  const made = { ...incoming, hops: one.hops + 1, brokerMade: true, since: one.since, reserved: true } as const
   if (descent === undefined || to.kind === 'gather' || to.kind === 'workflow') return { to, incoming: made }
   const lineage = descent.lineageOf(incoming.message)
   // Whom it would come to is not known yet: each of their mailboxes judges for itself.

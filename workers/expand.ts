@@ -207,10 +207,10 @@ class Run {
 /** Its message as each leg's mailbox is offered it. */
 export function incomingOf(publication: Publication, body: string): Incoming {
   const message = messageSchema.parse(JSON.parse(body))
-  const { key, contentHash, hops, lineage } = publication
+  const { key, contentHash, hops, lineage, openedAt: since } = publication
   // The broker's own id towards each mailbox: it must stay known while anybody may ask again, whatever became of the leg.
   const led = lineage === undefined ? {} : { lineage }
-  return { message, body, key, contentHash, hops, brokerMade: true, ...led, ...whyIn(publication) }
+  return { message, body, key, contentHash, hops, brokerMade: true, since, ...led, ...whyIn(publication) }
 }
 
 function whyIn(publication: Publication): { readonly why?: string } {

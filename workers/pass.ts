@@ -79,7 +79,7 @@ async function offer(
   const key = `${one.id}\npassed`
   const incoming: Incoming = {
     ...{ message, body: JSON.stringify(message), key, contentHash: digest(key), hops, tried },
-    ...{ brokerMade: true, reserved: true },
+    ...{ brokerMade: true, since: one.since, reserved: true },
     lineage: { ...one.lineage, path: pathFrom(one), print: printOf(message) },
   }
   const answer = await accept(platform, to, [incoming], `pass.${one.id}`)

@@ -49,12 +49,12 @@ async function isKnown(platform: Platform, id: string): Promise<boolean> {
 }
 
 function open(platform: Platform, id: string, many: Many, incoming: Incoming, chosen: Chosen): Promise<Opened> {
-  const { message, body, key, contentHash, hops, lineage, brokerMade } = incoming
+  const { message, body, key, contentHash, hops, lineage, brokerMade, since } = incoming
   const { data: _data, data_base64: _base64, ...head } = message
   const told = message.onunroutable === 'drop'
   const renewable = !brokerMade && message.deliverymode !== 'exactly_once'
   const from = many.kind === 'all' && many.sender !== undefined ? { sender: many.sender } : {}
-  const led = lineage === undefined ? {} : { lineage }
+  const led = { ...(lineage === undefined ? {} : { lineage }), ...(since === undefined ? {} : { since }) }
   const opening = { id, head, key, contentHash, hops, ...led, ...from, told, renewable, ...chosen }
   return platform.publication(id).open(opening, body)
 }

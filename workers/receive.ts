@@ -8,6 +8,7 @@ import type { Unfinished } from '../shared/agent-port.ts'
 import type { Asker } from '../shared/asker.ts'
 import type { Effect, EffectStatus } from '../shared/effects.ts'
 import { type Fault, problemOf } from '../shared/fault.ts'
+import { datedKey } from '../shared/ids.ts'
 import { limits } from '../shared/limits.ts'
 import {
   type OutgoingName,
@@ -60,7 +61,8 @@ export async function receiveFromJournal(
   const after = ownMessage(workflow, one.head)
   const happening = happeningOf(incoming, after)
   const asker = admitted(happening.by, after)
-  const received = await receive(platform, workflow, happening, incoming.key, incoming.contentHash, asker)
+  const key = datedKey(incoming.key, one.since)
+  const received = await receive(platform, workflow, happening, key, incoming.contentHash, asker)
   if (received.status === 'full' && platform.now() - one.openedAt < effectGiveUpMs) return undefined
   const fault = faultOf(ownName({ id: workflow, ...after }), received)
   if (fault === undefined) return { status: 'carried', deliveries: [] }
@@ -82,7 +84,7 @@ export async function receiveNotice(
     ...(traceparent === undefined ? {} : { traceparent }),
     ...aboutOf(after),
   }
-  const key = String(publish.id)
+  const key = datedKey(String(publish.id), one.since)
   const content = contentOf(publish.data ?? null)
   const received = await receive(platform, workflow, happening, key, content, admitted(agent, after))
   const waits = received.status === 'full' && platform.now() - one.openedAt < effectGiveUpMs
@@ -103,7 +105,8 @@ export async function receiveRefusal(
 ): Promise<void> {
   const happening: Happening = { type: 'effect_refused', data, by: agent, id }
   const asker = admitted(agent, ownMessage(workflow, one.head))
-  const received = await receive(platform, workflow, happening, `${id}-refused`, contentOf(data), asker)
+  const key = datedKey(`${id}-refused`, one.since)
+  const received = await receive(platform, workflow, happening, key, contentOf(data), asker)
   if (received.status === 'full') throw new Error(`${workflow} has no room for another event`)
 }
 
@@ -122,7 +125,8 @@ export async function receiveEvent(
     ...(traceparent === undefined ? {} : { traceparent }),
     ...aboutOf(asker.after),
   }
-  const received = await receive(platform, workflow, happening, id, contentOf(event), asker)
+  const key = datedKey(id, one.since)
+  const received = await receive(platform, workflow, happening, key, contentOf(event), asker)
   if (received.status === 'full' && platform.now() - one.openedAt < effectGiveUpMs) return undefined
   const fault = faultOf(ownName({ id: workflow, ...asker.after }), received)
   if (fault === undefined) return { status: 'carried', deliveries: [] }

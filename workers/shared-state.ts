@@ -8,6 +8,7 @@ import type { AgentRecord } from '../shared/agent.ts'
 import type { LeasedDelivery } from '../shared/agent-port.ts'
 import type { Asker } from '../shared/asker.ts'
 import { type Fault, problemOf } from '../shared/fault.ts'
+import { datedKey } from '../shared/ids.ts'
 import type { JsonObject } from '../shared/json-pointer.ts'
 import { ownMessage } from '../shared/outgoing.ts'
 import { allows, type Principal } from '../shared/permissions.ts'
@@ -115,7 +116,9 @@ export class HandlerState implements SharedState {
   // What an earlier run did in this place is done, whatever this one would do: a run that reads anew computes anew.
   #operation() {
     this.#ordinal += 1
-    return { id: operationId(this.#agent.name, `${this.#lease.id}/state/${this.#ordinal}`), content: 'ctx.state' }
+    const { id, since } = this.#lease
+    const key = datedKey(`${id}/state/${this.#ordinal}`, since)
+    return { id: operationId(this.#agent.name, key), content: 'ctx.state' }
   }
 
   #workflow(): string {

@@ -41,6 +41,6 @@ export function wordOf(platform: Platform, one: Unfinished, publish: Effect['pub
   const message = composeMessage(input, stamp)
   return {
     ...{ message, body: JSON.stringify(message), key, contentHash: contentHash(input), hops: one.hops },
-    ...{ brokerMade: true, reserved: true, lineage: { path: pathFrom(one), print: '' } },
+    ...{ brokerMade: true, since: one.since, reserved: true, lineage: { path: pathFrom(one), print: '' } },
   }
 }

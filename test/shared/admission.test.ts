@@ -1,8 +1,10 @@
 /** Accept: who is known, what is a duplicate, how much fits, and that a repeated call gets the same answer. Never here: who may publish. */
 import { describe, expect, it } from 'vitest'
 import { accept } from '../../shared/admission.ts'
+import { readDelivery } from '../../shared/delivery.ts'
 import { deliveryId, mid } from '../../shared/ids.ts'
 import { limits } from '../../shared/limits.ts'
+import { put } from '../../shared/mailbox.ts'
 import { abandon, cancel } from '../../shared/upkeep.ts'
 import { agentRecord, Box, day, fail, hour, incoming, iso, minute, ok, start } from './mailbox-fixtures.ts'
 
@@ -133,6 +135,13 @@ describe('the same accept again', () => {
     expect(box.rows.size).toBe(1)
   })
 
+  it('with other content under the same token is a conflict: no call is repeated so', () => {
+    const box = new Box()
+    box.accept([incoming('a', { brokerMade: true })], 'same')
+    const other = incoming('a', { brokerMade: true, data: 'other' })
+    expect(box.accept([other], 'same')).toEqual([{ status: 'conflict', id: idOf('a') }])
+  })
+
   it('gets it also when the mailbox is full by now', () => {
     const box = new Box({ policy: { depth: 2 } })
     const first = box.accept([incoming('a'), incoming('b')], 'call')
@@ -217,6 +226,59 @@ describe('the key of a message that ended', () => {
       box.run(id, fail())
     }
     expect(new Set(box.rows.keys()).size).toBe(12)
+  })
+})
+
+describe('what the broker made under a key that came round again', () => {
+  const made = (since: number | undefined, more: object = {}) => ({
+    ...incoming('a', { brokerMade: true, ...more }),
+    since,
+  })
+
+  it.each(['waiting', 'completed'])(
+    'is another message, though the first one is %s, and a repeat of either is one (M2)',
+    (stage) => {
+      const box = new Box()
+      box.accept([made(1)], 'same')
+      if (stage === 'completed') box.run(idOf('a'), ok())
+      const ids = [idOf('a'), idOf('a\n2'), idOf('a\n3')]
+      for (const [place, since] of [2, 3].entries())
+        expect(box.accept([made(since, { data: since })], 'same')).toEqual([{ status: 'accepted', id: ids[place + 1] }])
+      for (const token of ['same', 'another'])
+        for (const [place, id] of ids.entries()) {
+          const again = made(place + 1, place === 0 ? {} : { data: place + 1 })
+          expect(box.accept([again], token)).toEqual([{ status: token === 'same' ? 'accepted' : 'duplicate', id }])
+        }
+      expect(box.rows.size).toBe(3)
+    },
+  )
+
+  it('keeps the first one’s row with it: forgotten before, it would let a repeat in once more', () => {
+    const box = new Box()
+    box.accept([made(1)])
+    box.run(idOf('a'), ok())
+    const written = box.delivery(idOf('a'))
+    box.accept([made(2)])
+    expect(box.delivery(idOf('a')).steps.slice(written.steps.length)).toMatchObject([
+      { step: 'key_passed_on', detail: idOf('a\n2') },
+    ])
+  })
+
+  it('is the same one where nobody says since when, as of what was stored before that was told', () => {
+    const box = new Box()
+    box.accept([made(1)])
+    expect(box.accept([made(undefined)])).toEqual([{ status: 'duplicate', id: idOf('a') }])
+    const { since: _since, ...before } = box.delivery(idOf('a'))
+    expect(readDelivery(JSON.stringify(before))).toEqual(before)
+    box.step((draft) => put(draft, before))
+    expect(box.accept([made(2)])).toEqual([{ status: 'duplicate', id: idOf('a') }])
+  })
+
+  it('is no way around a publisher’s key', () => {
+    const box = new Box()
+    box.put('a')
+    expect(box.accept([made(5)])).toEqual([{ status: 'duplicate', id: idOf('a') }])
+    expect(box.accept([{ ...incoming('a'), since: 6 }])).toEqual([{ status: 'duplicate', id: idOf('a') }])
   })
 })
 

@@ -74,6 +74,19 @@ describe('opening', () => {
     expect(open(first, opening({ contentHash: 'other' }), now)).toEqual({ status: 'conflict', publication: first })
   })
 
+  it('by what came round again under the same name is another one, once its legs are told', () => {
+    const first = opened(opening({ since: 1 }))
+    const again = opening({ since: 2, contentHash: 'other' })
+    expect(open(first, again, now + 1).status).toBe('conflict')
+    const closed = hearing(first, legs(accepted('ada'), accepted('bob'), accepted('cyd')))
+    expect(open(closed, opening({ since: 1 }), now + 1)).toEqual({ status: 'duplicate', publication: closed })
+    expect(open(closed, opening(), now + 1)).toEqual({ status: 'duplicate', publication: closed })
+    expect(open(closed, again, now + 1)).toMatchObject({
+      status: 'opened',
+      publication: { since: 2, accepted: 0 },
+    })
+  })
+
   it('one that reached nobody and need not be told is closed at once', () => {
     const { publication } = open(undefined, opening({ agents: [], told: true }), now)
     expect([publication.closedAt, isUnheard(publication)]).toEqual([now, false])

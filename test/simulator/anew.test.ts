@@ -4,14 +4,21 @@
  * repeat of the same is one (E1, M2).
  */
 import { describe, expect, it } from 'vitest'
+import * as z from 'zod'
 import { indexEntry } from '../../shared/directory.ts'
 import { outgoingId } from '../../shared/outgoing.ts'
 import { readWorkflow } from '../../shared/workflow.ts'
+import { defineAgent } from '../../workers/define.ts'
+import { carryOut } from '../../workers/effects.ts'
 import { performSoon } from '../../workers/perform.ts'
+import { reassignMail } from '../../workers/reassign.ts'
+import { sweep } from '../../workers/sweep.ts'
 import { type Call, type Reply, Scene } from './scene.ts'
 import type { SimStorage } from './storage.ts'
 
 const second = 1_000
+const hour = 3_600 * second
+const day = 24 * hour
 const asker = { source: 'admin', permitted: true }
 const permissions = { send: ['*'], publish: ['*'], subscribe: [], readState: ['*'], writeState: ['*'], sources: [] }
 
@@ -48,6 +55,7 @@ async function read(scene: Scene, id: string) {
   return { ...record, state, messages: sent.status === 'found' ? sent.messages : [] }
 }
 
+const count = { type: 'update', params: { operations: [{ op: 'increment', path: '/n' }] } }
 const take = { type: 'update', params: { patch: { got: { $from: 'event.data' } } } }
 /** Asks once, and ends with the answer. */
 const asking = (kind: string, params: object, answer: string) => ({
@@ -196,5 +204,150 @@ describe('a workflow made anew under an id that was purged', () => {
     await scene.done(platform.agent('worker').settle([{ id, token, outcome, external: true }]))
     await scene.pass(10 * second)
     expect(await read(scene, 'old')).toMatchObject({ status: 'completed', state: { got: 'well' } })
+  })
+})
+
+/** What lies there, taken and done. */
+async function drain(scene: Scene, agent: string): Promise<unknown[]> {
+  const port = scene.platform().agent(agent)
+  const { leases } = await scene.done(port.lease(100, 60 * second, scene.world.unique('lease')))
+  const reports = leases.map(({ id, token }) => ({ id, token, outcome: { kind: 'ok' as const }, external: true }))
+  await scene.done(port.settle(reports))
+  return leases.map(({ body }) => JSON.parse(body).data)
+}
+
+describe('a key that is used again when it was forgotten', () => {
+  it.each([
+    ['a topic', { topic: 'news' }],
+    ['everybody', { to: '*' }],
+  ])('has what is published to %s under it delivered, however long a mailbox remembers', async (_, to) => {
+    const scene = new Scene()
+    await scene.pull('sink', { receiptSeconds: 604_800 })
+    await subscribe(scene, 'sink', 'news')
+    const deliveries = new Set<string>()
+    for (const n of [1, 1, 2]) {
+      if (n === 2) await scene.pass(day + 120 * second)
+      const isRepeat = deliveries.size === n
+      const [answer] = await scene.publish([{ ...to, type: 't', id: 'daily', data: { n } }])
+      expect(answer).toMatchObject({ ok: true, value: { duplicate: isRepeat, deliveries: [{ agent: 'sink' }] } })
+      expect(await drain(scene, 'sink')).toEqual(isRepeat ? [] : [{ n }])
+      if (answer?.ok === true) deliveries.add(answer.value.deliveries[0]!.id)
+    }
+    expect(deliveries.size).toBe(2)
+  })
+})
+
+describe('a delivery whose id came round again when it was forgotten', () => {
+  /** Publishes under one key, has it done with these effects, and carries them twice, as after a crash before that was noted. */
+  async function round(scene: Scene, message: object, effects: object): Promise<string> {
+    const [answer] = await scene.publish([{ to: 'worker', type: 't', id: 'weekly', ...message }])
+    const platform = scene.platform()
+    const port = platform.agent('worker')
+    const { leases } = await scene.done(port.lease(1, 60 * second, scene.world.unique('lease')))
+    const { id, token } = leases[0]!
+    expect(answer).toMatchObject({ ok: true, value: { duplicate: false, deliveries: [{ id }] } })
+    const outcome = { kind: 'ok' as const, effects }
+    const { agent, unfinished } = await scene.done(port.settle([{ id, token, outcome, external: true }]))
+    for (let i = 0; i < 2; i++) await scene.done(carryOut(platform, 'worker', agent, unfinished))
+    const states = (await scene.receipt(id)).effects?.map(({ state }) => state.status)
+    expect(new Set(states), id).toEqual(new Set(['carried']))
+    return id
+  }
+
+  /** Until the worker's rows are gone. */
+  async function forgotten(scene: Scene): Promise<void> {
+    for (let passed = 0; passed < 4 * day; passed += 3 * hour) {
+      await scene.pass(3 * hour)
+      await scene.done(sweep(scene.platform()))
+    }
+  }
+
+  async function scene(): Promise<Scene> {
+    const scene = new Scene()
+    await scene.pull('worker')
+    await scene.pull('sink', { receiptSeconds: 604_800 })
+    await subscribe(scene, 'sink', 'news')
+    await subscribe(scene, 'worker', 'nothing')
+    return scene
+  }
+
+  it.each([
+    ['its reply', { replyto: 'sink' }, { reply: { data: 1 } }],
+    ['its messages', {}, { messages: [{ to: 'sink', type: 'next', data: 1 }] }],
+    ['what it publishes to a topic', {}, { messages: [{ topic: 'news', type: 'next', data: 1 }] }],
+    ['the message that it passes on', { chain: ['sink'], data: 1 }, { pass: true }],
+  ])('has %s arrive, once each time, however long its target remembers (E1, M2)', async (_, message, effects) => {
+    const at = await scene()
+    const ids = new Set<string>()
+    for (const _round of [1, 2, 3]) {
+      ids.add(await round(at, message, effects))
+      expect(await drain(at, 'sink')).toEqual([1])
+      await forgotten(at)
+    }
+    // Or this tells nothing.
+    expect(ids.size).toBe(1)
+  })
+
+  it('has who is named in `receiptto` told of each end, once (E1)', async () => {
+    const at = await scene()
+    const ids = new Set<string>()
+    for (const _round of [1, 2]) {
+      const id = await round(at, { receiptto: 'sink' }, {})
+      ids.add(id)
+      expect(await drain(at, 'sink')).toMatchObject([{ delivery: id, status: 'completed' }])
+      await forgotten(at)
+    }
+    expect(ids.size).toBe(1)
+  })
+
+  it('has what it does to a workflow done, once each time (E1, M2)', async () => {
+    const at = await scene()
+    const counts = { on: { 't.reply': { actions: count }, told: { actions: count } } }
+    await create(at, 'lasting', { initial: 'a', states: { a: counts } })
+    const effects = {
+      ...{ reply: { data: 1 }, event: { type: 'told' } },
+      state: { operations: [{ op: 'increment', path: '/n', by: 100 }] },
+    }
+    const ids = new Set<string>()
+    for (const rounds of [1, 2]) {
+      ids.add(await round(at, { replyto: 'workflow:lasting', workflowid: 'lasting' }, effects))
+      expect((await read(at, 'lasting')).state).toEqual({ n: rounds * 102 })
+      await forgotten(at)
+    }
+    expect(ids.size).toBe(1)
+  })
+
+  it('has what its handler writes while it runs written each time (M2)', async () => {
+    const counter = defineAgent({
+      name: 'counter',
+      accepts: z.unknown(),
+      handle: (_message, ctx) => ctx.state.apply([{ op: 'increment', path: '/n' }]),
+    })
+    const at = new Scene({ handlers: [counter] })
+    await at.handler('counter')
+    await subscribe(at, 'counter', 'nothing')
+    await create(at, 'lasting', { initial: 'a', states: { a: {} } })
+    const ids = new Set<string>()
+    for (const rounds of [1, 2]) {
+      ids.add(await at.send('counter', { id: 'weekly', workflowid: 'lasting' }))
+      await at.pass(10 * second)
+      expect((await read(at, 'lasting')).state).toEqual({ n: rounds })
+      await forgotten(at)
+    }
+    expect(ids.size).toBe(1)
+  })
+
+  it('moves to another mailbox as often (M1)', async () => {
+    const at = await scene()
+    const ids = new Set<string>()
+    for (const n of [1, 2]) {
+      const [answer] = await at.publish([{ to: 'worker', type: 't', id: 'weekly', data: n }])
+      expect(answer).toMatchObject({ ok: true, value: { duplicate: false } })
+      if (answer?.ok === true) ids.add(answer.value.deliveries[0]!.id)
+      expect((await at.done(reassignMail(at.platform(), 'worker', 'sink'))).ok).toBe(true)
+      expect(await drain(at, 'sink')).toEqual([n])
+      await forgotten(at)
+    }
+    expect(ids.size).toBe(1)
   })
 })
