@@ -20,7 +20,7 @@ import type { Synchronous } from '../shared/ports.ts'
 import { type Departed, type Departure, departed, departuresOf, leave } from '../shared/reassign.ts'
 import { lease, take } from '../shared/release.ts'
 import { type Report, settle } from '../shared/settlement.ts'
-import { buried, type CarriedEffect, carried, hand, recall, tick } from '../shared/upkeep.ts'
+import { buried, type CarriedEffect, carried, hand, recall, tick, withdraw } from '../shared/upkeep.ts'
 import { letGo } from '../shared/waiting.ts'
 import { AskedMailbox } from './asked-mailbox.ts'
 import { sendGathers, sendReleases, sendWork } from './outbox.ts'
@@ -129,6 +129,11 @@ export class AgentObject extends AskedMailbox implements Synchronous<AgentPort> 
   recall(ids: readonly string[]) {
     const [statuses, references] = this.shell.step((draft, now) => ids.map((id) => recall(draft, id, now).status))
     return { statuses, references }
+  }
+
+  withdraw(topic: string, max: number) {
+    const [more, references] = this.shell.step((draft, now) => withdraw(draft, topic, max, now))
+    return { more, references }
   }
 
   holds(id: string, token: string): boolean {

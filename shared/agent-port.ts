@@ -176,6 +176,8 @@ export interface AgentPort {
   recall(
     ids: readonly string[],
   ): Promise<{ readonly statuses: readonly (Cancelled['status'] | 'in_flight')[]; readonly references: References }>
+  /** Of a topic that is not for this agent any more: at most `max` that wait end. `more`: there are others. */
+  withdraw(topic: string, max: number): Promise<{ readonly more: boolean; readonly references: References }>
   /** Is this lease in force? The fence of what a handler does at once. */
   holds(id: string, token: string): Promise<boolean>
   /** `editing`: what a person changed of its message. Of one token, the first call counts. */

@@ -173,6 +173,15 @@ export function recall(draft: Draft, id: string, now: number): Cancelled | { rea
   return leaseOf(draft, id) === undefined ? cancel(draft, id, () => undefined, now) : { status: 'in_flight' }
 }
 
+/** Ends at most `max` of this topic that wait. True: there may be more. */
+export function withdraw(draft: Draft, topic: string, max: number, now: number): boolean {
+  const waiting = [...liveOf(draft)].filter(
+    (d) => d.head.topic === topic && !hasEnded(d) && !isLeaving(d) && leaseOf(draft, d.id) === undefined,
+  )
+  for (const { id } of waiting.slice(0, max)) recall(draft, id, now)
+  return waiting.length > max
+}
+
 /** Ends a delivery that has not ended. In flight too: its lease is fenced off, so a later ack is refused and its effects never leave. */
 export function cancel(draft: Draft, id: string, stored: Stored, now: number): Cancelled {
   const delivery = deliveryOf(draft, id) ?? stored(id)

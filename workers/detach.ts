@@ -4,7 +4,6 @@
  */
 import { observing } from '../shared/observer.ts'
 import type { Platform } from '../shared/ports.ts'
-import type { Receipt } from '../shared/receipt.ts'
 import { enqueue } from './enqueue.ts'
 
 /** Ends it; `by`, where an agent asks, must be the observer. */
@@ -36,28 +35,14 @@ async function isSubscribed(platform: Platform, topic: string, observer: string)
 }
 
 const pageSize = 100
-// As much of a mailbox as one call looks through.
-const pagesRead = 50
-const waiting = ['held', 'parked', 'queued'] as const
+/** Deliveries that one step ends. */
+const withdrawnAtOnce = 500
 
 async function withdraw(platform: Platform, topic: string, observer: string): Promise<void> {
-  const mailbox = platform.agent(observer)
-  for (const status of waiting) {
-    let cursor: string | undefined
-    for (let page = 0; page < pagesRead; page++) {
-      const found: { readonly items: readonly Receipt[]; readonly cursor?: string } = await mailbox.list(
-        status,
-        cursor,
-        pageSize,
-      )
-      const ids = found.items.filter((r) => r.message.topic === topic).map((r) => r.id)
-      if (ids.length > 0) {
-        const { statuses, references } = await mailbox.recall(ids)
-        platform.log('detach', { observer, topic, deliveries: ids, statuses })
-        enqueue(platform, observer, references)
-      }
-      cursor = found.cursor
-      if (cursor === undefined) break
-    }
+  for (;;) {
+    const { more, references } = await platform.agent(observer).withdraw(topic, withdrawnAtOnce)
+    platform.log('detach', { observer, topic, more })
+    enqueue(platform, observer, references)
+    if (!more) return
   }
 }
