@@ -67,8 +67,8 @@ export class DocumentObject extends DurableObject implements Synchronous<Documen
     return keptOf(this.#read(), this.#chance.now())
   }
 
-  chunk(n: number): Uint8Array | undefined {
-    if (this.find() === undefined) return undefined
+  chunk(n: number, upload: string): Uint8Array | undefined {
+    if (this.find()?.upload !== upload) return undefined
     const bytes = this.#rows('SELECT bytes FROM chunk WHERE n = ?', n)[0]?.['bytes']
     if (bytes instanceof ArrayBuffer) return new Uint8Array(bytes)
     return bytes instanceof Uint8Array ? bytes : undefined

@@ -38,7 +38,8 @@ export const documentRecord = z.strictObject({
 export type DocumentRecord = z.infer<typeof documentRecord>
 
 /** One that is whole. */
-export type KeptDocument = NonNullable<DocumentRecord['kept']> & { readonly id: string; readonly expiresAt: number }
+export type KeptDocument = NonNullable<DocumentRecord['kept']> &
+  Pick<DocumentRecord, 'id' | 'upload'> & { readonly expiresAt: number }
 
 /** A stored record, parsed as the network is. */
 export const readDocument = (stored: unknown): DocumentRecord => documentRecord.parse(JSON.parse(String(stored)))
@@ -92,7 +93,7 @@ export function sealUpload(
 /** The document, unless it is not complete or its time is over. */
 export function keptOf(record: DocumentRecord | undefined, now: number): KeptDocument | undefined {
   if (record?.kept === undefined || record.endsAt <= now) return undefined
-  return { id: record.id, ...record.kept, expiresAt: record.endsAt }
+  return { id: record.id, upload: record.upload, ...record.kept, expiresAt: record.endsAt }
 }
 
 /** Whoever stored it and an admin; anybody else has a link to it, or nothing. */
@@ -113,7 +114,8 @@ export interface DocumentPort {
   write(upload: string, n: number, bytes: Uint8Array): Promise<boolean>
   seal(sealing: Sealing): Promise<KeptDocument | undefined>
   find(): Promise<KeptDocument | undefined>
-  chunk(n: number): Promise<Uint8Array | undefined>
+  /** Of the document that this upload brought: another one may be kept under its id since. */
+  chunk(n: number, upload: string): Promise<Uint8Array | undefined>
   /** It ends so long from now, sooner or later than before. */
   keep(forMs: number): Promise<KeptDocument | undefined>
   /** It, or this upload of it, goes now. */

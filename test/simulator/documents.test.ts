@@ -39,7 +39,23 @@ it('of two uploads under one key the one begun last is kept, whole; of the other
   expect(await scene.done(document.seal(sealing('two')))).toEqual(kept)
   expect(await scene.done(document.begin('three'))).toEqual(kept)
   expect(await scene.done(document.write('three', 0, byte(9)))).toBe(false)
-  expect([...((await scene.done(document.chunk(0))) ?? [])]).toEqual([2])
+  expect([...((await scene.done(document.chunk(0, 'two'))) ?? [])]).toEqual([2])
+})
+
+it('that was deleted and stored anew is no part of the one that somebody reads (A109)', async () => {
+  const scene = new Scene()
+  const document = scene.platform().document(id)
+  const store = async (upload: string, value: number) => {
+    await scene.done(document.begin(upload))
+    for (const n of [0, 1]) await scene.done(document.write(upload, n, byte(value)))
+    return scene.done(document.seal(sealing(upload)))
+  }
+  const read = (upload: string, n: number) => scene.done(document.chunk(n, upload))
+  expect(await store('one', 1)).toMatchObject({ upload: 'one' })
+  expect(await read('one', 0)).toEqual(byte(1))
+  await scene.done(document.remove())
+  expect(await store('two', 2)).toMatchObject({ upload: 'two' })
+  expect([await read('one', 1), await read('two', 1)]).toEqual([undefined, byte(2)])
 })
 
 it('ends at its time, whoever reads it then, and leaves nothing; kept longer, it stays (A109, M6)', async () => {
@@ -53,7 +69,7 @@ it('ends at its time, whoever reads it then, and leaves nothing; kept longer, it
   expect(await scene.done(document.find())).toMatchObject({ id })
   await scene.pass(31_000)
   expect(await scene.done(document.find())).toBeUndefined()
-  expect(await scene.done(document.chunk(0))).toBeUndefined()
+  expect(await scene.done(document.chunk(0, 'u'))).toBeUndefined()
   expect(await scene.done(document.keep(1))).toBeUndefined()
 })
 

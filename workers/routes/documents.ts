@@ -73,12 +73,12 @@ documentLinks.get('/d/:document', async (c) => {
 })
 
 // Chunk by chunk, as fast as they are read.
-function bytesOf(port: DocumentPort, { chunks }: KeptDocument): ReadableStream<Uint8Array> {
+function bytesOf(port: DocumentPort, { chunks, upload }: KeptDocument): ReadableStream<Uint8Array> {
   let n = 0
   return new ReadableStream({
     async pull(controller) {
       if (n === chunks) return controller.close()
-      const chunk = await port.chunk(n)
+      const chunk = await port.chunk(n, upload)
       n += 1
       // It was deleted meanwhile: a body that breaks off is seen, one that ends early is not.
       if (chunk === undefined) controller.error(new Error('the document is gone'))
