@@ -12,7 +12,7 @@ import { type Asking, askedAs, newsOf } from '../shared/gather-leg.ts'
 import type { GatherObjectPort } from '../shared/gather-port.ts'
 import { unsent } from '../shared/gather-work.ts'
 import { leasedOf } from '../shared/handover.ts'
-import { agentOf, begin, type Draft, deliveryOf } from '../shared/mailbox.ts'
+import { agentOf, begin, type Draft, deliveryOf, inFlight } from '../shared/mailbox.ts'
 import { statusOf } from '../shared/receipt.ts'
 import { isCalledWithin, type References, releaseAndTake } from '../shared/release.ts'
 import { isToCarry, noteArrived } from '../shared/reply-here.ts'
@@ -150,7 +150,8 @@ export abstract class AskedMailbox extends OperatedMailbox {
     if (delivery === undefined) return undefined
     const now = this.chance.now()
     const { agent, gate } = this.shell.mailbox
-    const away = agent === undefined || delivery.state.at === 'ended' ? undefined : awayOf(agent, gate, now)
+    const away =
+      agent === undefined || delivery.state.at === 'ended' ? undefined : awayOf(agent, gate, inFlight(draft) > 0, now)
     const { status } = statusOf(draft, delivery, now)
     return { status, message: delivery.head.id, ...(away === undefined ? {} : { away }) }
   }

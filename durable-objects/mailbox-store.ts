@@ -6,7 +6,7 @@ import { readAgent } from '../shared/agent.ts'
 import { auditOf, type MailboxAudit } from '../shared/audit.ts'
 import { readBuckets } from '../shared/bucket.ts'
 import { type Delivery, isDeadLetter, isLive, keepsBody, readDelivery } from '../shared/delivery.ts'
-import { isGateChanged, newGate, readGate } from '../shared/gate.ts'
+import { isGateChanged, newGate, readGate, seenAt } from '../shared/gate.ts'
 import { type Lease, readLeases } from '../shared/lease.ts'
 import { limits } from '../shared/limits.ts'
 import { agentOf, type Draft, leasesOf, type Mailbox } from '../shared/mailbox.ts'
@@ -56,11 +56,12 @@ export class MailboxStore {
       this.#buckets.count(Number(row?.n ?? 0))
     }
     for (const delivery of live.values()) sequence = Math.max(sequence, delivery.sequence)
-    const leases = this.#leases(live)
+    const { leases, latest } = this.#leases(live)
+    const known = gate === undefined ? newGate : readGate(gate)
     return {
       ...emptyMailboxOf(),
       agent,
-      gate: gate === undefined ? newGate : readGate(gate),
+      gate: agent?.kind === 'pull' ? seenAt(known, latest) : known,
       live: withLostLeases(live, leases),
       leases,
       sequence,
@@ -229,11 +230,13 @@ export class MailboxStore {
     }
   }
 
-  // A saved lease is in force only while it is its delivery's newest: rows are reused, never cleaned.
-  #leases(live: ReadonlyMap<string, Delivery>): Map<string, Lease> {
+  // A saved lease is in force only while it is its delivery's newest: rows are reused, never cleaned. `latest`: when one was granted last.
+  #leases(live: ReadonlyMap<string, Delivery>): { readonly leases: Map<string, Lease>; readonly latest: number } {
     const leases = new Map<string, Lease>()
+    let latest = 0
     for (const row of this.#all('SELECT leases FROM leases')) {
       for (const lease of readLeases(row.leases)) {
+        latest = Math.max(latest, lease.at)
         const delivery = live.get(lease.id)
         const newest = leases.get(lease.id)
         if (
@@ -245,7 +248,7 @@ export class MailboxStore {
         leases.set(lease.id, lease)
       }
     }
-    return leases
+    return { leases, latest }
   }
 
   #ready = false

@@ -105,6 +105,7 @@ export const mailboxAnswer = z.strictObject({
   redelivered: z.int().describe('Of `depth`, those with more than one attempt, counting the one that is under way.'),
   breaker: z.enum(['closed', 'open', 'half_open']),
   parked: z.string().optional().describe('Why all mail waits, when it does.'),
+  quiet: z.string().optional().describe('That a pull agent asks for no mail, when it does not.'),
   oldestAt: time.optional().describe('When the oldest that has not ended was accepted.'),
   nextDueAt: time.optional().describe('When the mailbox looks again at the latest.'),
 })

@@ -2,6 +2,7 @@
  * What an operator asks of a mailbox first: how much, how old, what is going on. Never here: a change.
  */
 import { type AgentRecord, parkedBecause } from './agent.ts'
+import { quietOf } from './away.ts'
 import type { Breaker } from './breaker.ts'
 import { hasEnded } from './delivery.ts'
 import { gateElapsed, shutBecause } from './gate.ts'
@@ -22,6 +23,8 @@ export interface Figures {
   readonly redelivered: number
   readonly breaker: Breaker['state']['at']
   readonly parked?: string
+  /** Of a puller that asks for nothing (shared/away.ts). */
+  readonly quiet?: string
   readonly oldestAt?: number
   readonly nextDueAt?: number
 }
@@ -43,6 +46,8 @@ export function figuresOf(mailbox: Mailbox, now: number): Figures {
   }
   const parked =
     mailbox.agent === undefined ? undefined : (parkedBecause(mailbox.agent, now) ?? shutBecause(gate, mailbox.agent))
+  const { agent } = mailbox
+  const quiet = agent === undefined || inFlight(draft) > 0 ? undefined : quietOf(agent, gate, now)?.why
   const due = nextDueAt(draft, mailbox.live.values(), now)
   return {
     depth: mailbox.depth,
@@ -52,6 +57,7 @@ export function figuresOf(mailbox: Mailbox, now: number): Figures {
     redelivered,
     breaker: gate.breaker.state.at,
     ...(parked === undefined ? {} : { parked }),
+    ...(quiet === undefined ? {} : { quiet }),
     ...(oldestAt === undefined ? {} : { oldestAt }),
     ...(due === undefined ? {} : { nextDueAt: due }),
   }
@@ -80,4 +86,12 @@ export function statsOf(mailbox: Mailbox, now: number): MailboxStats | undefined
     states[status] = (states[status] ?? 0) + 1
   }
   return { kind: mailbox.agent.kind, figures: figuresOf(mailbox, now), states }
+}
+
+/** Does it take mail? Nobody paused it, its breaker is not open, and of a puller something was heard lately. */
+export function isWell(
+  { agent, figures }: { readonly agent: AgentRecord; readonly figures: Figures },
+  now: number,
+): boolean {
+  return figures.breaker !== 'open' && figures.quiet === undefined && parkedBecause(agent, now) === undefined
 }

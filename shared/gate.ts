@@ -14,6 +14,8 @@ const gateSchema = z.strictObject({
   breaker: breakerSchema,
   /** When the latest attempts began; at most `rate.limit` of them. Empty without a rate. */
   starts: z.array(z.number()),
+  /** When a puller asked for its mail last, and when that was last written for its own sake. Absent: not known. */
+  seen: z.strictObject({ at: z.number(), written: z.number().exactOptional() }).exactOptional(),
 })
 export type Gate = z.infer<typeof gateSchema>
 
@@ -22,7 +24,7 @@ export const newGate: Gate = { v: 1, breaker: newBreaker, starts: [] }
 /** A stored record, parsed as the network is. */
 export const readGate = (stored: unknown): Gate => gateSchema.parse(JSON.parse(String(stored)))
 
-/** What the gate must know of an agent. Pull agents have presence, no breaker. */
+/** What the gate must know of an agent. Pull agents have presence (shared/away.ts), no breaker. */
 export interface Gated {
   readonly kind: AgentKind
   readonly policy: Policy
@@ -79,6 +81,21 @@ export function gateDueAt(gate: Gate, { kind, policy }: Gated, now: number): num
   return oldest === undefined ? undefined : oldest + policy.rate.perSeconds * 1_000
 }
 
+// How much of its presence a puller may lose with its object's memory: that much less often it is written.
+const seenEveryMs = 300_000
+
+/** A puller asked for its mail. What it got is written with its leases; that it asked in vain, now and then. */
+export function pulled(gate: Gate, { createdAt }: { readonly createdAt: number }, got: boolean, now: number): Gate {
+  const written = gate.seen?.written
+  const isToWrite = !got && now - Math.max(written ?? 0, createdAt) >= seenEveryMs
+  return { ...gate, seen: { at: now, ...(isToWrite ? { written: now } : written === undefined ? {} : { written }) } }
+}
+
+/** It is known to have asked then. */
+export function seenAt(gate: Gate, at: number): Gate {
+  return at <= (gate.seen?.at ?? 0) ? gate : { ...gate, seen: { ...gate.seen, at } }
+}
+
 /**
  * What an outcome says of the agent's health. An answer of whatever kind that is about the message says that the agent is
  * well; asking for quiet, or never having been asked, says nothing, and neither does a failure of our own.
@@ -129,6 +146,7 @@ export function shutBecause(gate: Gate, { kind }: { readonly kind: AgentKind }):
 export function isGateChanged(before: Gate, after: Gate): boolean {
   if (before === after) return false
   const [was, is] = [before.breaker, after.breaker]
+  if (before.seen?.written !== after.seen?.written) return true
   if (before.starts !== after.starts || was.epoch !== is.epoch || was.forced !== is.forced) return true
   return was.state !== is.state && JSON.stringify(was.state) !== JSON.stringify(is.state)
 }

@@ -4,7 +4,7 @@
 
 export interface Load {
   readonly agent: string
-  /** It takes mail: nobody paused it, and its breaker is not open. */
+  /** It takes mail (shared/figures.ts). */
   readonly well: boolean
   /** Deliveries that have not ended. */
   readonly depth: number

@@ -10,7 +10,7 @@ import { publicEdits } from './edit.ts'
 import type { Effect } from './effects.ts'
 import { shutBecause } from './gate.ts'
 import { deadLetterId } from './ids.ts'
-import { agentOf, type Draft, leaseOf, releaseOf } from './mailbox.ts'
+import { agentOf, type Draft, inFlight, leaseOf, releaseOf } from './mailbox.ts'
 import type { Head } from './message.ts'
 import { narrowed, type Unheeded, unheeded } from './narrowing.ts'
 import type { AttemptError } from './outcome.ts'
@@ -102,7 +102,7 @@ export function receiptOf(draft: Draft, delivery: Delivery, agentName: string, n
     hops: delivery.hops,
     status,
     ...(because === undefined ? {} : { because }),
-    ...(ended === undefined && agent !== undefined ? awayIn(awayOf(agent, draft.gate, now)) : {}),
+    ...(ended === undefined && agent !== undefined ? awayIn(awayOf(agent, draft.gate, inFlight(draft) > 0, now)) : {}),
     attempt: delivery.attempt,
     ...allowanceOf(agent, delivery),
     ...(ended === undefined && delivery.dueAt > now ? { nextAttemptAt: iso(delivery.dueAt) } : {}),

@@ -6,7 +6,7 @@ import { type AgentRecord, parkedBecause } from './agent.ts'
 import { awayOf } from './away.ts'
 import { batchesToGo, bytesOf, hasBatches, inTurn, nextBatch, releasedWith } from './batch.ts'
 import { type Delivery, endDead, hasEnded, hasOpenJournal, isLeaving, isLive, isUnburied } from './delivery.ts'
-import { gateElapsed, isGateShut } from './gate.ts'
+import { gateElapsed, isGateShut, pulled } from './gate.ts'
 import { type Grant, grant, grantTogether, type Terms } from './grant.ts'
 import type { Lease } from './lease.ts'
 import { limits } from './limits.ts'
@@ -16,6 +16,7 @@ import {
   type Draft,
   deliveryOf,
   freePlaces,
+  inFlight,
   leaseOf,
   leasesOf,
   liveOf,
@@ -236,7 +237,21 @@ function hasPlace(draft: Draft, released: boolean, now: number): boolean {
 /** A pull agent's lease: the next in line, up to `max`, to its concurrency, and to what one answer may carry. */
 export function lease(draft: Draft, max: number, durationMs: number, token: string, now: number): readonly Grant[] {
   const agent = agentOf(draft)
-  if (agent === undefined || agent.kind !== 'pull' || parkedBecause(agent, now) !== undefined) return []
+  if (agent === undefined || agent.kind !== 'pull') return []
+  const grants = leased(draft, agent, max, durationMs, token, now)
+  draft.gate = pulled(draft.gate, agent, grants.length > 0, now)
+  return grants
+}
+
+function leased(
+  draft: Draft,
+  agent: AgentRecord,
+  max: number,
+  durationMs: number,
+  token: string,
+  now: number,
+): readonly Grant[] {
+  if (parkedBecause(agent, now) !== undefined) return []
   const repeated = [...leasesOf(draft)].filter((l) => l.takeToken === token)
   if (repeated.length > 0) return repeated.flatMap((l) => pair(deliveryOf(draft, l.id), l))
   const free = Math.min(max, freePlaces(draft, now))
@@ -274,8 +289,8 @@ export function expire(draft: Draft, now: number): void {
   }
 }
 
-function endParked({ gate }: Draft, agent: AgentRecord, delivery: Delivery, now: number): Delivery {
-  const why = awayOf(agent, gate, now)?.why ?? 'nobody took it'
+function endParked(draft: Draft, agent: AgentRecord, delivery: Delivery, now: number): Delivery {
+  const why = awayOf(agent, draft.gate, inFlight(draft) > 0, now)?.why ?? 'nobody took it'
   const message = `it waited for ${agent.policy.parkedSeconds} s since it became due: ${why}`
   return endDead(delivery, 'dead_lettered', 'parked_too_long', now, { code: 'parked_too_long', message })
 }

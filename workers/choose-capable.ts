@@ -3,7 +3,7 @@
  * the isolate, as their mailboxes said it at most `rememberedMs` ago; the one that is chosen was asked just now
  * (docs/decisions/0034). Never here: what load is (shared/load.ts), publishes to more than one (workers/choose.ts).
  */
-import { parkedBecause } from '../shared/agent.ts'
+import { isWell } from '../shared/figures.ts'
 import { digest } from '../shared/ids.ts'
 import { limits } from '../shared/limits.ts'
 import { askingOrder, hasPlace, type Load, lightest, whyChosen, withOneMore } from '../shared/load.ts'
@@ -87,7 +87,7 @@ async function ask(platform: Platform, agent: string): Promise<Load> {
     const known = await platform.agent(agent).describe()
     if (known === undefined) return { agent, ...nobody }
     const { figures, agent: record } = known
-    const well = figures.breaker !== 'open' && parkedBecause(record, platform.now()) === undefined
+    const well = isWell(known, platform.now())
     return { agent, well, depth: figures.depth, concurrency: record.policy.concurrency }
   } catch (error) {
     // A mailbox that does not answer is one agent's trouble, and there are others.

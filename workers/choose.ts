@@ -2,8 +2,8 @@
  * Choose: the legs of a publish to many, once. Up to a hundred by name; more by whom they are for and the directory's version,
  * to be expanded page by page. Never here: asking a mailbox to accept (workers/expand.ts).
  */
-import { parkedBecause } from '../shared/agent.ts'
 import type { Candidate } from '../shared/chunks.ts'
+import { isWell } from '../shared/figures.ts'
 import { limits } from '../shared/limits.ts'
 import { destinationOf, type Message } from '../shared/message.ts'
 import type { Platform } from '../shared/ports.ts'
@@ -100,9 +100,7 @@ async function describe(platform: Platform, agent: string) {
   const known = await platform.agent(agent).describe()
   const described = known ?? ((await platform.enrolHandler(agent)) ? await platform.agent(agent).describe() : undefined)
   if (described === undefined) return 'unknown' as const
-  const { figures } = described
-  const well = figures.breaker !== 'open' && parkedBecause(described.agent, platform.now()) === undefined
-  return { agent, load: figures.depth, well }
+  return { agent, load: described.figures.depth, well: isWell(described, platform.now()) }
 }
 
 /** The least loaded of those that have the skill and are well, whoever else it may be. */

@@ -230,7 +230,7 @@ function leaveAndReturn(box: Box, goneMs: number): void {
 }
 
 describe('away', () => {
-  const away = (box: Box) => awayOf(box.mailbox.agent!, box.mailbox.gate, box.now)
+  const away = (box: Box) => awayOf(box.mailbox.agent!, box.mailbox.gate, false, box.now)
 
   it('is since the pause, with its reason (A116)', () => {
     const box = new Box()

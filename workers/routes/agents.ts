@@ -235,6 +235,7 @@ function shownFigures({
   redelivered,
   breaker,
   parked,
+  quiet,
   oldestAt,
   nextDueAt,
 }: Figures) {
@@ -246,6 +247,7 @@ function shownFigures({
     redelivered,
     breaker,
     ...(parked === undefined ? {} : { parked }),
+    ...(quiet === undefined ? {} : { quiet }),
     ...(oldestAt === undefined ? {} : { oldestAt: iso(oldestAt) }),
     ...(nextDueAt === undefined ? {} : { nextDueAt: iso(nextDueAt) }),
   }
