@@ -62,8 +62,9 @@ export abstract class AskedMailbox extends OperatedMailbox {
         gather = progressGather(gather, newsOf(gather, send, told.admissions[0]), now)
         return told
       },
-      // One that nobody got has given its key back, and is not worth a row.
-      () => wasRefused(gather) || this.gathers.writeOpened(gather, [asked.body]),
+      // One that nobody got has given its key back, and is not worth a row. Its acceptance is not in it: until that is confirmed it is on
+      // no list, and the alarm has it put there for a gateway that died.
+      () => wasRefused(gather) || this.gathers.writeOpened(opened.gather, [asked.body]),
     )
     return { opened: { status: 'opened', gather }, accepted: this.#accepted(stepped) }
   }

@@ -16,7 +16,7 @@ import {
   progressGather,
 } from '../shared/gather.ts'
 import type { GatherObjectPort, GatherReport, ResultsReport, Told } from '../shared/gather-port.ts'
-import { gatherDueAt, unsent } from '../shared/gather-work.ts'
+import { gatherDueAt, isWorthNoRow, unsent } from '../shared/gather-work.ts'
 import { limits } from '../shared/limits.ts'
 import type { ChancePort, StoragePort, Synchronous } from '../shared/ports.ts'
 import { GatherStore, type Text } from './gather-store.ts'
@@ -53,6 +53,8 @@ export class Gathers implements Synchronous<GatherObjectPort> {
   readonly #chance: Pick<ChancePort, 'now'>
   readonly #frame: Frame
   readonly #known = new Map<string, Gather>()
+  /** Sends of requests just opened that are known to be accepted, by gather. Not written: forgotten, they are asked for once more. */
+  readonly #accepted = new Map<string, readonly string[]>()
 
   constructor(storage: StoragePort, ports: Pick<ChancePort, 'now'>, frame: Frame) {
     this.#store = new GatherStore(storage)
@@ -73,7 +75,13 @@ export class Gathers implements Synchronous<GatherObjectPort> {
   }
 
   progress(id: string, news: GatherNews, result?: string): Gather | undefined {
-    const isNew = news.reduction !== undefined && this.#current(id)?.scatter?.reduction === undefined
+    const current = this.#current(id)
+    if (current !== undefined && isWorthNoRow(current, news, this.#chance.now())) {
+      if (current.outcome === undefined)
+        this.#accepted.set(id, [...(this.#accepted.get(id) ?? []), ...(news.accepted ?? [])])
+      return current
+    }
+    const isNew = news.reduction !== undefined && current?.scatter?.reduction === undefined
     return this.#step(id, (gather, now) => progressGather(gather, news, now), isNew ? result : undefined)
   }
 
@@ -185,8 +193,10 @@ export class Gathers implements Synchronous<GatherObjectPort> {
   // What one cannot do keeps no other from its time.
   #visit(id: string, now: number): 'over' | 'work' | 'later' {
     try {
-      const gather = this.#current(id)
-      if (gather === undefined) return 'over'
+      const current = this.#current(id)
+      if (current === undefined) return 'over'
+      const gather = progressGather(current, { accepted: this.#accepted.get(id) ?? [] }, now)
+      this.#accepted.delete(id)
       const dueAt = gatherDueAt(gather, now)
       if (gather.told && dueAt <= now) return 'over'
       this.#store.dueLater(id, wholeHour(gather, dueAt))
@@ -250,6 +260,7 @@ export class Gathers implements Synchronous<GatherObjectPort> {
   #write(before: Gather, gather: Gather, reply?: Text, result?: string): void {
     const now = this.#chance.now()
     const ended = gather.outcome !== undefined && before.outcome === undefined
+    if (ended) this.#accepted.delete(gather.id)
     const again = gather.rounds !== before.rounds
     // Another round is the alarm's, or whoever noticed first, to begin: at once.
     const atOnce = again || (ended && !gather.told)

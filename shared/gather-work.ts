@@ -1,7 +1,7 @@
 /**
  * What is left to do for a gather, and when. Never here: what happens to it (shared/gather.ts), doing it (workers/gather.ts).
  */
-import { type Gather, gatherKeptMs, type Send } from './gather.ts'
+import { type Gather, type GatherNews, gatherKeptMs, type Send } from './gather.ts'
 
 /** Sends whose mailboxes have not answered: the latest of legs that wait. */
 export function unsent(gather: Gather): (Send & { readonly n: number; readonly agent: string })[] {
@@ -28,6 +28,13 @@ export function gatherDueAt(gather: Gather, now: number): number {
   const again = now + Math.min(retryMaxMs, Math.max(retryMinMs, (now - openedAt) / 2))
   if (outcome !== undefined) return again
   return unsent(gather).length > 0 ? Math.min(again, deadlineAt) : deadlineAt
+}
+
+/** News of a request that its sends were accepted, and no other: when the first look at it is still to come, or it is over. */
+export function isWorthNoRow({ scatter, outcome, openedAt }: Gather, news: GatherNews, now: number): boolean {
+  const { accepted = [], refused = [], ...rest } = news
+  const isAcceptance = accepted.length > 0 && refused.length === 0 && Object.keys(rest).length === 0
+  return isAcceptance && scatter === undefined && (outcome !== undefined || now - openedAt < retryMinMs)
 }
 
 const retryMinMs = 5_000

@@ -93,7 +93,8 @@ function built(title: string): SimStorage {
         path: [],
         agents: ['ada'],
       }
-      const { key: _, ...asking } = incoming
+      const { key: _, ...question } = incoming
+      const asking = { ...question, message: { ...question.message, id: 'r-q_ada-1' } }
       agent.ask({ ...opening, join: { kind: 'all' }, onTimeout: { kind: 'error' } }, asking)
       agent.shake(shaken, 1_000)
       agent.spend('ada_root', 'journal', 1, 1_000)

@@ -473,6 +473,29 @@ describe('a gateway that dies at any of its calls', () => {
   })
 })
 
+describe('a request whose gateway died after its 202', () => {
+  it.each(ways)('is on its asker’s list all the same: of %s', async (to) => {
+    const scene = new Scene()
+    const entry = indexEntry(await scene.pull('writer'))
+    await scene.done(
+      scene
+        .platform()
+        .directory()
+        .putAgent({ ...entry, capabilities: ['write'] }),
+    )
+    const platform = scene.platform()
+    const requests: Platform['requests'] = (of) => ({
+      ...platform.requests(of),
+      put: () => new Promise(() => undefined),
+    })
+    const json = { type: 'ask', to, timeoutSeconds: 3_600 }
+    const asked = await scene.done(ask({ ...platform, requests }, admin, json, { waits: false }))
+    await scene.pass(minute)
+    const { items } = await scene.done(platform.requests('admin').list(undefined, 10))
+    expect(items.map(({ id }) => id)).toEqual([asked.ok && asked.value.gather.id])
+  })
+})
+
 describe('whoever repeats a request of a gateway that died', () => {
   it.each(ways)('M1: has one of %s gone on with, long before its deadline', async (to) => {
     for (const took of ['before', 'after'] as const) {
