@@ -260,6 +260,7 @@ describe('the list of receipts', () => {
     expect((await list({ name: agent.name, key: other.key })).body.code).toBe('forbidden')
     expect((await list({ name: freshName(), key: 'test-admin-key' })).body.code).toBe('agent_not_found')
     expect(listed(await list(agent))).toEqual([])
+    expect(listed(await list(agent, '?cursor='))).toEqual([])
     for (const query of [
       '?status=lost',
       '?limit=0',

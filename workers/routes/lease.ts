@@ -41,7 +41,7 @@ lease.post('/agents/:agent/lease', async (c) => {
 lease.get('/agents/:agent/deliveries', async (c) => {
   const agent = operable(c)
   const { status, cursor, limit } = validate(receiptsQuery, c.req.query())
-  if (cursor !== undefined && readCursor(cursor) === undefined) {
+  if (cursor !== undefined && cursor !== '' && readCursor(cursor) === undefined) {
     const message = 'not a cursor that this list gave: begin again without one'
     refuse({ code: 'invalid_request', issues: [{ path: 'cursor', message }] })
   }
