@@ -190,6 +190,7 @@ export class AgentObject extends AskedMailbox implements Synchronous<AgentPort> 
         alerts: alertsOf(draft, now),
         ...tick(draft, now, this.chance.random),
       }))
+      this.tidyRetired()
       await Promise.all([
         sendReleases(this.env, this.name, references),
         sendWork(this.env, this.name, due),

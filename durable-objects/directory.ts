@@ -41,10 +41,10 @@ export class DirectoryObject extends StandingDirectory implements Synchronous<Di
 
   // --- agents ---------------------------------------------------------------------------------------------------------
 
-  putAgent(agent: RegisteredAgent): void {
+  putAgent(agent: RegisteredAgent, only?: 'listed'): void {
     this.storage.transactionSync(() => {
       const known = this.findAgent(agent.agent)
-      if (known !== undefined && isStaleEntry(agent, known)) return
+      if (known === undefined ? only === 'listed' : isStaleEntry(agent, known)) return
       const record = JSON.stringify(agent)
       // The hourly sweep puts every agent again: what has not changed costs no row.
       if (known !== undefined && record === JSON.stringify(known)) return

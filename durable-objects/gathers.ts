@@ -170,6 +170,12 @@ export class Gathers implements Synchronous<GatherObjectPort> {
     return this.#store.isMade() && this.#store.holdsOnly(ids)
   }
 
+  /** All that the object stored was deleted. */
+  gone(): void {
+    this.#known.clear()
+    this.#store.remake()
+  }
+
   holdsAny(): boolean {
     return this.#store.isMade() && !this.#store.holdsOnly([])
   }

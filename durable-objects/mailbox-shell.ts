@@ -6,7 +6,7 @@ import { catchUp, catchUpIfClosed } from '../shared/catch-up.ts'
 import type { Delivery } from '../shared/delivery.ts'
 import { isGateChanged } from '../shared/gate.ts'
 import { nextInLine } from '../shared/line.ts'
-import { apply, begin, type Draft, deliveryOf, earliest, type Mailbox, nextDueAt } from '../shared/mailbox.ts'
+import { agentOf, apply, begin, type Draft, deliveryOf, earliest, type Mailbox, nextDueAt } from '../shared/mailbox.ts'
 import type { ChancePort, StoragePort } from '../shared/ports.ts'
 import { type References, release } from '../shared/release.ts'
 import { MailboxStore } from './mailbox-store.ts'
@@ -27,7 +27,7 @@ export class MailboxShell {
   readonly #chance: Pick<ChancePort, 'now'>
   readonly #moved: (after: number, upTo: number) => unknown
   readonly #paused: (since: number) => unknown
-  readonly #besideDueAt: () => number | undefined
+  readonly #besideDueAt: (isRetired: boolean) => number | undefined
   #store: MailboxStore
   #loaded: Mailbox | undefined
   #alarmAt: number | null = null
@@ -36,14 +36,14 @@ export class MailboxShell {
 
   /**
    * `moved` and `paused` are called when a step that was saved has moved the breaker to a later epoch, or has paused the agent.
-   * `besideDueAt`: when something is due that lies beside the mailbox and has the same alarm.
+   * `besideDueAt`: when something is due that lies beside the mailbox and has the same alarm, or is nobody's any more.
    */
   constructor(
     context: ObjectContext,
     ports: Pick<ChancePort, 'now'>,
     moved: (after: number, upTo: number) => unknown = () => undefined,
     paused: (since: number) => unknown = () => undefined,
-    besideDueAt: () => number | undefined = () => undefined,
+    besideDueAt: (isRetired: boolean) => number | undefined = () => undefined,
   ) {
     this.#context = context
     this.#chance = ports
@@ -176,7 +176,7 @@ export class MailboxShell {
   // M6: in the transaction that made it so. An alarm armed early costs one visit; a late one costs a promise.
   #arm(draft: Draft, now: number, everything: boolean): void {
     const own = nextDueAt(draft, everything ? everyDelivery(draft) : changedDeliveries(draft), now)
-    const due = everything ? earliest([own, this.#besideDueAt()]) : own
+    const due = everything ? earliest([own, this.#besideDueAt(agentOf(draft) === undefined)]) : own
     if (due !== undefined) this.armBy(due, now)
     else if (this.#alarmAt !== null) this.armBy(this.#alarmAt, now)
   }
@@ -186,7 +186,7 @@ export class MailboxShell {
     const now = this.#chance.now()
     const draft = begin(this.#mailbox)
     const own = nextInLine(draft, 1, now).length > 0 ? now : nextDueAt(draft, this.#mailbox.live.values(), now)
-    const due = earliest([own, this.#besideDueAt()])
+    const due = earliest([own, this.#besideDueAt(this.#mailbox.agent === undefined)])
     if (due === undefined || (this.#alarmAt !== null && this.#alarmAt <= Math.max(due, now))) return
     this.#setAlarm(Math.max(due, now))
   }

@@ -81,6 +81,11 @@ export class MailboxStore {
     return typeof body === 'string' ? body : undefined
   }
 
+  /** Is anything stored at all? */
+  exists(): boolean {
+    return this.#hasTables()
+  }
+
   readonly tables = (): readonly string[] => this.#buckets.tables
 
   readonly rows = (): number => this.#buckets.rows

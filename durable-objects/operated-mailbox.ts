@@ -16,7 +16,7 @@ import { figuresOf, statsOf } from '../shared/figures.ts'
 import { heldMail } from '../shared/handover.ts'
 import { type Handshake, type Shaken, standingOf } from '../shared/handshake.ts'
 import { foundBy, inherit, keepMail } from '../shared/kept-mail.ts'
-import { agentOf, begin, type Draft, deliveryOf, liveOf } from '../shared/mailbox.ts'
+import { agentOf, begin, type Draft, deliveryOf, earliest, liveOf } from '../shared/mailbox.ts'
 import { cursorOf, newestFirst, type Place, placeOf, readCursor } from '../shared/newest-first.ts'
 import { pageWithin } from '../shared/page.ts'
 import type { Principal } from '../shared/permissions.ts'
@@ -33,6 +33,9 @@ import { MailboxShell, type ObjectContext } from './mailbox-shell.ts'
 import { type OutboxEnv, sendMove, sendPause } from './outbox.ts'
 import { newestIn } from './receipt-list.ts'
 import { RootStore } from './root-store.ts'
+
+/** How often what is left of a deleted agent is looked at. */
+const tidyMs = 86_400_000
 
 export abstract class OperatedMailbox extends DurableObject<OutboxEnv> {
   protected readonly chance: Pick<ChancePort, 'now' | 'random'>
@@ -57,7 +60,7 @@ export abstract class OperatedMailbox extends DurableObject<OutboxEnv> {
       ports,
       (...to) => sendMove(env, this.name, ...to),
       (since) => sendPause(env, this.name, since),
-      () => this.gathers.earliestDueAt(),
+      (isRetired) => earliest([this.gathers.earliestDueAt(), isRetired ? this.#tidyAt() : undefined]),
     )
     this.gathers = new Gathers(ctx.storage as unknown as StoragePort, ports, {
       together: (write) => this.shell.together(write),
@@ -179,12 +182,13 @@ export abstract class OperatedMailbox extends DurableObject<OutboxEnv> {
     })
     this.handshakes.clear()
     this.roots.clear()
+    this.tidyRetired()
     return { status: 'retired' } as const
   }
 
   /** Of a callback's mailbox: is it over? One that is, and in which nothing is kept any more, leaves nothing behind. */
   protected forgetWhenNeedless(): void {
-    const { agent, live, fleeting } = this.shell.mailbox
+    const { agent } = this.shell.mailbox
     if (agent === undefined || !isCallbackAgent(this.name)) return
     const now = this.chance.now()
     const until = agent.neededUntil
@@ -195,9 +199,26 @@ export abstract class OperatedMailbox extends DurableObject<OutboxEnv> {
       })
       return
     }
-    const isEmpty = live.size + fleeting.size === 0 && this.shell.store.isEmpty() && !this.gathers.holdsAny()
-    if (until > now || !isEmpty) return
+    if (until <= now) this.#forgetIfEmpty()
+  }
+
+  /** Of an agent that was deleted: nobody visits it any more, so it sees itself to what is past keeping, until nothing is left. */
+  protected readonly tidyRetired = (): void => {
+    if (this.shell.mailbox.agent !== undefined || !this.shell.store.exists()) return
+    this.shell.cleanUp()
+    this.#forgetIfEmpty()
+  }
+
+  // Where nothing is stored there was never anybody.
+  #tidyAt(): number | undefined {
+    return this.shell.store.exists() ? this.chance.now() + tidyMs : undefined
+  }
+
+  #forgetIfEmpty(): void {
+    const { live, fleeting } = this.shell.mailbox
+    if (live.size + fleeting.size > 0 || !this.shell.store.isEmpty() || this.gathers.holdsAny()) return
     this.roots.clear()
+    this.gathers.gone()
     this.shell.forget()
   }
 

@@ -108,7 +108,8 @@ export function publicKey({ id, owner, permissions, rate, createdAt, expiresAt }
 
 export interface DirectoryPort {
   /** An entry older than the one that is there changes nothing: calls may arrive late and twice. */
-  putAgent(agent: RegisteredAgent): Promise<void>
+  /** `listed`: only if its name is there already. */
+  putAgent(agent: RegisteredAgent, only?: 'listed'): Promise<void>
   findAgent(name: string): Promise<RegisteredAgent | undefined>
   /** For each, names of agents that are nearly it and that these permissions to send cover; `limits.suggestions` at most. */
   namesLike(meant: readonly string[], maySend: readonly string[]): Promise<readonly (readonly string[])[]>

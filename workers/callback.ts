@@ -39,23 +39,21 @@ export async function prepareCallback(
   if (!url.ok) return url
   const callback = { ...asked, url: url.value }
   const name = callbackAgent(owner, callback)
-  const known = await platform.agent(name).describe()
+  const mailbox = platform.agent(name)
+  const known = (await mailbox.describe())?.agent
   const neededMs = waitMs + callbackKeptMs
-  if ((known?.agent.neededUntil ?? 0) >= platform.now() + neededMs) return ok({ callback })
-  const enrolled = await platform.agent(name).enrol(
-    { kind: 'webhook', url: callback.url },
-    {
-      name,
-      incarnation: platform.token(),
-      // One that there is keeps its own.
-      secret: asked.secret ?? secretText(platform.hex(keyBytes)),
-      trusted: true,
-      neededMs: neededMs + slackMs,
-    },
-  )
-  await platform.directory().putAgent(indexEntry(enrolled.agent))
-  const made = asked.secret === undefined ? enrolled.secret : undefined
-  return ok({ callback, ...(made === undefined ? {} : { secret: made }) })
+  if ((known?.neededUntil ?? 0) >= platform.now() + neededMs) return ok({ callback })
+  // One that there is keeps its own.
+  const fresh = { incarnation: platform.token(), secret: asked.secret ?? secretText(platform.hex(keyBytes)) }
+  const enrol = (forMs: number) =>
+    mailbox.enrol({ kind: 'webhook', url: callback.url }, { name, ...fresh, trusted: true, neededMs: forMs })
+  // Needed by nobody yet: whoever finds it so, because this call dies, goes on where it stopped.
+  const made = known ?? (await enrol(0)).agent
+  await platform.directory().putAgent(indexEntry(made))
+  await enrol(neededMs + slackMs)
+  const isTold = asked.secret !== undefined || made.neededUntil !== made.createdAt
+  const [secret] = isTold ? [] : made.secrets
+  return ok({ callback, ...(secret === undefined ? {} : { secret: secret.secret }) })
 }
 
 /** Puts the outcome into its mailbox. False: there was no room, and it is to be tried again. */

@@ -120,7 +120,8 @@ async function visit(platform: Platform, { name, incarnation }: Listed): Promise
     return undefined
   }
   if (audit !== undefined) await tellMismatch(platform, name, audit)
-  await platform.directory().putAgent(indexEntry(agent))
+  // Deleted meanwhile, it stays out of the index.
+  await platform.directory().putAgent(indexEntry(agent), 'listed')
   // What a queue lost of its breaker's moves, its pause and what is overdue; what was told before is a duplicate.
   const since = platform.now() - recentMs
   const { paused } = agent
