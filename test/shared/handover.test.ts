@@ -27,6 +27,7 @@ describe('a lease handed over', () => {
         sequence: 1,
         hops: 2,
         firstAcceptedAt: start,
+        since: start,
         body: box.bodies.get(id),
         head: box.delivery(id).head,
         deadlineAt: start + 40 * second,
@@ -70,6 +71,7 @@ describe('what is unfinished', () => {
         hops: 2,
         head: box.delivery(id).head,
         openedAt: start + second,
+        since: start,
         effects: [expect.objectContaining({ n: 1, state: { status: 'pending' } })],
       },
     ])

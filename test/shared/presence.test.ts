@@ -86,8 +86,9 @@ describe('that a puller asked', () => {
     expect(written).toBe(12)
     const before = written
     for (let n = 0; n < 20; n++) {
-      box.put(`m${n}`)
+      const id = box.put(`m${n}`)
       poll()
+      box.settle(id, ok(), { external: true })
     }
     expect(written).toBe(before)
   })
