@@ -4,8 +4,8 @@
  */
 import * as z from 'zod'
 import { type Operation, type Parameter, pageOf, pageQuery } from './api-operation.ts'
-import { type Approval, type ApprovalNews, approvalStatusOf } from './approval.ts'
-import { approvalInput, approvalShape, decisionInput } from './approval-input.ts'
+import { type Approval, type ApprovalNews, type ApprovalTarget, approvalStatusOf } from './approval.ts'
+import { approvalInput, approvalShape, decisionInput, type Reached } from './approval-input.ts'
 import { limits } from './limits.ts'
 
 // --- bodies -----------------------------------------------------------------------------------------------------------
@@ -32,7 +32,7 @@ const outcomeAnswer = {
 }
 
 const toldAnswer = z.strictObject({
-  who: z.string(),
+  who: z.string().describe('An agent, or a URL: to others than who asks and an admin its origin only.'),
   what: z.enum(['ask', 'overdue', 'outcome']),
   at: z.iso.datetime().describe('Since when it is owed.'),
   status: z.enum(['pending', 'carried', 'refused']),
@@ -79,8 +79,33 @@ export function publicOutcome(approval: Approval) {
   return { ...ended, option, decision: { option, by, how, at: iso(at), ...(note === undefined ? {} : { note }) } }
 }
 
-/** What may be seen of one: no links, and nothing that signs them. */
-export function publicApproval(approval: Approval): z.infer<typeof approvalAnswer> {
+/**
+ * As one who did not ask may see it: a URL may have a secret in it that is between who asked and who is reached there, so of URLs
+ * only the origin is told.
+ */
+export function withoutUrls(approval: Approval): Approval {
+  const { input, news, outcome, stages } = approval
+  const urls = new Set(stages.flat().flatMap(({ callback, who }) => (callback === undefined ? [] : [who])))
+  const shown = (who: string) => (urls.has(who) ? originOf(who) : who)
+  const { onTimeout } = input
+  const next = typeof onTimeout === 'string' ? [] : onTimeout.escalate
+  const escalate = next.map((stage) => ({ ...stage, notify: stage.notify.map(hidden) }))
+  return {
+    ...approval,
+    input: { ...input, onTimeout: typeof onTimeout === 'string' ? onTimeout : { ...onTimeout, escalate } },
+    news: news.map((one) => ({ ...one, target: withoutUrl(one.target) })),
+    ...(outcome?.status === 'decided' ? { outcome: { ...outcome, by: shown(outcome.by) } } : {}),
+  }
+}
+
+const originOf = (url: string): string => URL.parse(url)?.origin ?? ''
+const hidden = (reached: Reached): Reached => (typeof reached === 'string' ? reached : { url: originOf(reached.url) })
+const withoutUrl = (target: ApprovalTarget): ApprovalTarget =>
+  target.callback === undefined ? target : { ...target, who: originOf(target.who) }
+
+/** What may be seen of one: no links, and nothing that signs them. `isOwn`: by who asked, or by an admin. */
+export function publicApproval(whole: Approval, isOwn: boolean): z.infer<typeof approvalAnswer> {
+  const approval = isOwn ? whole : withoutUrls(whole)
   const { owner, input, openedAt, deadlineAt, endsAt, overdueAt, escalatedAt, news } = approval
   const { question, options, context, onTimeout, replyto, workflowid, correlationid } = input
   const { approval: id, ...outcome } = publicOutcome(approval)

@@ -3,6 +3,7 @@
  * Never here: deciding (workers/routes/approval-page.ts).
  */
 import { html } from 'hono/html'
+import { withoutUrls } from '../shared/api-approvals.ts'
 import { type Approval, approvalStatusOf } from '../shared/approval.ts'
 import { type Html, pageOf } from './page.ts'
 
@@ -23,7 +24,8 @@ function contextOf(context: unknown): Html {
 
 /** How it ended, for whoever decided and whoever comes later. */
 export function endedPage(approval: Approval, heading: string): string {
-  return pageOf(heading, html`<p class="text">${approval.input.question}</p><p><b>${verdictOf(approval)}</b></p>`)
+  const verdict = verdictOf(withoutUrls(approval))
+  return pageOf(heading, html`<p class="text">${approval.input.question}</p><p><b>${verdict}</b></p>`)
 }
 
 // A time-out is told as what it is, even where it has the same consequence as a denial.

@@ -85,6 +85,23 @@ describe('a decision', () => {
   })
 })
 
+describe('what others see of it (S2)', () => {
+  it('has no URL, also where somebody decided by a link that was sent to one', () => {
+    const url = 'https://hooks.example.com/T1/SECRET'
+    const target = { who: url, to: 'callback-x', callback: true } as const
+    const opening = { ...approvalOpening(), stages: [[target, { who: 'pager', to: 'pager' }]], askers: [target] }
+    const { approval } = openApproval(undefined, opening, now)
+    const decided = decideApproval(approval, { option: 'deny', by: url, how: 'link' }, now + 1).approval
+    expect(JSON.stringify(publicApproval(decided, true))).toContain('SECRET')
+    const seen = publicApproval(decided, false)
+    expect(seen.decision?.by).toBe('https://hooks.example.com')
+    expect(seen.told.map((t) => t.who)).toEqual(['https://hooks.example.com', 'pager', 'https://hooks.example.com'])
+    expect(JSON.stringify(seen)).not.toContain('SECRET')
+    const byHand = decideApproval(approval, byApi('deny'), now + 1).approval
+    expect(publicApproval(byHand, false).decision?.by).toBe('pager')
+  })
+})
+
 describe('a time-out', () => {
   it('is never a decision: with and without what was agreed beforehand (TC11)', () => {
     for (const [onTimeout, option] of [
@@ -95,7 +112,7 @@ describe('a time-out', () => {
       const approval = elapseApproval(opened({ onTimeout }), now + minute)
       expect(approval.outcome).toEqual({ status: 'timed_out', at: now + minute, ...(option && { option }) })
       expect(publicOutcome(approval)).not.toHaveProperty('decision')
-      expect(publicApproval(approval).status).toBe('timed_out')
+      expect(publicApproval(approval, true).status).toBe('timed_out')
     }
   })
 

@@ -58,6 +58,20 @@ describe('a question to a person', () => {
     expect(signature).toMatch(/^[0-9a-f]{64}$/)
   })
 
+  it('shows the URLs in it, which may hold a secret, to who asks and an admin; to others no more than their origin (S2)', async () => {
+    const url = 'https://boss.example.com/hook?token=TOP-SECRET'
+    const escalate = [{ notify: [{ url }], expiresInSeconds: 60 }]
+    const { id, asker, judge } = await asked({ expiresInSeconds: 60, onTimeout: { escalate } })
+    const urlOf = ({ body }: Body) => body.onTimeout.escalate[0].notify[0].url
+    expect(urlOf(await get(id, asker.key))).toBe(url)
+    expect(urlOf(await get(id, adminKey))).toBe(url)
+    expect(urlOf(await get(id, judge.key))).toBe('https://boss.example.com')
+    const listed = await call('GET', '/v1/approvals', { key: judge.key })
+    const [decided, late] = [await decide(id, 'approve', judge.key), await decide(id, 'deny', judge.key)]
+    expect([listed.body.items.length, decided.status, late.body.code]).toEqual([1, 200, 'approval_over'])
+    expect(JSON.stringify([listed.body, decided.body, late.body])).not.toContain('SECRET')
+  })
+
   it('asked twice under one key is asked once; with other content the key is taken (TC11)', async () => {
     const { asker, judge } = await people()
     const key = { 'Idempotency-Key': freshName('key') }

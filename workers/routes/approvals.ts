@@ -3,11 +3,17 @@
  * call open. Never here: the links (workers/routes/approval-page.ts), what becomes of a question (shared/approval.ts).
  */
 import { type Context, Hono } from 'hono'
-import { approvalQuery, approvalsQuery, publicApproval, publicOutcome } from '../../shared/api-approvals.ts'
+import {
+  approvalQuery,
+  approvalsQuery,
+  publicApproval,
+  publicOutcome,
+  withoutUrls,
+} from '../../shared/api-approvals.ts'
 import { type Approval, approvalStatusOf, isApprovalId, mayDecide, mayReadApproval } from '../../shared/approval.ts'
 import { approvalInput, decisionInput } from '../../shared/approval-input.ts'
 import { limits } from '../../shared/limits.ts'
-import { isMaker, ownSource } from '../../shared/permissions.ts'
+import { isMaker, ownSource, type Principal } from '../../shared/permissions.ts'
 import { askApproval } from '../ask-approval.ts'
 import type { App } from '../context.ts'
 import { meter } from '../meter.ts'
@@ -28,7 +34,7 @@ approvals.post('/approvals', async (c) => {
   const told = asked.opened ? await tellApproval(platform, asked.approval.id).catch(() => undefined) : undefined
   const { secrets } = asked
   c.header('Location', `/v1/approvals/${asked.approval.id}`)
-  const answer = publicApproval(told ?? asked.approval)
+  const answer = publicApproval(told ?? asked.approval, true)
   return c.json(
     { ...answer, ...(Object.keys(secrets).length === 0 ? {} : { callbackSecrets: secrets }) },
     asked.opened ? 201 : 200,
@@ -44,7 +50,7 @@ approvals.get('/approvals', async (c) => {
     .approvals()
     .list(of, status === 'ended', cursor, limit)
   const readable = page.items.filter((one) => mayReadApproval(principal, one))
-  return c.json({ ...page, items: readable.map(publicApproval) }, 200)
+  return c.json({ ...page, items: readable.map((one) => publicApproval(one, isOwn(principal, one))) }, 200)
 })
 
 approvals.get('/approvals/:approval', async (c) => {
@@ -53,7 +59,7 @@ approvals.get('/approvals/:approval', async (c) => {
   const waiting = { seconds, signal: c.req.raw.signal }
   const found = await poll(c.get('platform'), waiting, () => readable(c), isOver)
   // Without one the client is gone, and whatever is answered is read by nobody.
-  return found === undefined ? c.body(null) : c.json(publicApproval(found), 200)
+  return found === undefined ? c.body(null) : c.json(shown(c, found), 200)
 })
 
 approvals.post('/approvals/:approval/decision', async (c) => {
@@ -64,26 +70,25 @@ approvals.post('/approvals/:approval/decision', async (c) => {
   const platform = c.get('platform')
   const decision = { option, by: ownSource(principal), how: 'api', ...(note === undefined ? {} : { note }) } as const
   const decided = (await platform.approvals().decide(id, decision)) ?? notFound(id)
-  if (decided.status === 'over') return over(decided.approval)
+  if (decided.status === 'over') return over(c, decided.approval)
   if (decided.status === 'no_option') {
     const message = `one of ${decided.approval.input.options.join(', ')}`
     return refuse({ code: 'invalid_request', issues: [{ path: 'option', message }] })
   }
   const told = await tellApproval(platform, id).catch(() => undefined)
-  return c.json(publicApproval(told ?? decided.approval), 200)
+  return c.json(shown(c, told ?? decided.approval), 200)
 })
 
 approvals.delete('/approvals/:approval', async (c) => {
   const known = await readable(c)
   const principal = c.get('principal')
   const by = ownSource(principal)
-  if (principal.kind !== 'admin' && !isMaker(principal, { source: known.owner, at: known.openedAt }))
-    return refuse({ code: 'forbidden', action: 'withdraw', subject: known.id })
+  if (!isOwn(principal, known)) return refuse({ code: 'forbidden', action: 'withdraw', subject: known.id })
   const platform = c.get('platform')
   const ended = (await platform.approvals().cancel(known.id, by)) ?? notFound(known.id)
-  if (ended.outcome?.status !== 'cancelled') return over(ended)
+  if (ended.outcome?.status !== 'cancelled') return over(c, ended)
   const told = await tellApproval(platform, known.id).catch(() => undefined)
-  return c.json(publicApproval(told ?? ended), 200)
+  return c.json(shown(c, told ?? ended), 200)
 })
 
 function keyOf(c: Context<App>): string | undefined {
@@ -105,8 +110,14 @@ async function readable(c: Context<App>): Promise<Approval> {
   return found
 }
 
-function over(approval: Approval): never {
-  const { approval: id, status: _status, ...evidence } = publicOutcome(approval)
+const isOwn = (principal: Principal, { owner, openedAt }: Approval): boolean =>
+  principal.kind === 'admin' || isMaker(principal, { source: owner, at: openedAt })
+
+const shown = (c: Context<App>, approval: Approval) => publicApproval(approval, isOwn(c.get('principal'), approval))
+
+function over(c: Context<App>, approval: Approval): never {
+  const seen = isOwn(c.get('principal'), approval) ? approval : withoutUrls(approval)
+  const { approval: id, status: _status, ...evidence } = publicOutcome(seen)
   return refuse({ code: 'approval_over', approval: id, ended: approvalStatusOf(approval), ...evidence })
 }
 
