@@ -183,12 +183,12 @@ describe('a scatter', () => {
     const { id } = await open({
       to,
       join: 'settled',
-      deadlineSeconds: 0.5,
+      deadlineSeconds: 2,
       reduce: { to: reducer!.name, type: 'join' },
     })
     await ack(a!, await leaseOne(a!), 'A')
     await reject(b!, await leaseOne(b!))
-    await expect.poll(async () => (await read(id)).status).toBe('reducing')
+    await expect.poll(async () => (await read(id)).status, { timeout: 20_000 }).toBe('reducing')
     const asked = await leaseOne(reducer!, { waitSeconds: 5 })
     expect(asked.message).toMatchObject({ id: `${id}.reduce`, type: 'join', causationid: id })
     expect(asked.message.data).toMatchObject({
