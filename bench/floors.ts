@@ -73,10 +73,8 @@ export async function grouped(sink: Sink): Promise<Contender> {
 export async function direct(sink: Sink): Promise<Contender> {
   const { host, client } = await started('direct', {}, sink, '/reply')
   return {
-    name: 'direct',
-    cpuMs: () => host.cpuMs(),
+    ...publisher('direct', { host, client }),
     ask: async (id) => void (await client.post('/', mailOf(1)(id))),
-    stop: () => stopped(host, client),
   }
 }
 

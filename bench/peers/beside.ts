@@ -9,6 +9,7 @@ import type { Contender } from '../contender.ts'
 import { deployable } from '../deployed.ts'
 import { Deployment } from '../deployment.ts'
 import { median, rounded } from '../figures.ts'
+import { bareQueue, direct } from '../floors.ts'
 import { Sink } from '../sink.ts'
 import { prepare, report } from '../suite.ts'
 import { peerCases } from './cases.ts'
@@ -27,6 +28,7 @@ export async function besidePeers(words: readonly string[]): Promise<void> {
   const sink = await Sink.start()
   const here = await Deployment.start(await deployable(), sink)
   const others: Contender[] = []
+  const floors: Contender[] = []
   const versions: Record<string, string> = { node: process.version }
   try {
     // One after the other: they are compared while they run, not while they start.
@@ -35,8 +37,9 @@ export async function besidePeers(words: readonly string[]): Promise<void> {
       others.push(...(peer?.contenders ?? []))
       Object.assign(versions, peer?.versions)
     }
+    floors.push(await bareQueue(sink), await direct(sink))
     await prepare(here, sink)
-    const cases = peerCases({ sink, here, others }).filter(
+    const cases = peerCases({ sink, here, others }, floors).filter(
       ({ name }) => words.length === 0 || words.some((word) => name.includes(word)),
     )
     const before = syncMs()
@@ -46,7 +49,7 @@ export async function besidePeers(words: readonly string[]): Promise<void> {
     const without = Object.keys(starts).filter((name) => !beside.includes(name))
     console.log(JSON.stringify({ beside, without, versions, disk }))
   } finally {
-    await Promise.all([here, ...others, sink].map((one) => one.stop()))
+    await Promise.all([here, ...others, ...floors, sink].map((one) => one.stop()))
   }
 }
 

@@ -13,7 +13,8 @@ const batchedMs = 400
 
 type Run = (side: Contender) => Promise<Figures>
 
-export function peerCases(ring: Ring): Case[] {
+/** `floors`: what this platform gives to whoever promises nothing. They say how far beside a peer anything here could come. */
+export function peerCases(ring: Ring, floors: readonly Contender[]): Case[] {
   const { here, others, sink } = ring
   const beside = (
     sides: readonly Contender[],
@@ -23,6 +24,8 @@ export function peerCases(ring: Ring): Case[] {
     Object.fromEntries([[here.name, own], ...sides.map((side) => [side.name, () => run(side)] as const)])
   // A peer that is there in two ways is saturated in both; all else it does in the first.
   const first = others.filter((side) => side.ask !== undefined)
+  const publishing = floors.filter((side) => side.publish !== undefined)
+  const asking = floors.filter((side) => side.ask !== undefined)
   return [
     {
       // To a mailbox that nobody reads, and what comes nearest to it elsewhere.
@@ -36,20 +39,26 @@ export function peerCases(ring: Ring): Case[] {
     },
     {
       name: 'saturation, one by one',
-      sides: beside(others, (side) => saturate(side, sink, { callers, agents, forMs: singlyMs })),
+      sides: beside([...others, ...publishing], (side) => saturate(side, sink, { callers, agents, forMs: singlyMs })),
       targets: others.map(({ name }) => atLeast(name, name === 'restate' ? 0.8 : 1)),
     },
     {
       name: 'saturation, batches of 10',
-      sides: beside(others, (side) => saturate(side, sink, { callers, agents, batch: 10, forMs: batchedMs })),
+      sides: beside([...others, ...publishing], (side) =>
+        saturate(side, sink, { callers, agents, batch: 10, forMs: batchedMs }),
+      ),
       targets: others.map(({ name }) => atLeast(name, 1)),
     },
     {
       name: 'light load, 100/s',
-      sides: beside(first, (side) => trickle(side, sink, 100, 10)),
+      sides: beside([...first, ...publishing], (side) => trickle(side, sink, 100, 10)),
       targets: first.map(({ name }) => below(name)),
     },
-    { name: 'request-reply', sides: beside(first, askEach), targets: first.map(({ name }) => below(name)) },
+    {
+      name: 'request-reply',
+      sides: beside([...first, ...asking], askEach),
+      targets: first.map(({ name }) => below(name)),
+    },
   ]
 }
 
