@@ -109,11 +109,16 @@ export class Buckets {
       : [keptTable, ...this.#list.filter((b) => b.live || b === last).map((b) => tableOf(b.n))]
   }
 
+  /** Are there rows that may have names of before (`unplacedMid`)? */
+  get hasUnplaced(): boolean {
+    return this.#list.some((b) => b.placed !== true)
+  }
+
   begin(now: number): void {
     if (this.#list.length === 0) this.#ledger = { sequence: 0, forgotten: 0, redriven: 0 }
     const n = (this.#list.at(-1)?.n ?? 0) + 1
     this.#sql.exec(`CREATE TABLE ${tableOf(n)} (${deliveryColumns})`)
-    this.#list = [...this.#list, { n, since: now, rows: 0, live: false }]
+    this.#list = [...this.#list, { n, since: now, rows: 0, live: false, placed: true }]
   }
 
   /** Counts a row into the open table; or sets the count, when it was just read. */

@@ -76,7 +76,7 @@ export class MailboxShell {
     return this.#loaded
   }
 
-  readonly stored = (id: string): Delivery | undefined => this.store.stored(id)
+  readonly stored = (id: string, before?: () => string): Delivery | undefined => this.store.stored(id, before)
   readonly body = (id: string): string | undefined => this.store.body(id)
 
   /** One step: the work, then whatever it freed is released, then everything is saved as one, with what `beside` writes. */

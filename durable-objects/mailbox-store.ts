@@ -69,10 +69,11 @@ export class MailboxStore {
     }
   }
 
-  /** A delivery by its id, live or not. */
-  stored(id: string): Delivery | undefined {
+  /** A delivery by its id, live or not. `before`: the id that it had if it was accepted before ids said when they were made. */
+  stored(id: string, before?: () => string): Delivery | undefined {
     const record = this.#column('record', id)
-    return record === undefined ? undefined : readDelivery(record)
+    if (record !== undefined) return readDelivery(record)
+    return before !== undefined && this.#buckets.hasUnplaced ? this.stored(before()) : undefined
   }
 
   /** The message as JSON text; undefined once it was dropped. */

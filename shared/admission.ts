@@ -7,7 +7,7 @@ import type { BatchPolicy } from './batch-policy.ts'
 import { passedOver, passOn } from './chain.ts'
 import { collapse, collapsedBy, debounced } from './collapse.ts'
 import { type Delivery, hasEnded, step } from './delivery.ts'
-import { deliveryId, mid } from './ids.ts'
+import { deliveryId, mid, unplacedMid } from './ids.ts'
 import { utf8Length } from './json.ts'
 import { limits } from './limits.ts'
 import { judge, type Lineage, type Trip } from './lineage.ts'
@@ -62,8 +62,8 @@ export type Admission =
   | { readonly status: 'full'; readonly depth: number; readonly max: number; readonly retryAfterSeconds: number }
   | { readonly status: 'unknown' }
 
-/** Reads a delivery that is no longer live, by its primary key. */
-export type Stored = (id: string) => Delivery | undefined
+/** Reads a delivery that is no longer live, by its primary key; or by that which it had `before`, where such may be stored. */
+export type Stored = (id: string, before?: () => string) => Delivery | undefined
 
 // A key that died this often within its own window is an accident of the publisher's: the loop below stays short.
 const generationsMax = 1_000
@@ -163,9 +163,11 @@ function findPlace(draft: Draft, agent: AgentRecord, one: Incoming, call: Call, 
   let { key } = one
   let before: Delivery | undefined
   for (let generation = 0; generation < generationsMax; generation++) {
-    id = deliveryId(agent.name, mid(one.message.source, key, generation))
-    const holder = deliveryOf(draft, id) ?? stored(id)
+    const named = [one.message.source, key, generation] as const
+    id = deliveryId(agent.name, mid(...named))
+    const holder = deliveryOf(draft, id) ?? stored(id, () => deliveryId(agent.name, unplacedMid(...named)))
     if (holder === undefined) return { status: 'free', id, ...(before === undefined ? {} : { before }) }
+    id = holder.id
     if (isOfAnother(holder, one) && key === one.key) {
       // From here on a key of its own: that of the first one stays with it, and a repeat comes this way again.
       key = `${one.key}\n${one.since}`

@@ -8,6 +8,8 @@ const bucketSchema = z.strictObject({
   rows: z.int(),
   /** May hold live rows: a rebuilt mailbox looks there. */
   live: z.boolean(),
+  /** Its rows are named by the time of their keys (`mid`). Absent in one from before. */
+  placed: z.literal(true).exactOptional(),
 })
 export type Bucket = z.infer<typeof bucketSchema>
 

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import {
   agentName,
   base32,
+  datedKey,
   deadLetterId,
   deliveryId,
   digest,
@@ -12,6 +13,8 @@ import {
   mid,
   parseDeadLetterId,
   parseDeliveryId,
+  rowKey,
+  unplacedMid,
 } from '../../shared/ids.ts'
 import { anyText } from './arbitraries.ts'
 
@@ -97,6 +100,56 @@ describe('mid', () => {
   it('is another for another source, key or generation', () => {
     const all = [mid('a', 'k', 0), mid('b', 'k', 0), mid('a', 'l', 0), mid('a', 'k', 1)]
     expect(new Set(all).size).toBe(4)
+  })
+
+  const at = Date.UTC(2026, 10, 22, 6)
+  const uuid = (ms: number, n: number) => {
+    const time = ms.toString(16).padStart(12, '0')
+    return `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-${n.toString(16).padStart(12, '0')}`
+  }
+  const wayAround = 2 ** 25 * 4
+
+  it('comes first with when its key was made, so that what came together lies together', () => {
+    const keysOf: ((ms: number, n: number) => string)[] = [
+      uuid,
+      // An item of a batch, and what the broker dates by itself.
+      (ms, n) => `${uuid(ms, n)}/7`,
+      (ms, n) => datedKey(effectId(`writer_${digest(String(n))}`, 1), ms),
+    ]
+    const anyMs = fc.integer({ min: 1_000_000_000_000, max: 2 ** 42 })
+    const anyNumber = fc.nat()
+    fc.assert(
+      fc.property(fc.constantFrom(...keysOf), anyMs, anyNumber, anyNumber, (keyOf, ms, one, other) => {
+        const row = (key: string) => rowKey(deliveryId('ada', mid('eve', key, 0)))
+        const [first, second] = [row(keyOf(ms, one)), row(keyOf(ms + 4, other))]
+        // Round the clock the order begins anew.
+        if (Math.floor((ms + 4) / 4) % 2 ** 25 !== 0) expect(second).toBeGreaterThan(first)
+      }),
+    )
+    expect(mid('eve', uuid(at, 1), 0).slice(0, 5)).toBe(mid('eve', uuid(at + wayAround, 1), 0).slice(0, 5))
+  })
+
+  it('is told apart by its digest within one instant', () => {
+    const keys = Array.from({ length: 2_000 }, (_, n) => `${uuid(at, 1)}/${n}`)
+    expect(new Set(keys.map((key) => mid('eve', key, 0).slice(5))).size).toBe(2_000)
+    expect(new Set(keys.map((key) => mid('eve', key, 0).slice(0, 5))).size).toBe(1)
+    expect(mid('eve', uuid(at, 1), 0)).not.toBe(mid('bob', uuid(at, 1), 0))
+  })
+
+  it('keeps its value for ever (because it names rows in storage)', () => {
+    expect(mid('eve', 'order-17', 0)).toBe(digest('eve', 'order-17', '0'))
+    expect(mid('eve', '019a8f3c-7b20-7000-8000-000000000000', 0)).toBe('wybqcklif3snlrbc4ok3vamuho')
+    expect(unplacedMid('eve', '019a8f3c-7b20-7000-8000-000000000000', 0)).toBe('h6qu6klif3snlrbc4ok3vamuho')
+  })
+
+  it.each([
+    '019a8f3c-7b20-4000-8000-000000000000',
+    '019A8F3C-7B20-7000-8000-000000000000',
+    'x019a8f3c-7b20-7000-8000-00000000000',
+    'order.123456789012',
+    '',
+  ])('of %j, which says nothing of when, is digest alone', (key) => {
+    expect(mid('eve', key, 0)).toBe(digest('eve', key, '0'))
   })
 })
 

@@ -2,7 +2,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { after, isAfter, place } from '../../durable-objects/delivery-rows.ts'
-import { deliveryId, digest, rowKey } from '../../shared/ids.ts'
+import { deliveryId, digest, rowKey, unplacedMid } from '../../shared/ids.ts'
+import { uuidv7 } from '../../workers/platform.ts'
 import { made, row, rowLaws } from '../durable-objects/delivery-rows.laws.ts'
 import { Scene } from './scene.ts'
 import { SimStorage } from './storage.ts'
@@ -61,4 +62,27 @@ it('tables of before, keyed by id, are laid out anew when the mailbox wakes, and
   for (const id of [done, later]) expect(await scene.receipt(id)).toMatchObject({ status: 'completed' })
   const made = sql.exec("SELECT name FROM sqlite_master WHERE sql LIKE '%id TEXT PRIMARY KEY%live%'").toArray()
   expect(made).toEqual([])
+})
+
+it('a message that was accepted before ids said when they were made is known by its key still', async () => {
+  const scene = new Scene()
+  await scene.pull('ada')
+  const id = uuidv7(scene.world.now, new Uint8Array(10))
+  const named = await scene.send('ada', { id })
+  const { sql } = (await scene.sim.inspect('ada')).storage
+  // As the version before this one had it.
+  const unplaced = deliveryId('ada', unplacedMid('admin', id, 0))
+  const [row] = sql.exec('SELECT record FROM deliveries_1').toArray()
+  const record = String(row?.['record']).replaceAll(named, unplaced)
+  sql.exec('UPDATE deliveries_1 SET key = ?, id = ?, record = ?', rowKey(unplaced), unplaced, record)
+  sql.exec(`UPDATE meta SET value = replace(value, ',"placed":true', '') WHERE key = 'buckets'`)
+  scene.sim.crashEverything(true)
+
+  const [again] = await scene.publish([{ to: 'ada', type: 'test.note', id }])
+  expect(again).toMatchObject({ ok: true, value: { duplicate: true, deliveries: [{ id: unplaced }] } })
+  const [other] = await scene.publish([{ to: 'ada', type: 'another', id }])
+  expect(other).toMatchObject({ ok: false, error: { code: 'key_reused' } })
+  expect((await scene.sim.inspect('ada')).storage.sql.exec('SELECT count(*) AS n FROM deliveries_1').toArray()).toEqual(
+    [{ n: 1 }],
+  )
 })
