@@ -7,6 +7,7 @@
 import type { Incoming } from '../shared/admission.ts'
 import { isHere } from '../shared/agent.ts'
 import type { AgentPort, FleetingAnswer, SettleAnswer, TakeAnswer } from '../shared/agent-port.ts'
+import { agentText } from '../shared/agent-text.ts'
 import { claimedCause } from '../shared/cause.ts'
 import { extend } from '../shared/extend.ts'
 import { beginFleeting, droppedBecause, type FleetingOutcome, recordFleeting } from '../shared/fleeting.ts'
@@ -33,7 +34,7 @@ export class AgentObject extends AskedMailbox implements Synchronous<AgentPort> 
       const taken = take(draft, ids, token, now, alone)
       for (const id of taken.unfinished) hand(draft, id, 0, now)
       return {
-        agent: agentOf(draft),
+        agent: agentText(agentOf(draft)),
         leases: leasedOf(draft, taken.grants, this.shell.body),
         unfinished: unfinishedOf(draft, this.name, taken.unfinished, this.shell.body),
         rest: taken.rest,
@@ -44,7 +45,7 @@ export class AgentObject extends AskedMailbox implements Synchronous<AgentPort> 
 
   lease(max: number, durationMs: number, token: string): TakeAnswer {
     const [answer, references] = this.shell.step((draft, now) => ({
-      agent: agentOf(draft),
+      agent: agentText(agentOf(draft)),
       leases: leasedOf(draft, lease(draft, max, durationMs, token, now), this.shell.body),
       unfinished: [],
       rest: [],
@@ -61,7 +62,7 @@ export class AgentObject extends AskedMailbox implements Synchronous<AgentPort> 
         const open = reports.map((r) => r.id).filter((id) => isOpen(draft, id))
         for (const id of open) hand(draft, id, 0, now)
         const unfinished = unfinishedOf(draft, this.name, open, this.shell.body)
-        return { settlements, agent: agentOf(draft), unfinished, replies }
+        return { settlements, agent: agentText(agentOf(draft)), unfinished, replies }
       },
       () => {
         for (const write of writes) write()
@@ -86,7 +87,7 @@ export class AgentObject extends AskedMailbox implements Synchronous<AgentPort> 
 
   unfinished(ids: readonly string[]) {
     const [answer, references] = this.shell.step((draft) => ({
-      agent: agentOf(draft),
+      agent: agentText(agentOf(draft)),
       unfinished: unfinishedOf(draft, this.name, ids, this.shell.body),
       departures: departuresOf(draft, ids, this.shell.body),
     }))

@@ -5,6 +5,7 @@
  */
 import { type Admission, accept, type Incoming } from '../shared/admission.ts'
 import type { AcceptAnswer, AskAnswer, TakeAnswer } from '../shared/agent-port.ts'
+import { agentText } from '../shared/agent-text.ts'
 import type { Arrived, ReplyHere } from '../shared/arrival.ts'
 import { awayOf } from '../shared/away.ts'
 import { type GatherOpened, type GatherOpening, progressGather, sendKey, wasRefused } from '../shared/gather.ts'
@@ -116,7 +117,7 @@ export abstract class AskedMailbox extends OperatedMailbox {
     const { taken, references } = releaseAndTake(draft, ids, token, now)
     // It is not stored before this step ends.
     const leases = leasedOf(draft, taken.grants, (id) => draft.inserted.get(id) ?? this.shell.body(id))
-    return { agent: agentOf(draft), leases, unfinished: [], rest: taken.rest, references }
+    return { agent: agentText(agentOf(draft)), leases, unfinished: [], rest: taken.rest, references }
   }
 
   // Of two replies to one request in one call the second goes the long way, after the first is written.

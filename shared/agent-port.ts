@@ -3,6 +3,7 @@
  */
 import type { Admission, Incoming } from './admission.ts'
 import type { AgentRecord, Registration } from './agent.ts'
+import type { AgentText } from './agent-text.ts'
 import type { MailboxAudit } from './audit.ts'
 import type { Away } from './away.ts'
 import type { BatchPolicy } from './batch-policy.ts'
@@ -74,7 +75,7 @@ export interface Unfinished {
 }
 
 export interface TakeAnswer {
-  readonly agent: AgentRecord | undefined
+  readonly agent: AgentText | undefined
   readonly leases: readonly LeasedDelivery[]
   readonly unfinished: readonly Unfinished[]
   /** To be taken when these are done: the answer would have been too large. */
@@ -91,7 +92,7 @@ export interface SettleAnswer {
     readonly standing: string
     readonly report?: GatherReport
   }[]
-  readonly agent: AgentRecord | undefined
+  readonly agent: AgentText | undefined
   readonly unfinished: readonly Unfinished[]
   readonly references: References
 }

@@ -6,6 +6,7 @@
  * Each agent's way is independent of every other's. The queue's copy is acked once the mailbox has admitted it: from then on
  * the lease is the net, not the queue. Never here: what may be taken, or what an outcome does.
  */
+import { agentIn } from '../shared/agent-text.ts'
 import type { Platform } from '../shared/ports.ts'
 import { type FleetingReference, reference, type TakeReference } from '../shared/reference.ts'
 import type { AnyAgent } from './define.ts'
@@ -86,7 +87,7 @@ async function admitMail(
   const asked = mail.flatMap((m) => m.reference.deliveries)
   const taken = await take(platform, agent, asked, alone)
   for (const { message } of mail) message.ack()
-  if (taken.unfinished.length > 0) platform.waitUntil(carryOut(platform, agent, taken.agent, taken.unfinished))
+  if (taken.unfinished.length > 0) platform.waitUntil(carryOut(platform, agent, agentIn(taken.agent), taken.unfinished))
   return () => runTaken(platform, handlers, slots, agent, taken, alone)
 }
 

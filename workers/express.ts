@@ -4,6 +4,7 @@
  * which is the broker's failure first and no attempt. Never here: the answer, which is the gather's and never the outcome in hand.
  */
 import type { TakeAnswer } from '../shared/agent-port.ts'
+import { agentIn } from '../shared/agent-text.ts'
 import type { Outcome } from '../shared/outcome.ts'
 import type { Platform } from '../shared/ports.ts'
 import type { References } from '../shared/release.ts'
@@ -86,7 +87,7 @@ async function runCut(
   taken: TakeAnswer,
   attemptMs: number,
 ): Promise<void> {
-  const record = taken.agent
+  const record = agentIn(taken.agent)
   if (record === undefined) return
   const leases = taken.leases.map((lease) => cutAfter(platform, record, lease, attemptMs))
   const short = taken.leases.flatMap((lease) => (timeoutMsOf(record, lease) > attemptMs ? [lease.id] : []))

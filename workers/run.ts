@@ -4,6 +4,7 @@
  */
 import type { AgentRecord } from '../shared/agent.ts'
 import type { LeasedDelivery, TakeAnswer } from '../shared/agent-port.ts'
+import { agentIn } from '../shared/agent-text.ts'
 import type { Platform } from '../shared/ports.ts'
 import type { Report } from '../shared/settlement.ts'
 import { withReply } from './answer.ts'
@@ -31,7 +32,8 @@ export async function runTaken(
 ): Promise<void> {
   let taken = first
   for (;;) {
-    if (taken.agent !== undefined) await runLeases(platform, handlers, slots, taken.agent, taken.leases, judge)
+    const record = agentIn(taken.agent)
+    if (record !== undefined) await runLeases(platform, handlers, slots, record, taken.leases, judge)
     if (taken.rest.length === 0) return
     taken = await take(platform, agent, taken.rest, alone)
   }

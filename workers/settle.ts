@@ -4,6 +4,7 @@
  * Never here: counting attempts or choosing what is next (shared/settlement.ts).
  */
 import type { AgentRecord } from '../shared/agent.ts'
+import { agentIn } from '../shared/agent-text.ts'
 import { messageSchema } from '../shared/message.ts'
 import type { Platform } from '../shared/ports.ts'
 import type { Report, Settlement } from '../shared/settlement.ts'
@@ -31,10 +32,12 @@ export async function settle(
     platform.log('arrive', { gather, by: agent, delivery: id, standing })
   }
   enqueue(platform, agent, answer.references)
-  if (answer.unfinished.length > 0) platform.waitUntil(carryOut(platform, agent, answer.agent, answer.unfinished))
-  platform.waitUntil(tellBudgets(platform, reports.map(withWindow(answer.agent)), answer.settlements))
-  if (answer.agent?.resources !== undefined)
-    platform.waitUntil(tellResources(platform, answer.agent, heard(reports, answer.settlements), permits))
+  const record = agentIn(answer.agent)
+  if (answer.unfinished.length > 0) platform.waitUntil(carryOut(platform, agent, record, answer.unfinished))
+  if (answer.settlements.some((one) => one.status === 'settled' && one.workflow !== undefined))
+    platform.waitUntil(tellBudgets(platform, reports.map(withWindow(record)), answer.settlements))
+  if (record?.resources !== undefined)
+    platform.waitUntil(tellResources(platform, record, heard(reports, answer.settlements), permits))
   return answer.settlements
 }
 

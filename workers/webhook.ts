@@ -109,6 +109,8 @@ async function readBounded(
   // No longer than it says, unless it was compressed. To read it whole costs a fraction of reading it in chunks.
   const { headers } = response
   const length = headers.get('content-encoding') === null ? headers.get('content-length') : null
+  // To read even nothing is a turn of the event loop.
+  if (length === '0') return { text: '', truncated: false }
   if (length !== null && Number(length) <= limitBytes)
     return { text: await Promise.race([response.text(), expired]), truncated: false }
   const reader = response.body.getReader()

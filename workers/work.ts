@@ -3,6 +3,7 @@
  * moves that somebody began and did not finish, legs of publications and gathers, the rest of a sweep, and challenges that are due.
  * Never here: the first try of any of them.
  */
+import { agentIn } from '../shared/agent-text.ts'
 import type { Platform } from '../shared/ports.ts'
 import { workReference } from '../shared/reference.ts'
 import { announceOverdue, announcePause } from './alert.ts'
@@ -71,6 +72,6 @@ async function tellResourceMove(platform: Platform, name: string, { after, upTo 
 async function finish(platform: Platform, agent: string, deliveries: readonly string[]): Promise<void> {
   const answer = await platform.agent(agent).unfinished(deliveries)
   enqueue(platform, agent, answer.references)
-  await carryOut(platform, agent, answer.agent, answer.unfinished)
+  await carryOut(platform, agent, agentIn(answer.agent), answer.unfinished)
   await depart(platform, agent, answer.departures)
 }

@@ -5,6 +5,7 @@
  */
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod'
+import { agentIn } from '../../shared/agent-text.ts'
 import { indexEntry } from '../../shared/directory.ts'
 import { outgoingId } from '../../shared/outgoing.ts'
 import { readWorkflow } from '../../shared/workflow.ts'
@@ -248,7 +249,7 @@ describe('a delivery whose id came round again when it was forgotten', () => {
     expect(answer).toMatchObject({ ok: true, value: { duplicate: false, deliveries: [{ id }] } })
     const outcome = { kind: 'ok' as const, effects }
     const { agent, unfinished } = await scene.done(port.settle([{ id, token, outcome, external: true }]))
-    for (let i = 0; i < 2; i++) await scene.done(carryOut(platform, 'worker', agent, unfinished))
+    for (let i = 0; i < 2; i++) await scene.done(carryOut(platform, 'worker', agentIn(agent), unfinished))
     const states = (await scene.receipt(id)).effects?.map(({ state }) => state.status)
     expect(new Set(states), id).toEqual(new Set(['carried']))
     return id

@@ -4,6 +4,7 @@
  */
 import { type Context, Hono } from 'hono'
 import type { LeasedDelivery, TakeAnswer } from '../../shared/agent-port.ts'
+import { agentIn } from '../../shared/agent-text.ts'
 import { leaseRequest, receiptsQuery } from '../../shared/api-bodies.ts'
 import { readCursor } from '../../shared/newest-first.ts'
 import { mayOperate } from '../../shared/permissions.ts'
@@ -58,13 +59,16 @@ function operable(c: Context<App>): string {
   return agent
 }
 
-function requirePull(agent: string, { agent: record }: TakeAnswer): void {
+function requirePull(agent: string, answer: TakeAnswer): void {
+  const record = agentIn(answer.agent)
   if (record === undefined) refuse({ code: 'agent_not_found', agent })
   else if (record.kind !== 'pull') refuse({ code: 'wrong_kind', agent, kind: record.kind, needed: 'pull' })
 }
 
 // What a budget or a resource of the agent holds up goes back before anybody has seen it.
-async function permitted(platform: Platform, { agent, leases }: TakeAnswer): Promise<readonly LeasedDelivery[]> {
+async function permitted(platform: Platform, answer: TakeAnswer): Promise<readonly LeasedDelivery[]> {
+  const { leases } = answer
+  const agent = agentIn(answer.agent)
   if (agent === undefined) return leases
   const budgeted = await askBudgets(platform, agent.name, leases)
   const { begin, held: parked } = await askPermits(platform, agent, budgeted.begin)
@@ -77,7 +81,7 @@ async function permitted(platform: Platform, { agent, leases }: TakeAnswer): Pro
 function finish(platform: Platform, agent: string, answer: TakeAnswer): void {
   enqueue(platform, agent, answer.references)
   if (answer.unfinished.length > 0) {
-    platform.waitUntil(carryOut(platform, agent, answer.agent, answer.unfinished))
+    platform.waitUntil(carryOut(platform, agent, agentIn(answer.agent), answer.unfinished))
   }
 }
 
