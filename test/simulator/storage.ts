@@ -8,6 +8,7 @@ import type { SqlValue, StoragePort } from '../../shared/ports.ts'
 export class SimStorage implements StoragePort {
   readonly #db = new DatabaseSync(':memory:')
   readonly #statements = new Map<string, StatementSync>()
+  #depth = 0
   /** The armed alarm. Part of the transaction that armed it, as on the platform. */
   alarmAt: number | null = null
   /** Set to make the next commit fail, as a full disk would. */
@@ -36,19 +37,25 @@ export class SimStorage implements StoragePort {
 
   transactionSync<T>(work: () => T): T {
     const alarmBefore = this.alarmAt
-    this.#db.exec('BEGIN')
+    // One within another is part of it, as on the platform.
+    const name = `sync_${this.#depth}`
+    this.#db.exec(`SAVEPOINT ${name}`)
+    this.#depth += 1
     try {
       const value = work()
-      if (this.failNextCommit) {
+      if (this.failNextCommit && this.#depth === 1) {
         this.failNextCommit = false
         throw new Error('disk I/O error (simulated)')
       }
-      this.#db.exec('COMMIT')
+      this.#db.exec(`RELEASE ${name}`)
       return value
     } catch (error) {
-      this.#db.exec('ROLLBACK')
+      this.#db.exec(`ROLLBACK TO ${name}`)
+      this.#db.exec(`RELEASE ${name}`)
       this.alarmAt = alarmBefore
       throw error
+    } finally {
+      this.#depth -= 1
     }
   }
 
