@@ -1,18 +1,20 @@
 /**
  * Gathers in the rows of one object: a record each, with when it wants to be looked at, and the texts of what it asked and heard.
- * Every row has the id of its gather, and is read and removed by it alone. Never here: what happens to a gather (shared/gather.ts),
- * memory and alarms (durable-objects/gather.ts).
+ * Every row has the id of its gather, and is read and removed by it alone; that of the record is found by a number made of the id
+ * (docs/decisions/0054). Never here: what happens to a gather (shared/gather.ts), memory and alarms (durable-objects/gather.ts).
  */
 import { type Gather, readGather } from '../shared/gather.ts'
+import { digestIn } from '../shared/gather-place.ts'
 import { changedLegs, isTrunkChanged, readLeg, trunkOf, withLegs } from '../shared/gather-rows.ts'
 import type { SqlValue, StoragePort } from '../shared/ports.ts'
+import { isKeyedById, isRow, rowAt } from './delivery-rows.ts'
 
 const tables = [
   // `ask` and `reply` are texts as below, in the row that is written anyway: the first that is sent, and a first reply that was the end.
   // Never both: each may be a megabyte.
   `CREATE TABLE IF NOT EXISTS gathers (
-     id TEXT PRIMARY KEY, due_at INTEGER NOT NULL, record TEXT NOT NULL, ask TEXT, reply TEXT
-   ) WITHOUT ROWID`,
+     key INTEGER PRIMARY KEY, id TEXT NOT NULL, due_at INTEGER NOT NULL, record TEXT NOT NULL, ask TEXT, reply TEXT
+   )`,
   'CREATE INDEX IF NOT EXISTS gathers_by_due ON gathers (due_at)',
   // What its legs are sent (`ask`, in their order), what they said (`reply`, by arrival), and what was made of it (`result`).
   `CREATE TABLE IF NOT EXISTS gather_texts (
@@ -24,10 +26,10 @@ const tables = [
    ) WITHOUT ROWID`,
 ]
 
-// An object of before has one gather, and rows that do not say whose they are.
+const columns = 'key, id, due_at, record, ask, reply'
+
+// An object of before has one gather, whose own row is written first, and rows that do not say whose they are.
 const adoption = [
-  `INSERT INTO gathers (id, due_at, record, ask)
-   SELECT id, 0, record, (SELECT body FROM texts WHERE kind = 'ask' AND n = 1) FROM gather`,
   `INSERT INTO gather_texts (gather, kind, n, body)
    SELECT g.id, t.kind, t.n, t.body FROM gather g, texts t WHERE t.kind <> 'ask' OR t.n > 1`,
   'INSERT INTO gather_legs (gather, n, record) SELECT g.id, l.n, l.record FROM gather g, legs l',
@@ -35,6 +37,17 @@ const adoption = [
   'DROP TABLE texts',
   'DROP TABLE legs',
 ]
+
+// Rows of before, but for the number: of such an object, and of a table that is keyed by id.
+const adopted = `id, 0, record, (SELECT body FROM texts WHERE kind = 'ask' AND n = 1), NULL FROM gather`
+const renamed = 'gathers_by_id'
+const laidOut = `id, due_at, record, ask, reply FROM ${renamed}`
+
+/** Which row: `WHERE ${isRow}`, with this. The agent that an id may name has no part in its number. */
+function rowOf(id: string): [from: number, upTo: number, id: string] {
+  const [from, upTo] = rowAt(digestIn(id))
+  return [from, upTo, id]
+}
 
 export interface Text {
   readonly n: number
@@ -53,13 +66,12 @@ export class GatherStore {
   /** Are there tables? Nothing is stored for who only asks. */
   isMade(): boolean {
     if (this.#isMade !== undefined) return this.#isMade
-    const names = new Set(
-      this.#rows("SELECT name FROM sqlite_master WHERE type = 'table' AND name IN ('gather', 'gathers')").map(
-        (row) => row.name,
-      ),
+    const found = this.#rows(
+      "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name IN ('gather', 'gathers')",
     )
-    if (names.has('gather')) this.#adopt()
-    this.#isMade = names.size > 0
+    if (found.some(({ name }) => name === 'gather')) this.#adopt()
+    else if (found.some(({ sql }) => isKeyedById(String(sql)))) this.#layOut()
+    this.#isMade = found.length > 0
     return this.#isMade
   }
 
@@ -76,7 +88,7 @@ export class GatherStore {
 
   load(id: string): Gather | undefined {
     if (!this.isMade()) return undefined
-    const [row] = this.#rows('SELECT record FROM gathers WHERE id = ?', id)
+    const [row] = this.#rows(`SELECT record FROM gathers WHERE ${isRow}`, ...rowOf(id))
     if (row === undefined) return undefined
     const trunk = readGather(row.record)
     if (trunk.scatter === undefined) return trunk
@@ -89,10 +101,10 @@ export class GatherStore {
   /** A new gather, in the place of an earlier one of its id that was refused by all. */
   insert(gather: Gather, dueAt: number, [ask, ...more]: readonly string[]): void {
     const { id } = gather
-    for (const table of ['gather_texts', 'gather_legs']) this.#rows(`DELETE FROM ${table} WHERE gather = ?`, id)
+    // Whatever else there is of one is written and removed with its row.
+    if (this.#rows(`SELECT 1 FROM gathers WHERE ${isRow}`, ...rowOf(id)).length > 0) this.forget(id)
     const record = JSON.stringify(trunkOf(gather))
-    const row = [id, dueAt, record, ask ?? null]
-    this.#rows('INSERT OR REPLACE INTO gathers (id, due_at, record, ask) VALUES (?, ?, ?, ?)', ...row)
+    this.#place(id, 'VALUES (?, ?, ?, ?, ?, NULL)', id, dueAt, record, ask ?? null)
     more.forEach((body, i) => void this.keep(id, 'ask', i + 2, body))
     this.#saveLegs(undefined, gather)
   }
@@ -105,12 +117,11 @@ export class GatherStore {
     const record = () => JSON.stringify(trunkOf(gather))
     // At the end nobody is asked any more.
     if (ended) {
-      const row = [record(), dueAt ?? 0, isInRow ? reply.body : null, id]
-      this.#rows('UPDATE gathers SET record = ?, due_at = ?, ask = NULL, reply = ? WHERE id = ?', ...row)
+      const row = [record(), dueAt ?? 0, isInRow ? reply.body : null]
+      this.#set(id, 'record = ?, due_at = ?, ask = NULL, reply = ?', ...row)
       if (gather.scatter !== undefined) this.#rows("DELETE FROM gather_texts WHERE gather = ? AND kind = 'ask'", id)
-    } else if (dueAt !== undefined)
-      this.#rows('UPDATE gathers SET record = ?, due_at = ? WHERE id = ?', record(), dueAt, id)
-    else if (isTrunkChanged(before, gather)) this.#rows('UPDATE gathers SET record = ? WHERE id = ?', record(), id)
+    } else if (dueAt !== undefined) this.#set(id, 'record = ?, due_at = ?', record(), dueAt)
+    else if (isTrunkChanged(before, gather)) this.#set(id, 'record = ?', record())
     if (reply !== undefined && !isInRow) this.keep(id, 'reply', reply.n, reply.body)
     this.#saveLegs(before, gather)
   }
@@ -121,16 +132,17 @@ export class GatherStore {
 
   texts(id: string, kind: 'ask' | 'reply'): Text[] {
     return this.#rows(
-      `SELECT 1 AS n, ${kind} AS body FROM gathers WHERE id = ? AND ${kind} IS NOT NULL
+      `SELECT 1 AS n, ${kind} AS body FROM gathers WHERE ${isRow} AND ${kind} IS NOT NULL
        UNION ALL SELECT n, body FROM gather_texts WHERE gather = ? AND kind = ? ORDER BY n`,
-      id,
+      ...rowOf(id),
       id,
       kind,
     ).map((row) => ({ n: Number(row.n), body: String(row.body) }))
   }
 
   reply(id: string, n: number): string | undefined {
-    const [row] = n === 1 ? this.#rows('SELECT reply AS body FROM gathers WHERE id = ? AND reply IS NOT NULL', id) : []
+    const inRow = `SELECT reply AS body FROM gathers WHERE ${isRow} AND reply IS NOT NULL`
+    const [row] = n === 1 ? this.#rows(inRow, ...rowOf(id)) : []
     return row === undefined ? this.#text(id, 'reply', n) : String(row.body)
   }
 
@@ -153,12 +165,12 @@ export class GatherStore {
   }
 
   dueLater(id: string, dueAt: number): void {
-    this.#rows('UPDATE gathers SET due_at = ? WHERE id = ?', dueAt, id)
+    this.#set(id, 'due_at = ?', dueAt)
   }
 
   forget(id: string): void {
     for (const table of ['gather_texts', 'gather_legs']) this.#rows(`DELETE FROM ${table} WHERE gather = ?`, id)
-    this.#rows('DELETE FROM gathers WHERE id = ?', id)
+    this.#rows(`DELETE FROM gathers WHERE ${isRow}`, ...rowOf(id))
   }
 
   /** Is nothing kept beside these? */
@@ -189,12 +201,48 @@ export class GatherStore {
       )
   }
 
+  #set(id: string, what: string, ...bindings: SqlValue[]): void {
+    this.#rows(`UPDATE gathers SET ${what} WHERE ${isRow}`, ...bindings, ...rowOf(id))
+  }
+
+  /** Writes a new row, that `values` gives once it has a number. */
+  #place(id: string, values: string, ...bindings: SqlValue[]): void {
+    const [from, upTo] = rowOf(id)
+    for (let key = from; key <= upTo; key++) {
+      const placed = this.#storage.sql.exec(
+        `INSERT INTO gathers (${columns}) ${values} ON CONFLICT (key) DO NOTHING`,
+        key,
+        ...bindings,
+      )
+      if (placed.rowsWritten > 0) return
+    }
+    throw new Error(`no place for ${id} in gathers`)
+  }
+
   #adopt(): void {
     this.#storage.transactionSync(() => {
       for (const table of tables) this.#storage.sql.exec(table)
       this.#storage.sql.exec('CREATE TABLE IF NOT EXISTS legs (n INTEGER PRIMARY KEY, record TEXT NOT NULL)')
+      this.#placeAll('gather', adopted)
       for (const statement of adoption) this.#storage.sql.exec(statement)
     })
+  }
+
+  /** A table of before is keyed by id. The step that looks first may be writing something already, and this is part of it then. */
+  #layOut(): void {
+    this.#storage.transactionSync(() => {
+      this.#storage.sql.exec('DROP INDEX IF EXISTS gathers_by_due')
+      this.#storage.sql.exec(`ALTER TABLE gathers RENAME TO ${renamed}`)
+      for (const table of tables) this.#storage.sql.exec(table)
+      this.#placeAll(renamed, laidOut)
+      this.#storage.sql.exec(`DROP TABLE ${renamed}`)
+    })
+  }
+
+  // One after the other within SQLite: a day of requests is more than fits into memory.
+  #placeAll(from: string, row: string): void {
+    for (const { id } of this.#rows(`SELECT id FROM ${from}`))
+      this.#place(String(id), `SELECT ?, ${row} WHERE id = ?`, String(id))
   }
 
   #rows(query: string, ...bindings: SqlValue[]): Record<string, unknown>[] {

@@ -9,7 +9,7 @@
  * whose delivery died has failed at once. Never here: asking mailboxes (workers/gather.ts), HTTP (shared/request.ts).
  */
 import * as z from 'zod'
-import { pooledPrefix } from './gather-place.ts'
+import { placedId } from './gather-place.ts'
 import { deliveryId, digest, mid } from './ids.ts'
 import { joinSchema, type Tally, verdictOf } from './join.ts'
 import { isRefusal, type LegFailure, legFailure } from './leg-failure.ts'
@@ -115,10 +115,10 @@ const prefix = 'gather:'
 /** Where its legs reply to. */
 export const gatherAddress = (id: string): string => `${prefix}${id}`
 
-/** By a key the same for one asker, so that a repeat finds it; else of `chance`, 128 bits or more. `agent`: in whose mailbox it lies. */
-export function gatherId(source: string, key: string | undefined, chance: string, agent?: string): string {
-  const name = key === undefined ? digest('gather', 'chance', chance) : digest('gather', 'key', source, key)
-  return `${pooledPrefix}${name}${agent === undefined ? '' : `_${agent}`}`
+/** By a key the same for one asker, so that a repeat finds it; else of `now` and `chance`, 128 bits or more. `agent`: in whose mailbox. */
+export function gatherId(source: string, key: string | undefined, chance: string, agent?: string, now?: number) {
+  if (key !== undefined) return placedId(digest('gather', 'key', source, key), agent)
+  return placedId(digest('gather', 'chance', chance), agent, now)
 }
 
 /** A request's, or a scatter's. `g-`: the question to a reducer, and a request from before they shared objects. */

@@ -104,9 +104,9 @@ export function splitRequest(input: RequestInput): {
 }
 
 /** The id of a request: one of an agent's is in that agent's mailbox, one of a skill with others. */
-export function requestId(source: string, key: string | undefined, chance: string, to: string): string {
+export function requestId(source: string, key: string | undefined, chance: string, to: string, now?: number): string {
   const destination = destinationOf({ to })
-  return gatherId(source, key, chance, destination.kind === 'agent' ? destination.agent : undefined)
+  return gatherId(source, key, chance, destination.kind === 'agent' ? destination.agent : undefined, now)
 }
 
 // --- as it is told ----------------------------------------------------------------------------------------------------

@@ -86,7 +86,7 @@ export async function askParsed(
   const { options: own, message: asked } = splitRequest(input)
   const source = typeof asked.source === 'string' ? asked.source : ownSource(principal)
   const key = options.idempotencyKey ?? (typeof asked.id === 'string' ? asked.id : undefined)
-  const id = requestId(source, key, platform.token(), input.to)
+  const id = requestId(source, key, platform.token(), input.to, platform.now())
   const routed = await route(platform, principal, id, asked, options)
   if (!routed.ok) return routed
   const { agent, incoming } = routed.value

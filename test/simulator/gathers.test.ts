@@ -5,7 +5,8 @@
 import { describe, expect, it } from 'vitest'
 import { GatherObject } from '../../durable-objects/gather.ts'
 import { type GatherOpening, gatherId, gatherKeptMs, isGatherId } from '../../shared/gather.ts'
-import { gatherPlace } from '../../shared/gather-place.ts'
+import { digestIn, gatherPlace } from '../../shared/gather-place.ts'
+import { rowKey } from '../../shared/ids.ts'
 import { gathersIn } from './platform.ts'
 import { SimStorage } from './storage.ts'
 
@@ -93,6 +94,32 @@ describe('requests', () => {
       expect(gatherPlace(own)).toEqual({ kind: 'gathers', name: own })
   })
 
+  it('of a skill that are asked together are spread as any, and each object has its own in the order in which they were asked', () => {
+    const at = Date.UTC(2026, 10, 22)
+    const ids = Array.from({ length: 2_000 }, (_, i) =>
+      gatherId('admin', undefined, `dice ${i}`, undefined, at + i * 4),
+    )
+    expect(ids.every(isGatherId)).toBe(true)
+    const pools = Map.groupBy(ids, (id) => JSON.stringify(gatherPlace(id)))
+    expect(pools.size).toBe(32)
+    for (const [, pool] of pools) {
+      expect(pool.length).toBeLessThan(2 * (2_000 / 32))
+      const numbers = pool.map((id) => rowKey(digestIn(id)))
+      expect(numbers).toEqual(numbers.toSorted((a, b) => a - b))
+    }
+  })
+
+  it('lie where they lay before their ids said when they were asked, and have the id that their key gave them', () => {
+    for (const [id, now] of [
+      ['r-kq6xfduoxcawtz7mkluiht7c53', undefined],
+      ['r-kuduc2uoxcawtz7mkluiht7c53', 1_000 * hour],
+    ] as const) {
+      expect(gatherId('admin', undefined, 'dice', undefined, now)).toBe(id)
+      expect(gatherPlace(id)).toEqual({ kind: 'gathers', name: 'pool-k' })
+    }
+    expect(gatherId('admin', 'key', '', 'ada', 1_000 * hour)).toBe('r-4wdsq3tgn7toxch3wxch7wmtzd_ada')
+  })
+
   it('of one object see nothing of each other’s texts, also after a restart (S2)', () => {
     const place = new Place()
     for (const id of ['r-a', 'r-b']) place.object.open(id, opening(id), [`asks ${id}`])
@@ -112,7 +139,7 @@ describe('requests', () => {
 describe('an object of more requests than it remembers', () => {
   it('has each as it is stored', () => {
     const place = new Place()
-    const ids = Array.from({ length: 100 }, (_, i) => `r-${i}`)
+    const ids = Array.from({ length: 100 }, (_, i) => gatherId('admin', `key ${i}`, ''))
     for (const id of ids) place.object.open(id, opening(id), [`asks ${id}`])
     for (const id of ids) place.object.arrive(id, arrivalOf(id), `answers ${id}`)
     for (const id of ids)
@@ -129,7 +156,7 @@ describe('a request with a large context', () => {
     const reads: string[] = []
     const { exec } = place.storage.sql
     place.storage.sql.exec = (query, ...bindings) => {
-      if (query.startsWith('SELECT record FROM gathers')) reads.push(String(bindings[0]))
+      if (query.startsWith('SELECT record FROM gathers')) reads.push(String(bindings.at(-1)))
       return exec(query, ...bindings)
     }
     for (const [id, context] of [
@@ -195,7 +222,7 @@ describe('the one alarm of many gathers', () => {
 
   it('looks at a hundred at a time, and rings again at once for the others', async () => {
     const place = new Place()
-    const ids = Array.from({ length: 250 }, (_, i) => `r-${i}`)
+    const ids = Array.from({ length: 250 }, (_, i) => gatherId('admin', `key ${i}`, ''))
     for (const id of ids) place.object.open(id, opening(id), ['{}'])
     const told: number[] = []
     for (let rings = 0; rings < 3; rings++) {
