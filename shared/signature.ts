@@ -82,8 +82,21 @@ function digestsOf(secrets: readonly string[], id: string, timestamp: string, bo
     .map((key) => hmac(sha256, key, signed))
 }
 
-// An empty key would sign what anybody can sign, so such a secret signs and verifies nothing.
+// A secret signs many messages. The oldest gives way.
+const keysMax = 500
+const keys = new Map<string, Uint8Array | undefined>()
+
 function keyOf(secret: string): Uint8Array | undefined {
+  if (keys.has(secret)) return keys.get(secret)
+  const [oldest] = keys.keys()
+  if (oldest !== undefined && keys.size >= keysMax) keys.delete(oldest)
+  const key = keyIn(secret)
+  keys.set(secret, key)
+  return key
+}
+
+// An empty key would sign what anybody can sign, so such a secret signs and verifies nothing.
+function keyIn(secret: string): Uint8Array | undefined {
   const key = secret.startsWith(secretPrefix) ? fromBase64(secret.slice(secretPrefix.length)) : undefined
   return key === undefined || key.length === 0 ? undefined : key
 }

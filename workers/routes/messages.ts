@@ -30,8 +30,11 @@ messages.post('/messages', async (c) => {
   const [published] = await publish(platform, c.get('principal'), inputs, options)
   const receipt = unwrap(published ?? unanswered)
   const [only, ...others] = receipt.deliveries
-  if (only !== undefined && others.length === 0) c.header('Location', `/v1/deliveries/${only.id}`)
-  return c.json(receipt, 202)
+  // Made at once: headers that are set one by one are copied into those of the answer.
+  return Response.json(receipt, {
+    status: 202,
+    ...(only !== undefined && others.length === 0 && { headers: { Location: `/v1/deliveries/${only.id}` } }),
+  })
 })
 
 messages.post('/messages/batch', async (c) => {
