@@ -6,7 +6,7 @@
 import type { Tally } from '../shared/audit.ts'
 import type { Bucket, BucketsRecord, Ledger } from '../shared/bucket.ts'
 import type { StoragePort } from '../shared/ports.ts'
-import { copy, deliveryColumns, layOut } from './delivery-rows.ts'
+import { columnOf, copy, deliveryColumns, homeOf, layOut, leastReach, type Reach } from './delivery-rows.ts'
 
 const bucketsPerRetention = 6
 const bucketPeriodMinMs = 600_000
@@ -24,6 +24,8 @@ export const createKept = [
 const tableOf = (n: number) => `deliveries_${n}`
 
 export class Buckets {
+  /** Of all tables. */
+  readonly reach: Reach = { of: leastReach }
   readonly #sql: StoragePort['sql']
   /** Oldest first; the last is open. Empty until the first delivery: reading an unknown agent must leave no trace. */
   #list: Bucket[] = []
@@ -36,6 +38,7 @@ export class Buckets {
   }
 
   load(record: BucketsRecord): void {
+    this.reach.of = record.reach ?? leastReach
     this.#list = record.list
     this.#ledger = record.ledger
   }
@@ -43,14 +46,20 @@ export class Buckets {
   /** Lays all tables out as they are now, those of before by id. */
   layOut(): void {
     const [, index] = createKept
-    for (const table of [keptTable, ...this.#list.map((b) => tableOf(b.n))]) layOut(this.#sql, table)
+    for (const table of [keptTable, ...this.#list.map((b) => tableOf(b.n))]) layOut(this.#sql, table, this.reach)
     this.#sql.exec(index)
   }
 
   /** As it is to be stored, with the numbers that the mailbox has given. */
   record(sequence: number): BucketsRecord {
     if (this.#ledger !== undefined) this.#ledger = { ...this.#ledger, sequence }
-    return { v: 1, list: this.#list, ...(this.#ledger === undefined ? {} : { ledger: this.#ledger }) }
+    const { of } = this.reach
+    return {
+      v: 1,
+      list: this.#list,
+      ...(of > leastReach && { reach: of }),
+      ...(this.#ledger === undefined ? {} : { ledger: this.#ledger }),
+    }
   }
 
   /** Undefined before the first delivery, and in storage from before there was one. */
@@ -99,6 +108,16 @@ export class Buckets {
   /** Something is about to be written to `kept`. */
   useKept(): void {
     this.#keptUsed = true
+  }
+
+  /** The table that has the row of this id. */
+  homeOf(id: string): string | undefined {
+    return homeOf(this.#sql, this.tables, this.reach, id)
+  }
+
+  /** What its row says, in whichever table it is. */
+  column(column: 'record' | 'body', id: string): unknown {
+    return columnOf(this.#sql, this.tables, this.reach, column, id)
   }
 
   /** The tables in which something may be live. */
@@ -176,7 +195,7 @@ export class Buckets {
       .toArray()
     this.countForgotten(Number(row?.n))
     this.useKept()
-    copy(this.#sql, table, keptTable, 'live = 1 OR keep_until > ?', now)
+    copy(this.#sql, table, keptTable, this.reach, 'live = 1 OR keep_until > ?', now)
     this.#sql.exec(`DROP TABLE ${table}`)
   }
 }

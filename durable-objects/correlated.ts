@@ -4,11 +4,12 @@
  * (durable-objects/buckets.ts), what is made of them (workers/correlate.ts).
  */
 import type { SqlValue, StoragePort } from '../shared/ports.ts'
-import { after, isAfter, rowAt } from './delivery-rows.ts'
+import { after, isAfter, type Reach, rowAt } from './delivery-rows.ts'
 
 /** Up to `rows` of each table, by id after `from`. `cursor`: there is more after it. */
 export function correlatedIn(
   tables: readonly string[],
+  reach: Reach,
   sql: StoragePort['sql'],
   correlationid: string,
   from: string,
@@ -25,7 +26,7 @@ export function correlatedIn(
       `SELECT id FROM ${table} WHERE ${isAfter} AND ${end === undefined ? 'TRUE' : 'key <= ? AND id <= ?'}
          AND json_extract(record, '$.head.correlationid') = ?`,
       ...after(from),
-      ...(end === undefined ? [] : rowAt(end).slice(1)),
+      ...(end === undefined ? [] : rowAt(end, reach).slice(1)),
       correlationid,
     ).map((row) => String(row.id)),
   )

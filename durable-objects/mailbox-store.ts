@@ -12,7 +12,7 @@ import { limits } from '../shared/limits.ts'
 import { agentOf, type Draft, leasesOf, type Mailbox } from '../shared/mailbox.ts'
 import type { StoragePort } from '../shared/ports.ts'
 import { Buckets, createKept, keptTable } from './buckets.ts'
-import { columnOf, copy, homeOf, isKeyedById, isRow, place, rowAt } from './delivery-rows.ts'
+import { copy, isKeyedById, isRow, place, type Reach, rowAt } from './delivery-rows.ts'
 import { dayMs, emptyMailboxOf, retentionOf, rowOf, withLostLeases } from './mailbox-rows.ts'
 import { RecentBodies } from './recent-bodies.ts'
 
@@ -71,14 +71,14 @@ export class MailboxStore {
 
   /** A delivery by its id, live or not. `before`: the id that it had if it was accepted before ids said when they were made. */
   stored(id: string, before?: () => string): Delivery | undefined {
-    const record = this.#column('record', id)
+    const record = this.#buckets.column('record', id)
     if (record !== undefined) return readDelivery(record)
     return before !== undefined && this.#buckets.hasUnplaced ? this.stored(before()) : undefined
   }
 
   /** The message as JSON text; undefined once it was dropped. */
   body(id: string): string | undefined {
-    const body = this.#recent.get(id) ?? this.#column('body', id)
+    const body = this.#recent.get(id) ?? this.#buckets.column('body', id)
     return typeof body === 'string' ? body : undefined
   }
 
@@ -88,6 +88,7 @@ export class MailboxStore {
   }
 
   readonly tables = (): readonly string[] => this.#buckets.tables
+  readonly reach = (): Reach => this.#buckets.reach
 
   readonly rows = (): number => this.#buckets.rows
   /** Is no delivery kept, live or ended? */
@@ -108,6 +109,7 @@ export class MailboxStore {
   /** Writes what changed. */
   save(draft: Draft, now: number): void {
     this.#createTables()
+    const { of: reached } = this.#buckets.reach
     this.#retentionMs = retentionOf(agentOf(draft))
     if (draft.agent !== undefined) {
       if (draft.agent === null) this.#storage.sql.exec('DELETE FROM meta WHERE key = ?', 'agent')
@@ -123,11 +125,12 @@ export class MailboxStore {
       this.#storage.sql.exec(
         `UPDATE ${this.#homes.get(id) ?? keptTable} SET body = ? WHERE ${isRow}`,
         body,
-        ...rowAt(id),
+        ...rowAt(id, this.#buckets.reach),
       )
     }
     if (draft.slots.size > 0) this.#saveLeases(draft)
     this.#saveLedger(draft)
+    if (this.#buckets.reach.of > reached) this.#putBuckets(draft.sequence)
     if (isGateChanged(draft.base.gate, draft.gate)) this.#putMeta('gate', draft.gate)
   }
 
@@ -161,17 +164,13 @@ export class MailboxStore {
 
   // --- inside ---------------------------------------------------------------------------------------------------------
 
-  #column(column: 'record' | 'body', id: string): unknown {
-    return columnOf(this.#storage.sql, this.#buckets.tables, column, id)
-  }
-
   #insert(delivery: Delivery, body: string | null, now: number): void {
     if (this.#buckets.open === undefined) {
       this.#buckets.begin(now)
       this.#putBuckets(0)
     }
     const table = this.#buckets.open ?? keptTable
-    place(this.#storage.sql, table, [...rowOf(delivery, this.#retentionMs, now), body])
+    place(this.#storage.sql, table, this.#buckets.reach, [...rowOf(delivery, this.#retentionMs, now), body])
     this.#buckets.count()
     if (!isLive(delivery)) return
     this.#homes.set(delivery.id, table)
@@ -179,7 +178,7 @@ export class MailboxStore {
   }
 
   #update(delivery: Delivery, now: number): void {
-    const home = this.#homes.get(delivery.id) ?? homeOf(this.#storage.sql, this.#buckets.tables, delivery.id)
+    const home = this.#homes.get(delivery.id) ?? this.#buckets.homeOf(delivery.id)
     if (home === undefined) throw new Error(`no row for ${delivery.id}`)
     const [, live, sequence, keepUntil, record] = rowOf(this.#trimmed(delivery, home), this.#retentionMs, now)
     const dropBody = keepsBody(delivery) ? '' : ', body = NULL'
@@ -192,7 +191,7 @@ export class MailboxStore {
       sequence,
       keepUntil,
       record,
-      ...rowAt(delivery.id),
+      ...rowAt(delivery.id, this.#buckets.reach),
     )
     if (live === 1) this.#homes.set(delivery.id, table)
     else this.#homes.delete(delivery.id)
@@ -201,8 +200,9 @@ export class MailboxStore {
   #toKept(id: string, home: string): string {
     if (home !== keptTable) {
       this.#buckets.useKept()
-      copy(this.#storage.sql, home, keptTable, isRow, ...rowAt(id))
-      this.#storage.sql.exec(`DELETE FROM ${home} WHERE ${isRow}`, ...rowAt(id))
+      const at = rowAt(id, this.#buckets.reach)
+      copy(this.#storage.sql, home, keptTable, this.#buckets.reach, isRow, ...at)
+      this.#storage.sql.exec(`DELETE FROM ${home} WHERE ${isRow}`, ...at)
     }
     return keptTable
   }

@@ -146,7 +146,14 @@ export abstract class OperatedMailbox extends DurableObject<OutboxEnv> {
   }
 
   correlated(correlationid: string, after: string | undefined, rows: number) {
-    return correlatedIn(this.shell.store.tables(), this.#sql, correlationid, after ?? '', rows)
+    return correlatedIn(
+      this.shell.store.tables(),
+      this.shell.store.reach(),
+      this.#sql,
+      correlationid,
+      after ?? '',
+      rows,
+    )
   }
 
   enrol(registration: Registration, fresh: Parameters<AgentPort['enrol']>[1]): Enrolled {

@@ -30,6 +30,8 @@ export type Ledger = z.infer<typeof ledgerSchema>
 const bucketsRecord = z.strictObject({
   v: z.literal(1),
   list: z.array(bucketSchema).min(1),
+  /** Among how many numbers a row lies, where that is more than usual. */
+  reach: z.int().exactOptional(),
   /** Absent in a record from before there was an audit: the next sweep begins one. */
   ledger: ledgerSchema.exactOptional(),
 })

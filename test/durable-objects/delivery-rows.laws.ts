@@ -9,7 +9,9 @@ import {
   type DeliveryRow,
   deliveryColumns,
   homeOf,
+  leastReach,
   place,
+  type Reach,
 } from '../../durable-objects/delivery-rows.ts'
 import { deliveryId, digest } from '../../shared/ids.ts'
 import type { StoragePort } from '../../shared/ports.ts'
@@ -25,37 +27,64 @@ export function made(sql: Sql, ...names: string[]): void {
   for (const name of names) sql.exec(`CREATE TABLE ${name} (${deliveryColumns})`)
 }
 
+const usual = (): Reach => ({ of: leastReach })
+
 /** Ids whose digests begin alike. */
-const alike = (n: number) => `ada_${'k'.repeat(10)}${'abcdefghij'.charAt(n)}${'z'.repeat(15)}`
+const alike = (n: number) => `ada_${'k'.repeat(10)}${'abcdefghijklmnopqrstuvwxyz'.charAt(n)}${'z'.repeat(15)}`
 
 export function rowLaws(withSql: WithSql): void {
   it('of an id that begins like another`s is its own, in whichever order they came', () =>
     withSql((sql) => {
       made(sql, 'a')
-      for (const n of [3, 0, 7, 1]) place(sql, 'a', row(alike(n)))
-      for (const n of [3, 0, 7, 1]) expect(columnOf(sql, ['a'], 'record', alike(n))).toBe(`record of ${alike(n)}`)
-      expect(columnOf(sql, ['a'], 'record', alike(2))).toBeUndefined()
-      expect(homeOf(sql, ['a'], alike(2))).toBeUndefined()
+      for (const n of [3, 0, 7, 1]) place(sql, 'a', usual(), row(alike(n)))
+      for (const n of [3, 0, 7, 1])
+        expect(columnOf(sql, ['a'], usual(), 'record', alike(n))).toBe(`record of ${alike(n)}`)
+      expect(columnOf(sql, ['a'], usual(), 'record', alike(2))).toBeUndefined()
+      expect(homeOf(sql, ['a'], usual(), alike(2))).toBeUndefined()
     }))
 
-  it('is refused, rather than written over another, when all eight numbers are taken', () =>
+  it('finds a place further on when all numbers within reach are taken, and all are looked for as far from then on', () =>
     withSql((sql) => {
       made(sql, 'a')
-      for (let n = 0; n < 8; n++) place(sql, 'a', row(alike(n)))
-      expect(() => place(sql, 'a', row(alike(8)))).toThrow('no place')
-      expect(sql.exec('SELECT count(*) AS n FROM a').toArray()).toEqual([{ n: 8 }])
+      const crowded: Reach = { of: leastReach }
+      for (let n = 0; n < 8; n++) place(sql, 'a', crowded, row(alike(n)))
+      expect(crowded.of).toBe(8)
+      for (let n = 8; n < 20; n++) place(sql, 'a', crowded, row(alike(n)))
+      expect(crowded.of).toBe(32)
+      for (let n = 0; n < 20; n++)
+        expect(columnOf(sql, ['a'], crowded, 'record', alike(n))).toBe(`record of ${alike(n)}`)
+      expect(columnOf(sql, ['a'], crowded, 'record', alike(20))).toBeUndefined()
+    }))
+
+  it('is found in whichever of many tables it lies, and nowhere when it lies in none', () =>
+    withSql((sql) => {
+      // As many as there may be: a bucket for each sixth of the retention and the open one, some that are late to go, and `kept`.
+      const tables = Array.from({ length: 12 }, (_, n) => `t${n}`)
+      made(sql, ...tables)
+      tables.forEach((table, n) => {
+        place(sql, table, usual(), row(deliveryId('ada', digest(String(n)))))
+      })
+      tables.forEach((table, n) => {
+        const id = deliveryId('ada', digest(String(n)))
+        expect([homeOf(sql, tables, usual(), id), columnOf(sql, tables, usual(), 'record', id)]).toEqual([
+          table,
+          `record of ${id}`,
+        ])
+      })
+      expect(homeOf(sql, tables, usual(), deliveryId('ada', digest('x')))).toBeUndefined()
+      expect(columnOf(sql, [], usual(), 'record', deliveryId('ada', digest('0')))).toBeUndefined()
     }))
 
   it('moves to a table where its number is taken, and both are found there', () =>
     withSql((sql) => {
       made(sql, 'a', 'kept')
-      place(sql, 'kept', row(alike(1)))
-      place(sql, 'a', row(alike(2)))
-      place(sql, 'a', row(alike(3), 0))
-      place(sql, 'a', row(deliveryId('ada', digest('x'))))
-      copy(sql, 'a', 'kept', 'live = 1')
+      place(sql, 'kept', usual(), row(alike(1)))
+      place(sql, 'a', usual(), row(alike(2)))
+      place(sql, 'a', usual(), row(alike(3), 0))
+      place(sql, 'a', usual(), row(deliveryId('ada', digest('x'))))
+      copy(sql, 'a', 'kept', usual(), 'live = 1')
       for (const id of [alike(1), alike(2), deliveryId('ada', digest('x'))])
-        expect(homeOf(sql, ['kept'], id)).toBe('kept')
-      expect(homeOf(sql, ['kept'], alike(3))).toBeUndefined()
+        expect(homeOf(sql, ['kept'], usual(), id)).toBe('kept')
+      expect(homeOf(sql, ['kept'], usual(), alike(3))).toBeUndefined()
     }))
 }

@@ -1,8 +1,8 @@
 /** Rows are found by a number that is made of their id, and two ids of one number are never taken for each other. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { after, isAfter, place } from '../../durable-objects/delivery-rows.ts'
-import { deliveryId, digest, rowKey, unplacedMid } from '../../shared/ids.ts'
+import { after, isAfter, leastReach, place } from '../../durable-objects/delivery-rows.ts'
+import { deliveryId, digest, mid, rowKey, unplacedMid } from '../../shared/ids.ts'
 import { uuidv7 } from '../../workers/platform.ts'
 import { made, row, rowLaws } from '../durable-objects/delivery-rows.laws.ts'
 import { Scene } from './scene.ts'
@@ -19,7 +19,7 @@ it('numbers are ordered as ids are, so a list goes through all of them once', ()
     fc.property(ids, (some) => {
       const { sql } = new SimStorage()
       made(sql, 'a')
-      for (const id of some) place(sql, 'a', row(id))
+      for (const id of some) place(sql, 'a', { of: leastReach }, row(id))
       const listed: string[] = []
       for (;;) {
         const page = sql.exec(`SELECT id FROM a WHERE ${isAfter} ORDER BY key LIMIT 3`, ...after(listed.at(-1) ?? ''))
@@ -85,4 +85,43 @@ it('a message that was accepted before ids said when they were made is known by 
   expect((await scene.sim.inspect('ada')).storage.sql.exec('SELECT count(*) AS n FROM deliveries_1').toArray()).toEqual(
     [{ n: 1 }],
   )
+})
+
+// Made up, with one source, so that their rows would have eight numbers between them.
+const crowd = ['1a0bc2', '34a856', '1831cb', '2e8dfd', '0b6723', '331af6', '10122d', '2c32c5', '0c089f'].map(
+  (end) => `019a8f3c-7b20-7000-8000-000000${end}`,
+)
+
+it('messages whose ids were made up to lie on each other are accepted, known and done like any others', async () => {
+  const scene = new Scene()
+  const calls: string[] = []
+  await scene.webhook('ada', ({ body }) => {
+    calls.push(JSON.parse(body).id)
+    return { status: 200 }
+  })
+  const notes = crowd.map((id) => ({ to: 'ada', type: 'test.note', id, correlationid: 'crowd' }))
+  const published = await scene.publish(notes)
+  expect(published.filter((one) => one.ok)).toHaveLength(9)
+  const { sql } = (await scene.sim.inspect('ada')).storage
+  const [{ least, most } = {}] = sql.exec('SELECT min(key) AS least, max(key) AS most FROM deliveries_1').toArray()
+  // Else this shows nothing.
+  expect(Number(most) - Number(least)).toBeGreaterThanOrEqual(8)
+
+  scene.sim.crashEverything(false)
+  const again = await scene.publish(notes)
+  expect(again.map((one) => one.ok && one.value.duplicate)).toEqual(crowd.map(() => true))
+  await scene.pass(60_000)
+  expect(calls.sort()).toEqual([...crowd].sort())
+  const ids = crowd.map((id) => deliveryId('ada', mid('admin', id, 0)))
+  for (const id of ids) expect(await scene.receipt(id)).toMatchObject({ status: 'completed' })
+
+  const found: string[] = []
+  for (let after: string | undefined = ''; after !== undefined; ) {
+    const page: { readonly ids: readonly string[]; readonly cursor?: string } = await scene.done(
+      scene.platform().agent('ada').correlated('crowd', after, 2),
+    )
+    found.push(...page.ids)
+    after = page.cursor
+  }
+  expect(found.sort()).toEqual(ids.sort())
 })
