@@ -4,19 +4,15 @@
  */
 import type { Context } from 'hono'
 import { directoryVersion } from '../shared/api-operation.ts'
-import { limits } from '../shared/limits.ts'
 import type { App } from './context.ts'
+import { idempotencyKeyOf } from './idempotency-key.ts'
 import { meter } from './meter.ts'
 import { refuse } from './problem.ts'
 import type { PublishOptions } from './route.ts'
 
 /** Whoever publishes comes by here, so here it is counted too. */
 export function publishOptions(c: Context<App>, messages = 1): PublishOptions {
-  const idempotencyKey = c.req.header('idempotency-key') ?? c.get('idempotencyKey')
-  if (idempotencyKey !== undefined && !isKey(idempotencyKey)) {
-    const message = `must have 1 to ${limits.idempotencyKeyLength} characters`
-    refuse({ code: 'invalid_request', issues: [{ path: 'Idempotency-Key', message }] })
-  }
+  const idempotencyKey = idempotencyKeyOf(c)
   meter(c, messages)
   const traceparent = c.req.header('traceparent')
   const tracestate = c.req.header('tracestate')
@@ -37,5 +33,3 @@ function seenVersion(c: Context<App>): number | undefined {
   const message = 'the number that the answer to a change of the directory told in this header'
   return refuse({ code: 'invalid_request', issues: [{ path: directoryVersion.name, message }] })
 }
-
-const isKey = (key: string) => key.length > 0 && key.length <= limits.idempotencyKeyLength

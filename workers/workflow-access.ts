@@ -15,6 +15,7 @@ import { contentOf, operationId } from '../shared/workflow-history.ts'
 import type { Asked, Moved, Workflow, WorkflowPort } from '../shared/workflow-port.ts'
 import type { Written } from '../shared/workflow-write.ts'
 import type { App } from './context.ts'
+import { idempotencyKeyOf } from './idempotency-key.ts'
 import { refuse } from './problem.ts'
 
 /** Something of one workflow, as one caller asks for it. */
@@ -53,12 +54,7 @@ export function moved(request: Request, asked: Asked<Moved>): Workflow {
 
 /** Names this call: by the caller's key, or for once only. */
 export function operationOf(c: Context<App>, asked: unknown): { readonly id: string; readonly content: string } {
-  const key = c.req.header('idempotency-key')
-  if (key !== undefined && (key.length === 0 || key.length > limits.idempotencyKeyLength)) {
-    const message = `must have 1 to ${limits.idempotencyKeyLength} characters`
-    refuse({ code: 'invalid_request', issues: [{ path: 'Idempotency-Key', message }] })
-  }
-  const id = operationId(ownSource(c.get('principal')), key ?? c.get('platform').token())
+  const id = operationId(ownSource(c.get('principal')), idempotencyKeyOf(c) ?? c.get('platform').token())
   return { id, content: contentOf(asked) }
 }
 

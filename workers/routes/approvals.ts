@@ -12,10 +12,10 @@ import {
 } from '../../shared/api-approvals.ts'
 import { type Approval, approvalStatusOf, isApprovalId, mayDecide, mayReadApproval } from '../../shared/approval.ts'
 import { approvalInput, decisionInput } from '../../shared/approval-input.ts'
-import { limits } from '../../shared/limits.ts'
 import { isMaker, ownSource, type Principal } from '../../shared/permissions.ts'
 import { askApproval } from '../ask-approval.ts'
 import type { App } from '../context.ts'
+import { idempotencyKeyOf } from '../idempotency-key.ts'
 import { meter } from '../meter.ts'
 import { poll } from '../poll.ts'
 import { readJson, refuse, unwrap, validate } from '../problem.ts'
@@ -27,7 +27,7 @@ approvals.post('/approvals', async (c) => {
   const input = await readJson(c, approvalInput)
   meter(c, 1)
   const platform = c.get('platform')
-  const key = keyOf(c)
+  const key = idempotencyKeyOf(c)
   const options = { origin: new URL(c.req.url).origin, ...(key === undefined ? {} : { key }) }
   const asked = unwrap(await askApproval(platform, c.get('principal'), input, options))
   // It is stored; whom it could not be told now, the alarm has it told.
@@ -90,15 +90,6 @@ approvals.delete('/approvals/:approval', async (c) => {
   const told = await tellApproval(platform, known.id).catch(() => undefined)
   return c.json(shown(c, told ?? ended), 200)
 })
-
-function keyOf(c: Context<App>): string | undefined {
-  const key = c.req.header('idempotency-key')
-  if (key !== undefined && (key.length === 0 || key.length > limits.idempotencyKeyLength)) {
-    const message = `must have 1 to ${limits.idempotencyKeyLength} characters`
-    return refuse({ code: 'invalid_request', issues: [{ path: 'Idempotency-Key', message }] })
-  }
-  return key ?? c.get('idempotencyKey')
-}
 
 /** The approval asked for, if the caller has to do with it. */
 async function readable(c: Context<App>): Promise<Approval> {

@@ -2,13 +2,14 @@
  * Handshakes over HTTP: agree with an agent on a version and on capabilities, and read what was agreed. Never here: what an
  * answer comes to (shared/handshake.ts).
  */
-import { type Context, Hono } from 'hono'
+import { Hono } from 'hono'
 import { agentOfHandshake, handshakeInput, publicHandshake } from '../../shared/handshake.ts'
 import { limits } from '../../shared/limits.ts'
 import { isOfPredecessor, mayRead } from '../../shared/permissions.ts'
 import { waitOf } from '../../shared/request.ts'
 import type { App } from '../context.ts'
 import { express } from '../express.ts'
+import { idempotencyKeyOf } from '../idempotency-key.ts'
 import { meter } from '../meter.ts'
 import { readJson, refuse, unwrap } from '../problem.ts'
 import type { Lane } from '../request.ts'
@@ -22,7 +23,7 @@ handshakes.post('/agents/:agent/handshake', async (c) => {
   meter(c, 1)
   const prefer = c.req.header('prefer') ?? `wait=${limits.handshakeWaitSeconds}`
   const options = {
-    key: keyOf(c) ?? platform.token(),
+    key: idempotencyKeyOf(c) ?? platform.token(),
     waiting: { seconds: waitOf(prefer, 0), signal: c.req.raw.signal },
     express: (...released: Parameters<Lane>) => express(platform, c.get('handlers'), ...released),
   }
@@ -42,10 +43,3 @@ handshakes.get('/handshakes/:id', async (c) => {
     refuse({ code: 'forbidden', action: 'read', subject: id })
   return c.json(publicHandshake(handshake, standing), 200)
 })
-
-function keyOf(c: Context<App>): string | undefined {
-  const key = c.req.header('idempotency-key')
-  if (key === undefined || (key.length > 0 && key.length <= limits.idempotencyKeyLength)) return key
-  const message = `must have 1 to ${limits.idempotencyKeyLength} characters`
-  return refuse({ code: 'invalid_request', issues: [{ path: 'Idempotency-Key', message }] })
-}

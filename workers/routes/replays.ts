@@ -1,10 +1,10 @@
 /** Replays over HTTP: an admin has an agent do once more what one was given, and nothing follows. Never here: how (workers/replay.ts). */
 import { Hono } from 'hono'
 import { digest } from '../../shared/ids.ts'
-import { limits } from '../../shared/limits.ts'
 import { ownSource } from '../../shared/permissions.ts'
 import { replayInput } from '../../shared/replay.ts'
 import type { App } from '../context.ts'
+import { idempotencyKeyOf } from '../idempotency-key.ts'
 import { readJson, refuse, unwrap } from '../problem.ts'
 import { replay } from '../replay.ts'
 
@@ -16,10 +16,7 @@ replays.post('/deliveries/:id/replay', async (c) => {
   if (principal.kind !== 'admin') return refuse({ code: 'forbidden', action: 'replay', subject: id })
   const input = await readJson(c, replayInput)
   const platform = c.get('platform')
-  const named = c.req.header('Idempotency-Key')
-  if (named !== undefined && named.length > limits.idempotencyKeyLength)
-    return refuse({ code: 'invalid_request', issues: [{ path: 'Idempotency-Key', message: 'is too long' }] })
-  const key = digest('replay', named ?? platform.token()).slice(0, 12)
+  const key = digest('replay', idempotencyKeyOf(c) ?? platform.token()).slice(0, 12)
   const { original, to, message, delivery } = unwrap(
     await replay(platform, id, input, { by: ownSource(principal), key }),
   )

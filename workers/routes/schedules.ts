@@ -13,6 +13,7 @@ import { scheduleId, scheduleInput } from '../../shared/schedule-input.ts'
 import { conform } from '../conform.ts'
 import type { App } from '../context.ts'
 import { fire } from '../fire.ts'
+import { idempotencyKeyOf } from '../idempotency-key.ts'
 import { readJson, refuse, unwrap, validate } from '../problem.ts'
 import { prepare } from '../route.ts'
 import { makerOf, speakerOf } from '../speaker.ts'
@@ -90,11 +91,7 @@ schedules.post('/schedules/:schedule/resume', async (c) => {
 schedules.post('/schedules/:schedule/trigger', async (c) => {
   const { id } = await own(c)
   const platform = c.get('platform')
-  const key = c.req.header('idempotency-key') ?? platform.token()
-  if (key.length === 0 || key.length > limits.idempotencyKeyLength) {
-    const message = `must have 1 to ${limits.idempotencyKeyLength} characters`
-    refuse({ code: 'invalid_request', issues: [{ path: 'Idempotency-Key', message }] })
-  }
+  const key = idempotencyKeyOf(c) ?? platform.token()
   const triggered = await platform.schedules().trigger(id, digest(key))
   if (triggered === 'busy')
     return refuse({ code: 'schedule_busy', schedule: id, pending: limits.firingsPending, retryAfterSeconds: 5 })
