@@ -27,11 +27,17 @@ const longestPublishedMs = 30_000
 
 /** For a publish by HTTP: what its acceptance leases is delivered under waitUntil, and the queue carries what else was released. */
 export function atOnce(platform: Platform, handlers: Handlers): AtOnce {
+  let isLeaving = false
   return {
     longestMs: longestPublishedMs,
     run: (agent, references, taken) => {
+      isLeaving = true
       enqueue(platform, agent, references)
       beginLeased(platform, handlers, agent, taken, publishedMs)
+    },
+    // A call is sent when the turn is over in which it was made. Whatever else is done in that turn holds it up.
+    left: async () => {
+      if (isLeaving) await new Promise<void>((resolve) => platform.after(0, resolve))
     },
   }
 }

@@ -52,6 +52,8 @@ export interface AtOnce {
   /** What may take longer goes by the queue. */
   readonly longestMs: number
   readonly run: (agent: string, references: References, taken: TakeAnswer) => void
+  /** Resolves when what was run is on its way; at once where nothing was. */
+  left(): Promise<void>
 }
 
 export interface PublishReceipt {

@@ -156,6 +156,33 @@ describe('a message that is published by itself', () => {
     expect([scene.calls.length, queued]).toEqual([1, []])
   })
 
+  it('leaves before the answer to its publish does, which waits for nothing where nothing leaves', async () => {
+    const scene = new Scene()
+    await scene.webhook('ada')
+    await scene.webhook('slow', () => ({ status: 200 }), { timeoutSeconds: 60 })
+    const fetchedWhenAnswered = async (to: string) => {
+      const platform = scene.platform()
+      const happened: string[] = []
+      const watched: Platform = {
+        ...platform,
+        fetch: (url, init) => {
+          happened.push('fetched')
+          return platform.fetch(url, init)
+        },
+        after: (ms, then) => {
+          if (ms === 0) happened.push('waited')
+          return platform.after(ms, then)
+        },
+      }
+      const lane = atOnce(watched, scene.handlers)
+      const published = publish(watched, admin, [{ type: 'test.note', to }], { atOnce: lane })
+      await scene.done(published.then(() => lane.left()).then(() => happened.push('answered')))
+      return happened
+    }
+    expect(await fetchedWhenAnswered('ada')).toEqual(['fetched', 'waited', 'answered'])
+    expect(await fetchedWhenAnswered('slow')).toEqual(['answered'])
+  })
+
   it('goes by the queue while the agent has no place, and behind what waits (M5)', async () => {
     const scene = new Scene()
     await scene.webhook(

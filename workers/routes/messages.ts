@@ -26,8 +26,10 @@ messages.post('/messages', async (c) => {
   const { inputs, batch } = await readInputs(c, type === batchType ? limits.batchBytes : wireBytes)
   if (batch) return answerEach(c, inputs)
   const platform = c.get('platform')
-  const options = { ...publishOptions(c), atOnce: atOnce(platform, c.get('handlers')) }
+  const lane = atOnce(platform, c.get('handlers'))
+  const options = { ...publishOptions(c), atOnce: lane }
   const [published] = await publish(platform, c.get('principal'), inputs, options)
+  await lane.left()
   const receipt = unwrap(published ?? unanswered)
   const [only, ...others] = receipt.deliveries
   // Made at once: headers that are set one by one are copied into those of the answer.
