@@ -76,8 +76,11 @@ export function restore(chart: BuiltChart, kept: unknown, context: ChartContext)
   if (!resolved.ok) return mismatch(resolved.error)
   const nodes = nodesOf(active)
   const whole = new Set(resolved.value._nodes)
-  if (nodes.length !== active.length || nodes.length !== whole.size || nodes.some((node) => !whole.has(node)))
+  const innermost = resolved.value._nodes.filter((node) => Object.keys(node.states).length === 0)
+  const isOfIt = nodes.length === active.length && nodes.every((node) => whole.has(node))
+  if (!isOfIt || innermost.some((node) => !nodes.includes(node)))
     return mismatch('its active states are not those of its value')
-  resolved.value._nodes = nodes
+  // Where a history is entered from within its own parent beside a region that moves, XState loses the parent. It is active all the same.
+  if (nodes.length === whole.size) resolved.value._nodes = nodes
   return resolved
 }

@@ -189,6 +189,40 @@ describe('history', () => {
     const never = { ...chart('deep'), initial: 'rest' }
     expect(end(never, ['resume']).value).toEqual({ work: 'a' })
   })
+
+  it('entered from within its own parent, beside a region that moves, leaves a chart that goes on', () => {
+    // Found by the law of statecharts: XState loses `one`, and what was stored could not be gone on with.
+    const beside = {
+      type: 'parallel',
+      states: {
+        one: {
+          initial: 'a',
+          on: { out: { actions: [say('out')] } },
+          states: { a: { on: { again: 'back' } }, back: { type: 'history', target: 'a' } },
+        },
+        two: { on: { again: '#m.three' } },
+        three: {},
+      },
+    }
+    const steps = walk({ id: 'm', ...beside }, ['again', 'again', 'out'])
+    expect(steps.map(({ value }) => value)).toEqual(steps.map(() => ({ one: 'a', two: {}, three: {} })))
+    expect(said(steps.at(-1)!)).toEqual(['out'])
+  })
+
+  it('entered from within its own parent begins a delay anew, once', () => {
+    const again = {
+      id: 'm',
+      initial: 'a',
+      states: {
+        a: {
+          initial: 'a',
+          states: { a: { on: { again: 'back' }, after: { 5: '#m.a' } }, back: { type: 'history', target: 'a' } },
+        },
+      },
+    }
+    const { timers } = end(again, ['again'])
+    expect(timers.start).toMatchObject([{ id: 'xstate.after.5.m.a.a', afterMs: 5 }])
+  })
 })
 
 describe('what is final', () => {
